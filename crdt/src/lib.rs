@@ -1,0 +1,4 @@
+//! The rules of Octopoid: records, lifecycle, documents. No IO, clock, randomness or async.
+
+pub mod ids;
+pub mod record;

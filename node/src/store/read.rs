@@ -1,0 +1,204 @@
+//! One consistent snapshot of the store, for everything that only reads.
+//!
+//! **Invariants**: a reader sees whole commits and never waits for the writer.
+
+use minicbor::decode;
+use octopoid_crdt::ids::{RecordId, Subject};
+use octopoid_crdt::lifecycle::{Entry, TaskLog};
+use octopoid_crdt::record::Verified;
+use redb::{ReadTransaction, ReadableTable};
+
+use super::index::{BucketKey, BucketNo};
+use super::row::{TaskNo, TaskRow};
+use super::{Fault, Stored, tables};
+
+/// A snapshot.
+pub struct Reader {
+    txn: ReadTransaction,
+    cluster: octopoid_crdt::ids::ClusterId,
+}
+
+/// A task's log with the arrival number of each of its records.
+#[derive(Debug, Default, Clone)]
+pub struct StoredLog {
+    /// What the lifecycle rules need.
+    pub log: TaskLog,
+    /// For each entry the number of its record.
+    pub arrivals: Vec<u64>,
+}
+
+impl Reader {
+    pub(super) fn new(txn: ReadTransaction, cluster: octopoid_crdt::ids::ClusterId) -> Self {
+        Self { txn, cluster }
+    }
+
+    pub(super) fn txn(&self) -> &ReadTransaction {
+        &self.txn
+    }
+
+    /// Returns the number of a task by scope and id, deleted ones included.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn task_no(&self, scope: &str, id: &str) -> Result<Option<TaskNo>, Fault> {
+        Ok(self.txn.open_table(tables::TASK_IDS)?.get((id, scope))?.map(|no| no.value()))
+    }
+
+    /// Returns the scopes in which a task of this id is known, with its numbers.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn scopes_of(&self, id: &str) -> Result<Vec<(String, TaskNo)>, Fault> {
+        let table = self.txn.open_table(tables::TASK_IDS)?;
+        let mut found = Vec::new();
+        for item in table.range((id, "")..)? {
+            let (key, no) = item?;
+            let (known, scope) = key.value();
+            if known != id {
+                break;
+            }
+            found.push((scope.to_owned(), no.value()));
+        }
+        Ok(found)
+    }
+
+    /// Returns at most `limit` tasks whose id starts with `prefix`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn ids_with_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<(String, String, TaskNo)>, Fault> {
+        let table = self.txn.open_table(tables::TASK_IDS)?;
+        let mut found = Vec::new();
+        for item in table.range((prefix, "")..)? {
+            let (key, no) = item?;
+            let (id, scope) = key.value();
+            if !id.starts_with(prefix) || found.len() >= limit {
+                break;
+            }
+            found.push((id.to_owned(), scope.to_owned(), no.value()));
+        }
+        Ok(found)
+    }
+
+    /// Returns a task's number by the subject of its records.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn by_subject(&self, subject: &Subject) -> Result<Option<TaskNo>, Fault> {
+        Ok(self.txn.open_table(tables::SUBJECTS)?.get(subject.as_bytes())?.map(|no| no.value()))
+    }
+
+    /// Returns a task's row.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn row(&self, no: TaskNo) -> Result<Option<TaskRow>, Fault> {
+        let table = self.txn.open_table(tables::ROWS)?;
+        table.get(no)?.map(|bytes| decode(bytes.value()).map_err(|source| Fault::Row { no, source })).transpose()
+    }
+
+    /// Returns a task's body; none where it has none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn content(&self, no: TaskNo) -> Result<Option<String>, Fault> {
+        Ok(self.txn.open_table(tables::CONTENTS)?.get(no)?.map(|text| text.value().to_owned()))
+    }
+
+    /// Returns a task's log.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn log(&self, no: TaskNo) -> Result<StoredLog, Fault> {
+        let table = self.txn.open_table(tables::ENTRIES)?;
+        let (mut entries, mut arrivals) = (Vec::new(), Vec::new());
+        for item in table.range((no, 0)..=(no, u32::MAX))? {
+            let (_, value) = item?;
+            let (arrival, entry) = split_entry(value.value()).ok_or(Fault::Entry { no })?;
+            arrivals.push(arrival);
+            entries.push(entry);
+        }
+        Ok(StoredLog { log: TaskLog::from_entries(entries), arrivals })
+    }
+
+    /// Returns a record by its arrival number.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn record(&self, arrival: u64) -> Result<Option<Verified>, Fault> {
+        let table = self.txn.open_table(tables::RECORDS)?;
+        let found = table.get(arrival)?;
+        found.map(|wire| Verified::from_own_store(&self.cluster, wire.value()).map_err(|source| Fault::Record { arrival, source })).transpose()
+    }
+
+    /// Returns a record's arrival number.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn arrival(&self, id: &RecordId) -> Result<Option<u64>, Fault> {
+        Ok(self.txn.open_table(tables::RECORD_IDS)?.get(id.as_bytes())?.map(|arrival| arrival.value()))
+    }
+
+    /// Returns the arrival number that the next record will get.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn next_arrival(&self) -> Result<u64, Fault> {
+        Ok(self.txn.open_table(tables::RECORDS)?.last()?.map_or(0, |(arrival, _)| arrival.value() + 1))
+    }
+
+    /// Returns every bucket with its size.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn buckets(&self) -> Result<Vec<(BucketNo, BucketKey, u64)>, Fault> {
+        let mut buckets = Vec::new();
+        for item in self.txn.open_table(tables::BUCKETS)?.iter()? {
+            let (number, value) = item?;
+            let (key, size) = value.value();
+            let key = decode(key).map_err(|source| Fault::Row { no: u64::from(number.value()), source })?;
+            buckets.push((number.value(), key, size));
+        }
+        Ok(buckets)
+    }
+
+    /// Returns an entry of a plain collection.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn item(&self, collection: &str, scope: &str, key: &str) -> Result<Option<Stored>, Fault> {
+        let table = self.txn.open_table(tables::ITEMS)?;
+        table.get((collection, scope, key))?.map(|bytes| decode(bytes.value()).map_err(|source| Fault::Row { no: 0, source })).transpose()
+    }
+
+    /// Returns the entries of a collection in one scope, or in all, in the order of their keys.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn items(&self, collection: &str, scope: Option<&str>) -> Result<Vec<(String, String, Stored)>, Fault> {
+        let table = self.txn.open_table(tables::ITEMS)?;
+        let mut found = Vec::new();
+        for item in table.range((collection, scope.unwrap_or(""), "")..)? {
+            let (key, value) = item?;
+            let (known, in_scope, name) = key.value();
+            if known != collection || scope.is_some_and(|scope| scope != in_scope) {
+                break;
+            }
+            let stored: Stored = decode(value.value()).map_err(|source| Fault::Row { no: 0, source })?;
+            found.push((in_scope.to_owned(), name.to_owned(), stored));
+        }
+        Ok(found)
+    }
+}
+
+/// Joins a record's arrival number and its entry for [`tables::ENTRIES`].
+pub(super) fn join_entry(arrival: u64, entry: &Entry) -> Vec<u8> {
+    let mut bytes = arrival.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&entry.encode());
+    bytes
+}
+
+fn split_entry(bytes: &[u8]) -> Option<(u64, Entry)> {
+    let (arrival, entry) = bytes.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*arrival), Entry::decode(entry).ok()?))
+}

@@ -1,0 +1,165 @@
+//! The view of one task: what lists, filters and the scheduler read without opening records or documents.
+//!
+//! **Invariants**: a row is a pure function of the task's log, its document and its blockers' rows; it holds no time of
+//! this machine and no lease.
+
+use std::collections::BTreeMap;
+
+use minicbor::{CborLen, Decode, Encode};
+use octopoid_crdt::document::Value;
+
+/// A task's number in this store.
+pub type TaskNo = u64;
+
+/// Who works on a task, or reviews it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, CborLen)]
+pub struct Holder {
+    /// The claim or review record.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub record: [u8; 32],
+    /// The author of that record: the node that runs the agent or answered the claimant.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub node: [u8; 32],
+    /// The agent's name.
+    #[n(2)]
+    pub agent: String,
+    /// The orchestrator's id.
+    #[n(3)]
+    pub orchestrator: String,
+    /// When its author says it was written, in milliseconds since 1970.
+    #[n(4)]
+    pub since_ms: u64,
+    /// The lease's length in seconds.
+    #[n(5)]
+    pub ttl_seconds: u32,
+    /// A review rather than a claim.
+    #[n(6)]
+    pub review: bool,
+}
+
+/// One task as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode, CborLen)]
+pub struct TaskRow {
+    /// The tenant that the task belongs to.
+    #[n(0)]
+    pub scope: String,
+    /// The task's id, unique in its scope.
+    #[n(1)]
+    pub id: String,
+    /// The subject of its records.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub subject: [u8; 32],
+    /// A TaskCreate is known and no Delete is last.
+    #[n(3)]
+    pub listed: bool,
+    /// The queue's name.
+    #[n(4)]
+    pub queue: String,
+    /// The highest counted epoch.
+    #[n(5)]
+    pub epoch: u64,
+    /// The name of the attempt that the state rests on.
+    #[n(6)]
+    pub attempt: Option<String>,
+    /// More than one attempt is open or accepted.
+    #[n(7)]
+    pub contested: bool,
+    /// The record that the state rests on.
+    #[cbor(n(8), with = "optional_id")]
+    pub rests_on: Option<[u8; 32]>,
+    /// Who holds the claim or the review.
+    #[n(9)]
+    pub holder: Option<Holder>,
+    /// When the task was created, by its author's clock.
+    #[n(10)]
+    pub created_ms: u64,
+    /// When its latest record was written.
+    #[n(11)]
+    pub updated_ms: u64,
+    /// When the attempt that the state rests on was submitted.
+    #[n(12)]
+    pub submitted_ms: Option<u64>,
+    /// When it was accepted or finished.
+    #[n(13)]
+    pub completed_ms: Option<u64>,
+    /// Attempts sent back by requeue or failure.
+    #[n(14)]
+    pub attempt_count: u32,
+    /// Counted rejections.
+    #[n(15)]
+    pub rejection_count: u32,
+    /// The commit on the integration branch, in hex.
+    #[n(16)]
+    pub merged_commit: Option<String>,
+    /// Accepted with commits that are not on the integration branch yet.
+    #[n(17)]
+    pub needs_merge: bool,
+    /// 1 + records applied after the creation.
+    #[n(18)]
+    pub version: u64,
+    /// The first bytes of the hash of the log's heads, for ETags.
+    #[cbor(n(19), with = "minicbor::bytes")]
+    pub heads: [u8; 4],
+    /// The document's scalar fields.
+    #[cbor(n(20), with = "field_map")]
+    pub fields: BTreeMap<String, Value>,
+    /// Every task that the document names as a blocker.
+    #[n(21)]
+    pub blocked_by: Vec<String>,
+    /// Those that still block.
+    #[n(22)]
+    pub open_blockers: Vec<String>,
+    /// Whether tasks that name this one must wait.
+    #[n(23)]
+    pub blocks: bool,
+    /// A scheduler may claim it now: it waits, and nothing blocks it.
+    #[n(24)]
+    pub ready: bool,
+    /// Not before this time after a failed attempt, in milliseconds since 1970; a hint, never a rule.
+    #[n(25)]
+    pub retry_ms: Option<u64>,
+    /// Failed attempts since the task was last put back by a person.
+    #[n(26)]
+    pub failures: u32,
+    /// Why the document is shown read-only, when it failed in use.
+    #[n(27)]
+    pub broken: Option<String>,
+    /// The accepting record, while done by one.
+    #[cbor(n(28), with = "optional_id")]
+    pub accept: Option<[u8; 32]>,
+    /// What else the task is listed under: the facets' values, kept so that they can be taken back.
+    #[n(29)]
+    pub origin: Option<String>,
+}
+
+impl TaskRow {
+    /// Returns a text field of the document, if it is set.
+    #[must_use]
+    pub fn text(&self, field: &str) -> Option<&str> {
+        match self.fields.get(field) {
+            Some(Value::Text(text)) => Some(text),
+            Some(Value::Null | Value::Bool(_) | Value::Int(_)) | None => None,
+        }
+    }
+
+    /// Returns a flag of the document; unset is false.
+    #[must_use]
+    pub fn flag(&self, field: &str) -> bool {
+        self.fields.get(field) == Some(&Value::Bool(true))
+    }
+
+    /// Returns a number of the document, if it is set.
+    #[must_use]
+    pub fn number(&self, field: &str) -> Option<i64> {
+        match self.fields.get(field) {
+            Some(Value::Int(number)) => Some(*number),
+            Some(Value::Null | Value::Bool(_) | Value::Text(_)) | None => None,
+        }
+    }
+
+    /// Returns the priority, P2 where it is unset.
+    #[must_use]
+    pub fn priority(&self) -> &str {
+        self.text("priority").unwrap_or("P2")
+    }
+}

@@ -1,0 +1,54 @@
+//! The tables of the store, as `docs/storage.md` describes them.
+//!
+//! **Invariants**: records are keyed by arrival number and rows by task number, so that writes are mostly appends; the
+//! random keys are id → number alone. Everything but [`RECORDS`] and the local tables can be rebuilt from the records.
+
+use redb::{MultimapTableDefinition, TableDefinition};
+
+/// The version of this layout; a store with a newer one is refused.
+pub const SCHEMA: u64 = 1;
+
+/// Facts of the store itself: schema, cluster id, the next numbers.
+pub const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+/// Arrival number → wire bytes, in causal order.
+pub const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
+/// Record id → arrival number.
+pub const RECORD_IDS: TableDefinition<&[u8; 32], u64> = TableDefinition::new("record_ids");
+/// Author → its tips, as `chain` encodes them.
+pub const TIPS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("tips");
+
+/// Subject → task number.
+pub const SUBJECTS: TableDefinition<&[u8; 32], u64> = TableDefinition::new("subjects");
+/// (task id, scope) → task number: id first, so that an id is found in every scope and by prefix.
+pub const TASK_IDS: TableDefinition<(&str, &str), u64> = TableDefinition::new("task_ids");
+/// (task number, index in the task's log) → arrival number and entry.
+pub const ENTRIES: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("entries");
+/// Task number → row: everything that a list needs but the body.
+pub const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
+/// Task number → body text.
+pub const CONTENTS: TableDefinition<u64, &str> = TableDefinition::new("contents");
+/// Task number → saved automerge document and the changes left out of it.
+pub const DOCUMENTS: TableDefinition<u64, &[u8]> = TableDefinition::new("documents");
+
+/// Bucket number → bucket key and how many tasks are in it.
+pub const BUCKETS: TableDefinition<u32, (&[u8], u64)> = TableDefinition::new("buckets");
+/// (bucket, [`newest_first`] of the creation, task id) → task number: a bucket's tasks, newest first, ties by id.
+pub const BY_BUCKET: TableDefinition<(u32, u64, &str), u64> = TableDefinition::new("by_bucket");
+/// (facet, value, bucket, [`newest_first`] of the creation, task id) → task number: tasks by project, holder and duty.
+pub const BY_FACET: TableDefinition<(u8, &str, u32, u64, &str), u64> = TableDefinition::new("by_facet");
+/// Subject of a blocker → numbers of the tasks that name it.
+pub const DEPENDENTS: MultimapTableDefinition<&[u8; 32], u64> = MultimapTableDefinition::new("dependents");
+
+/// (collection, scope, key) → entry of a plain collection.
+pub const ITEMS: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("items");
+
+/// Local, not derived: attempt's claim id → what this node runs for it.
+pub const RUNS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("local_runs");
+/// Local, not derived: idempotency key → the answer's task.
+pub const IDEMPOTENCY: TableDefinition<&str, &[u8]> = TableDefinition::new("local_idempotency");
+
+/// Turns a time of creation into a key that sorts the newest first.
+#[must_use]
+pub const fn newest_first(created_ms: u64) -> u64 {
+    u64::MAX - created_ms
+}

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use redb::ReadOnlyTable;
 
-use super::index::{BucketKey, BucketNo, Facet};
+use super::index::{BucketKey, BucketNo, Buckets, Facet};
 use super::read::Reader;
 use super::row::{TaskNo, TaskRow};
 use super::{Fault, tables};
@@ -83,11 +83,12 @@ const ANY_ID: (&str, &str) = ("", "\u{10FFFF}");
 
 fn bucket_run(table: &BucketTable, bucket: BucketNo, oldest_first: bool) -> Result<Run, Fault> {
     let range = table.range((bucket, 0, ANY_ID.0)..=(bucket, u64::MAX, ANY_ID.1))?;
-    let read = |item: Result<(redb::AccessGuard<'static, (u32, u64, &'static str)>, redb::AccessGuard<'static, u64>), redb::StorageError>| {
-        let (key, no) = item?;
-        let (_, created, id) = key.value();
-        Ok((created, id.to_owned(), no.value()))
-    };
+    let read =
+        |item: Result<(redb::AccessGuard<'static, (u32, u64, &'static str)>, redb::AccessGuard<'static, u64>), redb::StorageError>| {
+            let (key, no) = item?;
+            let (_, created, id) = key.value();
+            Ok((created, id.to_owned(), no.value()))
+        };
     Ok(Run { tasks: if oldest_first { Box::new(range.rev().map(read)) } else { Box::new(range.map(read)) } })
 }
 
@@ -107,7 +108,7 @@ fn facet_run(table: &FacetTable, facet: Facet, value: &str, bucket: BucketNo, ol
 }
 
 /// Merges ordered runs into one ordered sequence.
-struct Merge {
+pub(super) struct Merge {
     runs: Vec<Run>,
     heads: BinaryHeap<Reverse<(u64, String, TaskNo, usize)>>,
     oldest_first: bool,
@@ -131,7 +132,7 @@ impl Merge {
         Ok(())
     }
 
-    fn next(&mut self) -> Result<Option<TaskNo>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Option<TaskNo>, Fault> {
         let Some(Reverse((_, _, no, index))) = self.heads.pop() else { return Ok(None) };
         self.advance(index)?;
         Ok(Some(no))
@@ -163,7 +164,8 @@ impl Reader {
                     continue;
                 }
                 let Some(row) = self.row(no)? else { continue };
-                if !filter.also.as_ref().is_none_or(|(facet, values)| Facet::of(&row).iter().any(|(f, v)| f == facet && values.contains(v))) {
+                if !filter.also.as_ref().is_none_or(|(facet, values)| Facet::of(&row).iter().any(|(f, v)| f == facet && values.contains(v)))
+                {
                     continue;
                 }
                 if filter.also.is_some() {
@@ -179,6 +181,14 @@ impl Reader {
             }
         }
         Ok(page)
+    }
+
+    /// Walks the tasks of the buckets that a filter picks, oldest first; the buckets are the writer's, which are current.
+    pub(super) fn walk(&self, buckets: &Buckets, filter: &Filter) -> Result<Merge, Fault> {
+        let table = self.txn().open_table(tables::BY_BUCKET)?;
+        let picked = buckets.iter().filter(|(_, key, size)| *size > 0 && filter.takes(key));
+        let runs = picked.map(|(number, _, _)| bucket_run(&table, number, true)).collect::<Result<_, _>>()?;
+        Merge::new(runs, true)
     }
 
     /// Returns the buckets that a filter picks, in groups that are listed one after the other.

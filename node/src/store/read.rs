@@ -128,7 +128,9 @@ impl Reader {
     pub fn record(&self, arrival: u64) -> Result<Option<Verified>, Fault> {
         let table = self.txn.open_table(tables::RECORDS)?;
         let found = table.get(arrival)?;
-        found.map(|wire| Verified::from_own_store(&self.cluster, wire.value()).map_err(|source| Fault::Record { arrival, source })).transpose()
+        found
+            .map(|wire| Verified::from_own_store(&self.cluster, wire.value()).map_err(|source| Fault::Record { arrival, source }))
+            .transpose()
     }
 
     /// Returns a record's arrival number.

@@ -127,9 +127,9 @@ pub struct TaskRow {
     /// The accepting record, while done by one.
     #[cbor(n(28), with = "optional_id")]
     pub accept: Option<[u8; 32]>,
-    /// What else the task is listed under: the facets' values, kept so that they can be taken back.
+    /// The agent whose attempt the state rests on.
     #[n(29)]
-    pub origin: Option<String>,
+    pub worker: Option<String>,
 }
 
 impl TaskRow {
@@ -161,5 +161,89 @@ impl TaskRow {
     #[must_use]
     pub fn priority(&self) -> &str {
         self.text("priority").unwrap_or("P2")
+    }
+}
+
+/// Codes for an optional record id: bytes, or null.
+mod optional_id {
+    use minicbor::{Decoder, Encoder, decode, encode};
+
+    pub fn encode<C, W: encode::Write>(id: &Option<[u8; 32]>, e: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
+        match id {
+            Some(bytes) => e.bytes(bytes)?.ok(),
+            None => e.null()?.ok(),
+        }
+    }
+
+    pub fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Option<[u8; 32]>, decode::Error> {
+        if d.datatype()? == minicbor::data::Type::Null {
+            d.null()?;
+            return Ok(None);
+        }
+        let bytes = d.bytes()?;
+        bytes.try_into().map(Some).map_err(|_| decode::Error::message("an id has 32 bytes"))
+    }
+
+    pub fn cbor_len<C>(id: &Option<[u8; 32]>, _: &mut C) -> usize {
+        if id.is_some() { 34 } else { 1 }
+    }
+}
+
+/// Codes for the document's scalar fields.
+mod field_map {
+    use std::collections::BTreeMap;
+
+    use minicbor::data::Type;
+    use minicbor::{CborLen, Decoder, Encoder, decode, encode};
+    use octopoid_crdt::document::Value;
+
+    pub fn encode<C, W: encode::Write>(
+        map: &BTreeMap<String, Value>,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), encode::Error<W::Error>> {
+        e.map(map.len() as u64)?;
+        for (field, value) in map {
+            e.str(field)?;
+            match value {
+                Value::Null => e.null()?,
+                Value::Bool(flag) => e.bool(*flag)?,
+                Value::Int(number) => e.i64(*number)?,
+                Value::Text(text) => e.str(text)?,
+            };
+        }
+        Ok(())
+    }
+
+    pub fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<BTreeMap<String, Value>, decode::Error> {
+        let len = d.map()?.ok_or_else(|| decode::Error::message("a row's fields have a known number"))?;
+        let mut map = BTreeMap::new();
+        for _ in 0..len {
+            let field = d.str()?.to_owned();
+            #[expect(clippy::wildcard_enum_match_arm, reason = "every other type of CBOR is a number or an error")]
+            let value = match d.datatype()? {
+                Type::Null => {
+                    d.null()?;
+                    Value::Null
+                }
+                Type::Bool => Value::Bool(d.bool()?),
+                Type::String => Value::Text(d.str()?.to_owned()),
+                _ => Value::Int(d.i64()?),
+            };
+            map.insert(field, value);
+        }
+        Ok(map)
+    }
+
+    pub fn cbor_len<C>(map: &BTreeMap<String, Value>, ctx: &mut C) -> usize {
+        let values = map.iter().map(|(field, value)| {
+            field.cbor_len(ctx)
+                + match value {
+                    Value::Null | Value::Bool(_) => 1,
+                    Value::Int(number) => number.cbor_len(ctx),
+                    Value::Text(text) => text.cbor_len(ctx),
+                }
+        });
+        (map.len() as u64).cbor_len(ctx) + values.sum::<usize>()
     }
 }

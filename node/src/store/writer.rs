@@ -73,7 +73,10 @@ impl Writer {
     ///
     /// # Errors
     /// When the store has failed or is closed; the operation's own refusal is in the inner result.
-    pub async fn write<T, E>(&self, operation: impl FnOnce(&mut Unit<'_>) -> Result<T, E> + Send + 'static) -> Result<Result<T, E>, Unavailable>
+    pub async fn write<T, E>(
+        &self,
+        operation: impl FnOnce(&mut Unit<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<Result<T, E>, Unavailable>
     where
         T: Send + 'static,
         E: Send + 'static,

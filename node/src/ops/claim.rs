@@ -1,0 +1,160 @@
+//! Claims tasks and reviews, keeps them, gives them back.
+
+use octopoid_crdt::ids::{Oid, RecordId};
+use octopoid_crdt::lease::{DEFAULT_SECONDS, Input, LONGEST_SECONDS};
+use octopoid_crdt::lifecycle::Act;
+use octopoid_crdt::record::{Body, Cause, Queue};
+
+use super::{Refused, Snapshot, allow, snapshot};
+use crate::store::{Filter, TaskNo, TaskRow, Unit, WriteFault};
+
+/// Who asks for work, and for which.
+#[derive(Debug, Clone, Default)]
+pub struct Claimant {
+    /// The agent's name.
+    pub agent: String,
+    /// The orchestrator's id.
+    pub orchestrator: String,
+    /// How long it may be silent.
+    pub ttl_seconds: u32,
+    /// The queue to take from.
+    pub queue: String,
+    /// Only from this tenant.
+    pub scope: String,
+    /// Only tasks of these roles; empty takes any.
+    pub roles: Vec<String>,
+    /// Only tasks of these types; empty takes any.
+    pub kinds: Vec<String>,
+    /// The commit that work starts from, if it is known.
+    pub base: Option<Oid>,
+    /// A reviewer never reviews an attempt of its own name.
+    pub not_of: Option<String>,
+}
+
+/// Reads a lease's length from a request.
+///
+/// # Errors
+/// When it is outside 1 to 3,600.
+pub fn lease_seconds(wanted: Option<i64>) -> Result<u32, Refused> {
+    let Some(seconds) = wanted else { return Ok(DEFAULT_SECONDS) };
+    u32::try_from(seconds)
+        .ok()
+        .filter(|seconds| (1..=LONGEST_SECONDS).contains(seconds))
+        .ok_or_else(|| Refused::field("lease_duration_seconds", format!("{seconds} is outside 1 to {LONGEST_SECONDS}")))
+}
+
+/// Claims the next task that fits; none when no task waits.
+///
+/// # Errors
+/// When the store fails.
+pub fn claim_next(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Snapshot>, Refused> {
+    let filter = Filter {
+        scopes: vec![claimant.scope.clone()],
+        queues: vec![claimant.queue.clone()],
+        roles: claimant.roles.clone(),
+        kinds: claimant.kinds.clone(),
+        ready: Some(true),
+        ..Filter::default()
+    };
+    let own_work = |row: &TaskRow| claimant.not_of.is_some() && row.worker == claimant.not_of;
+    let Some(no) = unit.choose(&filter, own_work)? else { return Ok(None) };
+    claim(unit, no, claimant).map(Some)
+}
+
+/// Claims one task, or its review when it is submitted.
+///
+/// # Errors
+/// When the task is not claimable.
+pub fn claim(unit: &mut Unit<'_>, no: TaskNo, claimant: &Claimant) -> Result<Snapshot, Refused> {
+    let row = unit.row(no)?;
+    let refused = format!("Cannot claim task '{}' from '{}'", row.id, row.queue);
+    let (agent, orchestrator, ttl_seconds) = (claimant.agent.clone(), claimant.orchestrator.clone(), claimant.ttl_seconds);
+    let body = if row.queue == "provisional" {
+        let on = row.rests_on.map(RecordId).ok_or_else(|| Refused::step(&refused, "nothing was submitted"))?;
+        Body::Review { on, agent, orchestrator, ttl_seconds }
+    } else {
+        let source = Queue::parse(&row.queue).map_err(|error| Refused::step(&refused, error.to_string()))?;
+        Body::Claim { epoch: row.epoch + 1, source, agent, orchestrator, ttl_seconds, base: claimant.base.clone() }
+    };
+    if let Some(act) = Act::of(&body) {
+        allow(unit, no, &act, &refused)?;
+    }
+    unit.write(no, body)?;
+    Ok(snapshot(unit, no)?)
+}
+
+/// Whose claim a request speaks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holds {
+    /// The agent's name, if the caller gives it.
+    pub agent: Option<String>,
+    /// The epoch, if the caller gives it.
+    pub epoch: Option<u64>,
+    /// The claim's id, which the supervisor knows.
+    pub claim: Option<RecordId>,
+}
+
+impl Holds {
+    /// Returns the claim or review that holds the task, if it is the caller's.
+    ///
+    /// # Errors
+    /// When nobody holds the task, or somebody else.
+    pub fn check(&self, row: &TaskRow, refused: &str) -> Result<RecordId, Refused> {
+        let Some(holder) = &row.holder else {
+            return Err(Refused::step(refused, format!("nobody holds the task: it is in '{}'", row.queue)));
+        };
+        if self.agent.as_ref().is_some_and(|agent| *agent != holder.agent) {
+            return Err(Refused::step(refused, format!("'{}' holds the task", holder.agent)));
+        }
+        if self.epoch.is_some_and(|epoch| epoch != row.epoch) {
+            return Err(Refused::step(refused, format!("the epoch is {}: the claim has ended", row.epoch)));
+        }
+        if self.claim.is_some_and(|claim| claim.0 != holder.record) {
+            return Err(Refused::step(refused, "the claim has ended or lost"));
+        }
+        Ok(RecordId(holder.record))
+    }
+}
+
+/// Renews the lease of whoever holds the task.
+///
+/// # Errors
+/// When the caller does not hold it.
+pub fn renew(unit: &mut Unit<'_>, no: TaskNo, holds: &Holds, seconds: Option<u32>) -> Result<Snapshot, Refused> {
+    let row = unit.row(no)?;
+    let refused = format!("Cannot renew the lease of task '{}'", row.id);
+    let of = holds.check(row, &refused)?;
+    unit.leases().handle(Input::Renewed { of, seconds });
+    Ok(snapshot(unit, no)?)
+}
+
+/// Gives a claim or review back.
+///
+/// # Errors
+/// When the caller does not hold it, or another node wrote it.
+pub fn release(unit: &mut Unit<'_>, no: TaskNo, holds: &Holds, cause: Cause, reason: &str) -> Result<Snapshot, Refused> {
+    let row = unit.row(no)?;
+    let refused = format!("Cannot release task '{}'", row.id);
+    let of = holds.check(row, &refused)?;
+    allow(unit, no, &Act::Release { of, cause }, &refused)?;
+    unit.write(no, Body::Release { of, cause, reason: reason.to_owned() })?;
+    Ok(snapshot(unit, no)?)
+}
+
+/// Ends a claim or review whose holder fell silent; does nothing when it has ended already.
+///
+/// # Errors
+/// When the store fails.
+pub fn expire(unit: &mut Unit<'_>, of: RecordId) -> Result<Option<Snapshot>, WriteFault> {
+    let Some(no) = unit.task_of(&of)? else {
+        unit.leases().handle(Input::Ended { of });
+        return Ok(None);
+    };
+    let holds = unit.row(no)?.holder.as_ref().is_some_and(|holder| holder.record == of.0);
+    if !holds || unit.would_count(no, &Act::Expire { of })?.is_err() {
+        unit.leases().handle(Input::Ended { of });
+        return Ok(None);
+    }
+    unit.write(no, Body::Expire { of, reason: "the lease ran out".to_owned() })?;
+    snapshot(unit, no).map(Some)
+}

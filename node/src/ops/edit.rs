@@ -1,0 +1,88 @@
+//! Edits what people edit, and the acting fields that stand for a step.
+
+use std::collections::BTreeSet;
+
+use octopoid_crdt::document::Edit;
+use octopoid_crdt::record::{Cause, Queue};
+
+use super::claim::{self, Holds};
+use super::create::{MAX_BLOCKERS, check_blockers, refuse};
+use super::judge::{Move, move_to};
+use super::{Expect, Refused, Snapshot, snapshot};
+use crate::store::{TaskNo, Unit};
+
+/// What one edit changes; the steps happen after the fields are set, in the same commit.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// Fields of the document.
+    pub edits: Vec<Edit>,
+    /// The new set of blockers.
+    pub blocked_by: Option<BTreeSet<String>>,
+    /// The queue to move to.
+    pub queue: Option<Queue>,
+    /// Takes the claim away.
+    pub release: bool,
+    /// Renews the lease for this many seconds.
+    pub renew: Option<u32>,
+    /// Who edits.
+    pub by: String,
+}
+
+impl Changes {
+    /// Tells whether nothing would change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.edits.is_empty() && self.blocked_by.is_none() && self.queue.is_none() && !self.release && self.renew.is_none()
+    }
+}
+
+/// Edits a task.
+///
+/// # Errors
+/// When a field breaks a limit, a blocker is unknown, or a step is not allowed from where the task is.
+pub fn edit(unit: &mut Unit<'_>, no: TaskNo, expect: &Expect, changes: Changes) -> Result<Snapshot, Refused> {
+    let row = unit.row(no)?;
+    expect.check(row)?;
+    if changes.is_empty() {
+        return Err(Refused::field("body", "No fields to update"));
+    }
+    match changes.queue {
+        Some(Queue::Done) => return Err(Refused::field("queue", "a task gets to 'done' by accept or force-queue")),
+        Some(Queue::Claimed) => return Err(Refused::field("queue", "a task gets to 'claimed' by a claim")),
+        Some(_) | None => {}
+    }
+    let (scope, id) = (row.scope.clone(), row.id.clone());
+    if (changes.release || changes.renew.is_some()) && row.holder.is_none() {
+        let refused = format!("Cannot change the claim of task '{id}'");
+        return Err(Refused::step(refused, format!("nobody holds the task: it is in '{}'", row.queue)));
+    }
+    let mut edits = changes.edits;
+    if let Some(wanted) = &changes.blocked_by {
+        let known: BTreeSet<String> = row.blocked_by.iter().cloned().collect();
+        // Finished blockers are not shown, so a caller that writes back what it read does not mean to remove them.
+        let shown: BTreeSet<String> = row.open_blockers.iter().cloned().collect();
+        let added: Vec<String> = wanted.difference(&known).cloned().collect();
+        if known.len() + added.len() > MAX_BLOCKERS {
+            return Err(Refused::field("blocked_by", format!("more than {MAX_BLOCKERS} blockers")));
+        }
+        check_blockers(unit, &scope, &id, &added)?;
+        edits.extend(added.iter().map(|entry| Edit::add("blocked_by", entry)));
+        edits.extend(shown.difference(wanted).map(|entry| Edit::remove("blocked_by", entry)));
+    }
+    if !edits.is_empty() {
+        unit.edit(no, &edits)?.map_err(refuse)?;
+    }
+    if let Some(seconds) = changes.renew {
+        claim::renew(unit, no, &Holds::default(), Some(seconds))?;
+    }
+    if changes.release && unit.row(no)?.holder.is_some() {
+        claim::release(unit, no, &Holds::default(), Cause::Edit, "the claim was taken away by an edit")?;
+    }
+    if let Some(queue) = changes.queue
+        && unit.row(no)?.queue != queue.as_str()
+    {
+        let step = Move { queue, cause: Cause::Edit, by: changes.by, reason: "the queue was edited".to_owned(), keep: None };
+        move_to(unit, no, step)?;
+    }
+    Ok(snapshot(unit, no)?)
+}

@@ -1,0 +1,234 @@
+//! Writes a unit of work: records, logs, rows and indexes in one durable transaction.
+
+use minicbor::to_vec;
+use redb::WriteTransaction;
+
+use super::index::{BucketKey, Buckets, Facet};
+use super::read::join_entry;
+use super::row::TaskRow;
+use super::slot::Slot;
+use super::tables::{self, newest_first};
+use super::unit::Unit;
+use super::{Event, Fault};
+use octopoid_crdt::ids::RecordId;
+use octopoid_crdt::lease::Input;
+
+impl Unit<'_> {
+    /// Writes everything and waits until it is durable.
+    pub(super) fn commit(mut self) -> Result<Vec<Event>, Fault> {
+        let settled = self.settle_all();
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        debug_assert!(settled.is_ok(), "a write fault keeps its reason");
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut txn = self.state.database.begin_write()?;
+        txn.set_quick_repair(true);
+        self.write_records(&txn)?;
+        self.write_tasks(&txn)?;
+        self.write_items(&txn)?;
+        let events = self.events();
+        self.note_leases();
+        txn.commit()?;
+        Ok(events)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.runs.is_empty() && self.answers.is_empty() && self.slots.values().all(|slot| !slot.changed)
+    }
+
+    fn write_records(&self, txn: &WriteTransaction) -> Result<(), Fault> {
+        if self.records.is_empty() {
+            return Ok(());
+        }
+        let mut records = txn.open_table(tables::RECORDS)?;
+        let mut ids = txn.open_table(tables::RECORD_IDS)?;
+        for new in &self.records {
+            records.insert(new.arrival, new.record.wire())?;
+            ids.insert(new.record.id().as_bytes(), new.arrival)?;
+        }
+        let mut meta = txn.open_table(tables::META)?;
+        meta.insert("next_task", self.state.next_task.to_be_bytes().as_slice())?;
+        if let Some(prev) = self.state.prev {
+            let mut tips = txn.open_table(tables::TIPS)?;
+            tips.insert(self.me().as_bytes(), prev.as_bytes().as_slice())?;
+        }
+        Ok(())
+    }
+
+    fn write_tasks(&mut self, txn: &WriteTransaction) -> Result<(), Fault> {
+        let mut subjects = txn.open_table(tables::SUBJECTS)?;
+        for (subject, no) in &self.subjects {
+            subjects.insert(subject.as_bytes(), *no)?;
+        }
+        let mut ids = txn.open_table(tables::TASK_IDS)?;
+        for ((id, scope), no) in &self.task_ids {
+            ids.insert((id.as_str(), scope.as_str()), *no)?;
+        }
+        let mut dependents = txn.open_multimap_table(tables::DEPENDENTS)?;
+        for ((blocker, no), present) in &self.dependents {
+            if *present {
+                dependents.insert(blocker.as_bytes(), *no)?;
+            } else {
+                dependents.remove(blocker.as_bytes(), *no)?;
+            }
+        }
+        let mut entries = txn.open_table(tables::ENTRIES)?;
+        let mut rows = txn.open_table(tables::ROWS)?;
+        let mut contents = txn.open_table(tables::CONTENTS)?;
+        let mut documents = txn.open_table(tables::DOCUMENTS)?;
+        let mut indexes = Indexes::open(txn)?;
+        for slot in self.slots.values_mut().filter(|slot| slot.changed) {
+            write_log(slot, &mut entries)?;
+            rows.insert(slot.no, encode(&slot.row).as_slice())?;
+            if slot.document_changed {
+                if let Some(document) = &slot.document {
+                    documents.insert(slot.no, document.save().as_slice())?;
+                }
+                match slot.content.as_ref().and_then(Option::as_deref) {
+                    Some(content) => drop(contents.insert(slot.no, content)?),
+                    None => drop(contents.remove(slot.no)?),
+                }
+            }
+            indexes.update(&mut self.state.buckets, slot.no, slot.committed.as_ref(), &slot.row)?;
+        }
+        indexes.write_sizes(&self.state.buckets)
+    }
+
+    fn write_items(&self, txn: &WriteTransaction) -> Result<(), Fault> {
+        let mut items = txn.open_table(tables::ITEMS)?;
+        for ((collection, scope, key), item) in &self.items {
+            let at = (collection.as_str(), scope.as_str(), key.as_str());
+            match item {
+                Some(item) => drop(items.insert(at, encode(item).as_slice())?),
+                None => drop(items.remove(at)?),
+            }
+        }
+        let mut runs = txn.open_table(tables::RUNS)?;
+        for (claim, run) in &self.runs {
+            match run {
+                Some(run) => drop(runs.insert(claim, run.as_slice())?),
+                None => drop(runs.remove(claim)?),
+            }
+        }
+        let mut answers = txn.open_table(tables::IDEMPOTENCY)?;
+        for (key, answer) in &self.answers {
+            match answer {
+                Some(answer) => drop(answers.insert(key.as_str(), answer.as_slice())?),
+                None => drop(answers.remove(key.as_str())?),
+            }
+        }
+        Ok(())
+    }
+
+    fn events(&self) -> Vec<Event> {
+        let describe = |new: &super::unit::NewRecord| {
+            let row = new.task.and_then(|no| self.slots.get(&no)).map(|slot| &slot.row);
+            Event {
+                arrival: new.arrival,
+                record: new.record.id(),
+                kind: new.record.payload().body.name(),
+                task: new.task,
+                scope: row.map(|row| row.scope.clone()).unwrap_or_default(),
+                id: row.map(|row| row.id.clone()).unwrap_or_default(),
+                queue: row.map(|row| row.queue.clone()).unwrap_or_default(),
+            }
+        };
+        self.records.iter().map(describe).collect()
+    }
+
+    /// Starts and ends the leases that the unit's changes start and end.
+    fn note_leases(&self) {
+        for slot in self.slots.values().filter(|slot| slot.changed) {
+            let before = slot.committed.as_ref().and_then(|row| row.holder.as_ref());
+            let after = slot.row.holder.as_ref();
+            if before.map(|holder| holder.record) == after.map(|holder| holder.record) {
+                continue;
+            }
+            if let Some(holder) = before {
+                self.state.leases.handle(Input::Ended { of: RecordId(holder.record) });
+            }
+            if let Some(holder) = after {
+                self.state.leases.handle(Input::Opened { of: RecordId(holder.record), seconds: holder.ttl_seconds });
+            }
+        }
+    }
+}
+
+/// Encodes a view; writing to memory does not fail.
+pub(super) fn encode<T: minicbor::Encode<()>>(value: &T) -> Vec<u8> {
+    to_vec(value).unwrap_or_else(|error: minicbor::encode::Error<std::convert::Infallible>| unreachable!("memory refused {error}"))
+}
+
+fn write_log(slot: &mut Slot, entries: &mut redb::Table<'_, (u64, u32), &'static [u8]>) -> Result<(), Fault> {
+    let Some(stored) = &slot.log else { return Ok(()) };
+    for (index, (entry, arrival)) in (0u32..).zip(stored.log.entries().iter().zip(&stored.arrivals)).skip(slot.stored as usize) {
+        entries.insert((slot.no, index), join_entry(*arrival, entry).as_slice())?;
+    }
+    Ok(())
+}
+
+/// The tables that find tasks, open in one transaction.
+struct Indexes<'t> {
+    by_bucket: redb::Table<'t, (u32, u64, &'static str), u64>,
+    by_facet: redb::Table<'t, (u8, &'static str, u32, u64, &'static str), u64>,
+    buckets: redb::Table<'t, u32, (&'static [u8], u64)>,
+    touched: std::collections::BTreeSet<u32>,
+}
+
+impl<'t> Indexes<'t> {
+    fn open(txn: &'t WriteTransaction) -> Result<Self, Fault> {
+        Ok(Self {
+            by_bucket: txn.open_table(tables::BY_BUCKET)?,
+            by_facet: txn.open_table(tables::BY_FACET)?,
+            buckets: txn.open_table(tables::BUCKETS)?,
+            touched: std::collections::BTreeSet::new(),
+        })
+    }
+
+    fn update(&mut self, buckets: &mut Buckets, no: u64, before: Option<&TaskRow>, after: &TaskRow) -> Result<(), Fault> {
+        let old = before.and_then(|row| Some((BucketKey::of(row)?, row)));
+        let new = BucketKey::of(after);
+        let moved = old.as_ref().map(|(key, row)| (key, row.created_ms)) != new.as_ref().map(|key| (key, after.created_ms));
+        let old_facets = before.map(Facet::of).unwrap_or_default();
+        let new_facets = Facet::of(after);
+        if !moved && old_facets == new_facets {
+            return Ok(());
+        }
+        if let Some((key, row)) = old {
+            let bucket = buckets.number(&key);
+            let (created, id) = (newest_first(row.created_ms), row.id.as_str());
+            if moved {
+                self.by_bucket.remove((bucket, created, id))?;
+                buckets.leave(bucket);
+                self.touched.insert(bucket);
+            }
+            for (facet, value) in &old_facets {
+                self.by_facet.remove((*facet as u8, value.as_str(), bucket, created, id))?;
+            }
+        }
+        if let Some(key) = new {
+            let bucket = buckets.number(&key);
+            let (created, id) = (newest_first(after.created_ms), after.id.as_str());
+            if moved {
+                self.by_bucket.insert((bucket, created, id), no)?;
+                buckets.enter(bucket);
+                self.touched.insert(bucket);
+            }
+            for (facet, value) in &new_facets {
+                self.by_facet.insert((*facet as u8, value.as_str(), bucket, created, id), no)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_sizes(&mut self, buckets: &Buckets) -> Result<(), Fault> {
+        for number in &self.touched {
+            let (key, size) = buckets.get(*number);
+            self.buckets.insert(*number, (encode(key).as_slice(), size))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,466 @@
+//! The unit of work: operations see and change tasks here, and one commit writes what they changed.
+//!
+//! An operation first checks everything, then writes records; a record that it writes is applied at once, so the next
+//! operation of the same batch sees it. Nothing reaches the disk before [`Unit::commit`].
+//!
+//! **Invariants**: records are numbered in causal order; a slot's row, log and document agree once they are settled.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use octopoid_crdt::document::{Actor, Document, Edit, Fields};
+use octopoid_crdt::ids::{AuthorKey, Name, RecordId, SessionId, Subject};
+use octopoid_crdt::lifecycle::{Act, TaskState};
+use octopoid_crdt::record::{Body, Payload, Signer, Verified};
+
+use super::index::Buckets;
+use super::list::Filter;
+use super::read::{Reader, StoredLog};
+use super::row::{TaskNo, TaskRow};
+use super::slot::Slot;
+use super::{Event, Fault, Leases, Settings, Stored, tables};
+
+/// The store failed; the batch is given up and the reason is kept for everyone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the store failed")]
+pub struct WriteFault;
+
+/// What the writer keeps from one unit to the next.
+pub struct WriterState {
+    pub(super) database: std::sync::Arc<redb::Database>,
+    pub(super) cluster: octopoid_crdt::ids::ClusterId,
+    pub(super) signer: Signer,
+    pub(super) session: SessionId,
+    /// The next sequence number of the session.
+    pub(super) seq: u64,
+    /// The author's latest record.
+    pub(super) prev: Option<RecordId>,
+    pub(super) next_arrival: u64,
+    pub(super) next_task: TaskNo,
+    pub(super) buckets: Buckets,
+    pub(super) settings: Settings,
+    pub(super) leases: std::sync::Arc<Leases>,
+    pub(super) events: tokio::sync::broadcast::Sender<std::sync::Arc<[Event]>>,
+}
+
+/// The counters to go back to when a unit is given up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    seq: u64,
+    prev: Option<RecordId>,
+    next_arrival: u64,
+    next_task: TaskNo,
+}
+
+impl WriterState {
+    pub(super) fn mark(&self) -> Mark {
+        Mark { seq: self.seq, prev: self.prev, next_arrival: self.next_arrival, next_task: self.next_task }
+    }
+
+    pub(super) fn reset(&mut self, mark: Mark) {
+        (self.seq, self.prev) = (mark.seq, mark.prev);
+        (self.next_arrival, self.next_task) = (mark.next_arrival, mark.next_task);
+    }
+
+    pub(super) fn publish(&self, events: Vec<Event>) {
+        if !events.is_empty() {
+            // Nobody may be listening, which is no failure.
+            let _ = self.events.send(events.into());
+        }
+    }
+}
+
+/// A record that this unit adds.
+pub(super) struct NewRecord {
+    pub arrival: u64,
+    pub record: Verified,
+    pub task: Option<TaskNo>,
+}
+
+/// One unit of work.
+pub struct Unit<'w> {
+    pub(super) state: &'w mut WriterState,
+    pub(super) reader: Reader,
+    pub(super) slots: HashMap<TaskNo, Slot>,
+    pub(super) subjects: HashMap<Subject, TaskNo>,
+    pub(super) task_ids: HashMap<(String, String), TaskNo>,
+    pub(super) records: Vec<NewRecord>,
+    pub(super) by_id: HashMap<RecordId, usize>,
+    pub(super) items: BTreeMap<(String, String, String), Option<Stored>>,
+    pub(super) dependents: BTreeMap<(Subject, TaskNo), bool>,
+    pub(super) runs: BTreeMap<[u8; 32], Option<Vec<u8>>>,
+    pub(super) answers: BTreeMap<String, Option<Vec<u8>>>,
+    pub(super) fault: Option<Fault>,
+    now_ms: u64,
+}
+
+impl<'w> Unit<'w> {
+    pub(super) fn begin(state: &'w mut WriterState) -> Result<Self, Fault> {
+        use redb::ReadableDatabase as _;
+        let reader = Reader::new(state.database.begin_read()?, state.cluster);
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        Ok(Self {
+            state,
+            reader,
+            slots: HashMap::new(),
+            subjects: HashMap::new(),
+            task_ids: HashMap::new(),
+            records: Vec::new(),
+            by_id: HashMap::new(),
+            items: BTreeMap::new(),
+            dependents: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            fault: None,
+            now_ms,
+        })
+    }
+
+    /// Keeps a fault for the commit, which then fails.
+    pub(super) fn note<T>(&mut self, result: Result<T, Fault>) -> Result<T, WriteFault> {
+        result.map_err(|fault| {
+            self.fault.get_or_insert(fault);
+            WriteFault
+        })
+    }
+
+    /// Returns this machine's time, for display and for choosing what to do next.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// Returns this node's key, the author of what it writes.
+    #[must_use]
+    pub fn me(&self) -> AuthorKey {
+        self.state.signer.author()
+    }
+
+    /// Returns who edits documents in this unit.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor { author: self.me(), session: self.state.session }
+    }
+
+    /// Returns the leases that this node times.
+    #[must_use]
+    pub fn leases(&self) -> &Leases {
+        &self.state.leases
+    }
+
+    /// Returns the snapshot that the unit began with; it lacks the unit's own changes.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Finds a task, deleted ones included.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn find(&mut self, scope: &str, id: &str) -> Result<Option<TaskNo>, WriteFault> {
+        if let Some(no) = self.task_ids.get(&(id.to_owned(), scope.to_owned())) {
+            return Ok(Some(*no));
+        }
+        let found = self.reader.task_no(scope, id);
+        self.note(found)
+    }
+
+    /// Returns the scopes in which a task of this id is known.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn scopes_of(&mut self, id: &str) -> Result<Vec<(String, TaskNo)>, WriteFault> {
+        let stored = self.reader.scopes_of(id);
+        let mut found = self.note(stored)?;
+        found.extend(self.task_ids.iter().filter(|((known, _), _)| known == id).map(|((_, scope), no)| (scope.clone(), *no)));
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Finds a task by the subject of its records.
+    pub(super) fn find_subject(&mut self, subject: &Subject) -> Result<Option<TaskNo>, WriteFault> {
+        if let Some(no) = self.subjects.get(subject) {
+            return Ok(Some(*no));
+        }
+        let found = self.reader.by_subject(subject);
+        self.note(found)
+    }
+
+    /// Returns the task of a subject, making an empty one where there is none.
+    pub(super) fn of_subject(&mut self, subject: Subject) -> Result<TaskNo, WriteFault> {
+        if let Some(no) = self.find_subject(&subject)? {
+            return Ok(no);
+        }
+        let no = self.state.next_task;
+        self.state.next_task += 1;
+        self.subjects.insert(subject, no);
+        self.slots.insert(no, Slot::fresh(no, subject));
+        Ok(no)
+    }
+
+    pub(super) fn slot(&mut self, no: TaskNo) -> Result<&mut Slot, WriteFault> {
+        if !self.slots.contains_key(&no) {
+            let row = self.reader.row(no).and_then(|row| row.ok_or_else(|| Fault::Missing(format!("row {no}"))));
+            let row = self.note(row)?;
+            self.slots.insert(no, Slot::load(no, row));
+        }
+        self.slots.get_mut(&no).ok_or(WriteFault)
+    }
+
+    pub(super) fn load_log(&mut self, no: TaskNo) -> Result<(), WriteFault> {
+        if self.slot(no)?.log.is_none() {
+            let log = self.reader.log(no);
+            let log = self.note(log)?;
+            let slot = self.slot(no)?;
+            slot.stored = u32::try_from(log.arrivals.len()).unwrap_or(u32::MAX);
+            slot.log = Some(log);
+        }
+        Ok(())
+    }
+
+    pub(super) fn load_document(&mut self, no: TaskNo) -> Result<Option<&mut Document>, WriteFault> {
+        if self.slot(no)?.document.is_none() {
+            let stored = self.stored_document(no);
+            let stored = self.note(stored)?;
+            self.slot(no)?.document = stored;
+        }
+        Ok(self.slot(no)?.document.as_mut())
+    }
+
+    fn stored_document(&self, no: TaskNo) -> Result<Option<Document>, Fault> {
+        let table = self.reader.txn().open_table(tables::DOCUMENTS)?;
+        let found = table.get(no)?;
+        // A document that does not load is shown read-only by its row; editing it makes no new one.
+        Ok(found.and_then(|bytes| Document::load_stored(bytes.value()).ok()))
+    }
+
+    /// Returns a task's log.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn log(&mut self, no: TaskNo) -> Result<&StoredLog, WriteFault> {
+        self.load_log(no)?;
+        self.slot(no)?.log.as_ref().ok_or(WriteFault)
+    }
+
+    /// Returns what a task's records resolve to.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn state(&mut self, no: TaskNo) -> Result<TaskState, WriteFault> {
+        let removals = self.state.settings.removals.clone();
+        Ok(self.log(no)?.log.resolve(&removals))
+    }
+
+    /// Returns a task's row, with this unit's changes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn row(&mut self, no: TaskNo) -> Result<&TaskRow, WriteFault> {
+        self.settle(no)?;
+        Ok(&self.slot(no)?.row)
+    }
+
+    /// Returns a task's body.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn content(&mut self, no: TaskNo) -> Result<Option<String>, WriteFault> {
+        self.settle(no)?;
+        if self.slot(no)?.content.is_none() {
+            let content = self.reader.content(no);
+            let content = self.note(content)?;
+            self.slot(no)?.content = Some(content);
+        }
+        Ok(self.slot(no)?.content.clone().flatten())
+    }
+
+    /// Returns a record that a task's log names.
+    pub(super) fn record(&mut self, arrival: u64, id: &RecordId) -> Result<Verified, WriteFault> {
+        if let Some(at) = self.by_id.get(id) {
+            return Ok(self.records[*at].record.clone());
+        }
+        let found = self.reader.record(arrival).and_then(|record| record.ok_or_else(|| Fault::Missing(id.to_string())));
+        self.note(found)
+    }
+
+    /// Signs a record about a task and applies it.
+    ///
+    /// The caller has checked with the lifecycle rules that it will count.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn write(&mut self, no: TaskNo, body: Body) -> Result<RecordId, WriteFault> {
+        let subject = self.slot(no)?.subject;
+        let deps = self.heads(no)?;
+        self.sign(subject, deps, body)
+    }
+
+    /// Returns a task's heads, joined by `Heads` records while there are more than a record may name.
+    fn heads(&mut self, no: TaskNo) -> Result<Vec<RecordId>, WriteFault> {
+        loop {
+            let log = self.log(no)?;
+            let mut heads: Vec<_> =
+                log.log.heads().into_iter().filter_map(|index| Some(log.log.entries().get(index as usize)?.id)).collect();
+            heads.sort_unstable();
+            if heads.len() <= octopoid_crdt::record::limits::DEPS {
+                return Ok(heads);
+            }
+            heads.truncate(octopoid_crdt::record::limits::DEPS);
+            let subject = self.slot(no)?.subject;
+            self.sign(subject, heads, Body::Heads)?;
+        }
+    }
+
+    /// Signs a record as the next of this node's chain and applies it.
+    pub(super) fn sign(&mut self, subject: Subject, deps: Vec<RecordId>, body: Body) -> Result<RecordId, WriteFault> {
+        let payload = Payload {
+            author: self.me(),
+            session: self.state.session,
+            seq: self.state.seq,
+            prev: self.state.prev,
+            subject,
+            wall_ms: self.now_ms,
+            deps,
+            body,
+        };
+        let signed = Verified::sign(&self.state.signer, self.state.cluster, payload).map_err(Fault::Sign);
+        let record = self.note(signed)?;
+        let id = record.id();
+        self.apply(record)?;
+        self.state.seq += 1;
+        self.state.prev = Some(id);
+        Ok(id)
+    }
+
+    /// Creates a task from its document and the change that makes it elsewhere.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn create(
+        &mut self,
+        (scope, id): (&Name, &Name),
+        document: Document,
+        change: Vec<u8>,
+        imported: Option<String>,
+    ) -> Result<TaskNo, WriteFault> {
+        let subject = Subject::task(scope, id);
+        let no = self.of_subject(subject)?;
+        if self.load_document(no)?.is_none() {
+            self.slot(no)?.prepared = Some(document);
+        }
+        let body = Body::TaskCreate { scope: scope.clone(), id: id.clone(), change, imported };
+        self.write(no, body)?;
+        self.slot(no)?.prepared = None;
+        Ok(no)
+    }
+
+    /// Edits a task's document; writes nothing when the edits change nothing.
+    ///
+    /// # Errors
+    /// When the edit breaks a limit of documents; the store's own failure is in the inner error.
+    pub fn edit(&mut self, no: TaskNo, edits: &[Edit]) -> Result<Result<(), octopoid_crdt::document::EditError>, WriteFault> {
+        let actor = self.actor();
+        let Some(document) = self.load_document(no)? else { return Ok(Ok(())) };
+        // A refused or half-made edit must not show: the copy takes its place only when all of it stands.
+        let mut edited = document.clone();
+        let changes = match edited.edit(actor, edits) {
+            Ok(changes) => changes,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        if !changes.is_empty() {
+            self.slot(no)?.prepared = Some(edited);
+        }
+        for change in changes {
+            self.write(no, Body::DocChange { change })?;
+        }
+        self.slot(no)?.prepared = None;
+        Ok(Ok(()))
+    }
+
+    /// Returns a document's fields.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn fields(&mut self, no: TaskNo) -> Result<Fields, WriteFault> {
+        Ok(self.load_document(no)?.map(|document| document.fields()).unwrap_or_default())
+    }
+
+    /// Returns an entry of a plain collection.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn item(&mut self, collection: &str, scope: &str, key: &str) -> Result<Option<Stored>, WriteFault> {
+        if let Some(item) = self.items.get(&(collection.to_owned(), scope.to_owned(), key.to_owned())) {
+            return Ok(item.clone());
+        }
+        let found = self.reader.item(collection, scope, key);
+        self.note(found)
+    }
+
+    /// Sets or removes an entry of a plain collection.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn put(&mut self, collection: &str, scope: &Name, key: &str, value: Option<String>) -> Result<RecordId, WriteFault> {
+        let subject = Subject::entry(collection, scope, key);
+        let deps = self.item(collection, scope.as_str(), key)?.map(|old| RecordId(old.record)).into_iter().collect();
+        let body = Body::Put { collection: collection.to_owned(), scope: scope.clone(), key: key.to_owned(), value };
+        self.sign(subject, deps, body)
+    }
+
+    /// Picks the task to work on next: by priority, then age, among those that are ready and that `skip` lets pass.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn choose(&mut self, filter: &Filter, mut skip: impl FnMut(&TaskRow) -> bool) -> Result<Option<TaskNo>, WriteFault> {
+        let mut priorities = BTreeSet::new();
+        for (_, key, size) in self.state.buckets.iter() {
+            if size > 0 && filter.takes(key) {
+                priorities.insert(key.priority.clone());
+            }
+        }
+        for priority in priorities {
+            let filter = Filter { priorities: vec![priority], ..filter.clone() };
+            let mut walk = {
+                let walk = self.reader.walk(&self.state.buckets, &filter);
+                self.note(walk)?
+            };
+            loop {
+                let next = walk.next();
+                let Some(no) = self.note(next)? else { break };
+                let row = self.row(no)?;
+                let fits = row.listed
+                    && row.ready
+                    && filter.queues.contains(&row.queue)
+                    && row.retry_ms.is_none_or(|retry| retry <= self.now_ms)
+                    && !skip(&self.slot(no)?.row);
+                if fits {
+                    return Ok(Some(no));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tells whether a record about the task would count if it were written now.
+    ///
+    /// # Errors
+    /// When it would not, with the rule that it breaks; the store's own failure is in the outer error.
+    pub fn would_count(&mut self, no: TaskNo, act: &Act) -> Result<Result<(), octopoid_crdt::lifecycle::Refusal>, WriteFault> {
+        let (me, standing, removals) = (self.me(), self.state.settings.standing.clone(), self.state.settings.removals.clone());
+        Ok(self.log(no)?.log.would_count(me, act, &standing, &removals))
+    }
+
+    /// Keeps what this node runs for an attempt, or forgets it; local, never synced.
+    pub fn set_run(&mut self, claim: &RecordId, run: Option<Vec<u8>>) {
+        self.runs.insert(claim.0, run);
+    }
+
+    /// Keeps which task answered a request with an idempotency key; local, never synced.
+    pub fn set_answer(&mut self, key: String, answer: Vec<u8>) {
+        self.answers.insert(key, Some(answer));
+    }
+}

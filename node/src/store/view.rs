@@ -1,0 +1,253 @@
+//! Derives a task's row from its log, its document and its blockers.
+//!
+//! **Invariants**: deriving twice gives the same row; a change of a blocker reaches its dependents within the same commit.
+
+use octopoid_crdt::ids::{AttemptName, RecordId, Subject};
+use octopoid_crdt::lifecycle::{Act, Phase, TaskState, Verdict};
+use octopoid_crdt::record::{Body, Cause, Queue, Verified};
+
+use super::read::StoredLog;
+use super::row::{Holder, TaskNo, TaskRow};
+use super::unit::{Unit, WriteFault};
+
+/// How long a task waits after its first failed attempt, in milliseconds; doubled by each further one.
+const FIRST_RETRY_MS: u64 = 30_000;
+/// The longest such wait.
+const LONGEST_RETRY_MS: u64 = 30 * 60_000;
+
+impl Unit<'_> {
+    /// Derives a task's row anew if records or blockers changed, and tells its dependents.
+    pub(super) fn settle(&mut self, no: TaskNo) -> Result<(), WriteFault> {
+        let mut waiting = vec![no];
+        while let Some(no) = waiting.pop() {
+            let slot = self.slot(no)?;
+            if !slot.stale && !slot.blockers_stale {
+                continue;
+            }
+            let blocked_before = slot.row.blocks && slot.row.listed;
+            if std::mem::take(&mut slot.stale) {
+                self.derive(no)?;
+            }
+            self.slot(no)?.blockers_stale = false;
+            self.look_at_blockers(no)?;
+            let slot = self.slot(no)?;
+            let new = slot.committed.is_none();
+            if new || blocked_before != (slot.row.blocks && slot.row.listed) {
+                let subject = slot.subject;
+                for dependent in self.dependents_of(&subject)? {
+                    self.slot(dependent)?.blockers_stale = true;
+                    waiting.push(dependent);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles every task of the unit.
+    pub(super) fn settle_all(&mut self) -> Result<(), WriteFault> {
+        let stale: Vec<_> = self.slots.values().filter(|slot| slot.stale || slot.blockers_stale).map(|slot| slot.no).collect();
+        stale.into_iter().try_for_each(|no| self.settle(no))
+    }
+
+    fn derive(&mut self, no: TaskNo) -> Result<(), WriteFault> {
+        let state = self.state(no)?;
+        let log = self.log(no)?.clone();
+        let mut row = self.slot(no)?.row.clone();
+        row.listed = state.created && !matches!(state.phase, Phase::Deleted { .. });
+        row.queue = state.queue.as_str().to_owned();
+        row.epoch = state.epoch;
+        row.contested = state.contested;
+        row.rests_on = state.rests_on.map(|id| id.0);
+        row.attempt_count = state.attempt_count;
+        row.rejection_count = state.rejection_count;
+        row.version = log.log.entries().len() as u64;
+        row.heads = heads_hash(&log);
+        self.derive_times(&mut row, &state, &log)?;
+        self.derive_holder(&mut row, &state, &log)?;
+        derive_end(&mut row, &state, &log);
+        self.derive_failures(&mut row, &log)?;
+        let merge_blocks = self.state.settings.merge_blocks;
+        row.blocks = match &state.phase {
+            Phase::Done { .. } => merge_blocks && row.needs_merge,
+            Phase::Cancelled { .. } | Phase::Deleted { .. } => false,
+            Phase::Waiting | Phase::Claimed { .. } | Phase::Provisional { .. } => true,
+        };
+        let slot = self.slot(no)?;
+        slot.row = row;
+        slot.changed = true;
+        Ok(())
+    }
+
+    fn derive_times(&mut self, row: &mut TaskRow, state: &TaskState, log: &StoredLog) -> Result<(), WriteFault> {
+        let creates = log.log.entries().iter().filter(|entry| matches!(entry.act, Act::Create) && entry.verdict == Verdict::Counts);
+        // Of several creations the latest generation's lowest id decides, so that every node shows the same time.
+        if let Some(id) = creates.filter(|entry| state.is_effective(&entry.id)).map(|entry| entry.id).min() {
+            row.created_ms = self.wall_ms(log, &id)?.unwrap_or(row.created_ms);
+        }
+        row.submitted_ms = match state.submit() {
+            Some(submit) => self.wall_ms(log, &submit)?,
+            None => None,
+        };
+        row.completed_ms = match &state.phase {
+            Phase::Done { end, .. } => self.wall_ms(log, end)?,
+            Phase::Waiting | Phase::Claimed { .. } | Phase::Provisional { .. } | Phase::Cancelled { .. } | Phase::Deleted { .. } => None,
+        };
+        Ok(())
+    }
+
+    fn derive_holder(&mut self, row: &mut TaskRow, state: &TaskState, log: &StoredLog) -> Result<(), WriteFault> {
+        let claim = state.claim();
+        row.attempt = claim.and_then(|claim| Some(AttemptName::new(state.epoch_of(&claim)?, &claim).to_string()));
+        row.worker = None;
+        if let Some(claim) = claim
+            && let Some(record) = self.record_of(log, &claim)?
+            && let Body::Claim { agent, .. } = &record.payload().body
+        {
+            row.worker = Some(agent.clone());
+        }
+        let (holds, review) = match &state.phase {
+            Phase::Claimed { claim } => (Some(*claim), false),
+            Phase::Provisional { review, .. } => (*review, true),
+            Phase::Waiting | Phase::Done { .. } | Phase::Cancelled { .. } | Phase::Deleted { .. } => (None, false),
+        };
+        if holds.map(|id| id.0) == row.holder.as_ref().map(|holder| holder.record) {
+            return Ok(());
+        }
+        row.holder = match holds {
+            Some(id) => self.record_of(log, &id)?.and_then(|record| holder(&record, review)),
+            None => None,
+        };
+        Ok(())
+    }
+
+    /// Counts failed attempts since a person last put the task back, and when the next may start.
+    fn derive_failures(&mut self, row: &mut TaskRow, log: &StoredLog) -> Result<(), WriteFault> {
+        (row.failures, row.retry_ms) = (0, None);
+        let entries = log.log.entries();
+        let counted = |wanted: fn(Cause) -> bool| {
+            (0u32..).zip(entries).filter(move |(_, entry)| match &entry.act {
+                Act::Move { cause, .. } => entry.verdict == Verdict::Counts && wanted(*cause),
+                _ => false,
+            })
+        };
+        let resets: Vec<_> = counted(|cause| !matches!(cause, Cause::AttemptFailed | Cause::BurnOut | Cause::MergeConflict)).collect();
+        let open: Vec<RecordId> = counted(|cause| cause == Cause::AttemptFailed)
+            .filter(|(index, _)| !resets.iter().any(|(_, reset)| reset.past.contains(*index)))
+            .map(|(_, entry)| entry.id)
+            .collect();
+        let mut last = None;
+        for id in &open {
+            last = last.max(self.wall_ms(log, id)?);
+        }
+        row.failures = u32::try_from(open.len()).unwrap_or(u32::MAX);
+        row.retry_ms = last.map(|last| last.saturating_add(retry_wait_ms(row.failures)));
+        Ok(())
+    }
+
+    fn look_at_blockers(&mut self, no: TaskNo) -> Result<(), WriteFault> {
+        let (scope, blocked_by) = {
+            let row = &self.slot(no)?.row;
+            (row.scope.clone(), row.blocked_by.clone())
+        };
+        let mut open = Vec::new();
+        for blocker in blocked_by {
+            // A blocker that no record has made yet still blocks: its records may be on their way.
+            let blocks = match self.find(&scope, &blocker)? {
+                Some(other) if other == no => false,
+                Some(other) => {
+                    let row = &self.slot(other)?.row;
+                    row.blocks && (row.listed || row.version == 0)
+                }
+                None => true,
+            };
+            if blocks {
+                open.push(blocker);
+            }
+        }
+        let slot = self.slot(no)?;
+        let ready = slot.row.listed
+            && match slot.row.queue.as_str() {
+                "provisional" => slot.row.holder.is_none() && slot.row.rests_on.is_some(),
+                "claimed" | "done" | "cancelled" | "failed" | "blocked" | "backlog" => false,
+                _ => open.is_empty(),
+            };
+        if slot.row.open_blockers != open || slot.row.ready != ready {
+            slot.row.open_blockers = open;
+            slot.row.ready = ready;
+            slot.changed = true;
+        }
+        Ok(())
+    }
+
+    fn record_of(&mut self, log: &StoredLog, id: &RecordId) -> Result<Option<Verified>, WriteFault> {
+        let at = log.log.entries().iter().position(|entry| entry.id == *id);
+        match at.and_then(|at| log.arrivals.get(at)) {
+            Some(arrival) => self.record(*arrival, id).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn wall_ms(&mut self, log: &StoredLog, id: &RecordId) -> Result<Option<u64>, WriteFault> {
+        Ok(self.record_of(log, id)?.map(|record| record.payload().wall_ms))
+    }
+
+    /// Returns the task that a record of it speaks of.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn task_of(&mut self, id: &RecordId) -> Result<Option<TaskNo>, WriteFault> {
+        let arrival = self.reader().arrival(id);
+        let Some(arrival) = self.note(arrival)? else { return Ok(None) };
+        let subject: Subject = self.record(arrival, id)?.payload().subject;
+        self.find_subject(&subject)
+    }
+}
+
+/// Returns how long to wait after so many failed attempts, in milliseconds.
+#[must_use]
+pub fn retry_wait_ms(failures: u32) -> u64 {
+    FIRST_RETRY_MS.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_RETRY_MS)
+}
+
+fn holder(record: &Verified, review: bool) -> Option<Holder> {
+    let payload = record.payload();
+    let (agent, orchestrator, ttl_seconds) = match &payload.body {
+        Body::Claim { agent, orchestrator, ttl_seconds, .. } | Body::Review { agent, orchestrator, ttl_seconds, .. } => {
+            (agent.clone(), orchestrator.clone(), *ttl_seconds)
+        }
+        _ => return None,
+    };
+    Some(Holder { record: record.id().0, node: payload.author.0, agent, orchestrator, since_ms: payload.wall_ms, ttl_seconds, review })
+}
+
+fn derive_end(row: &mut TaskRow, state: &TaskState, log: &StoredLog) {
+    (row.accept, row.merged_commit, row.needs_merge) = (None, None, false);
+    let Phase::Done { end, merged } = &state.phase else { return };
+    let entry = |id: &RecordId| log.log.entries().iter().find(|entry| entry.id == *id);
+    let accepted = entry(end).is_some_and(|entry| matches!(entry.act, Act::Accept { .. }));
+    row.accept = accepted.then_some(end.0);
+    if let Some(Act::Merged { commit: Some(commit), .. }) = merged.as_ref().and_then(&entry).map(|entry| &entry.act) {
+        row.merged_commit = Some(commit.to_string());
+    }
+    if let Some(Act::Submit { base, head: Some(head), .. }) = state.submit().as_ref().and_then(entry).map(|entry| &entry.act) {
+        row.needs_merge = accepted && merged.is_none() && base.as_ref() != Some(head);
+    }
+}
+
+/// Hashes a log's heads for ETags.
+fn heads_hash(log: &StoredLog) -> [u8; 4] {
+    let mut heads: Vec<_> = log.log.heads().into_iter().filter_map(|index| Some(log.log.entries().get(index as usize)?.id)).collect();
+    heads.sort_unstable();
+    let mut hasher = blake3::Hasher::new();
+    for head in heads {
+        hasher.update(head.as_bytes());
+    }
+    let [a, b, c, d, ..] = *hasher.finalize().as_bytes();
+    [a, b, c, d]
+}
+
+/// Tells whether a queue is one that a claim may take from.
+#[must_use]
+pub fn is_claimable(queue: &Queue) -> bool {
+    matches!(queue, Queue::Incoming | Queue::NeedsContinuation | Queue::Custom(_))
+}

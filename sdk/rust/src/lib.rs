@@ -1,11 +1,12 @@
 //! REST types and client for an Octopoid node.
 //!
-//! The types are the contract of `/api/v1`: the node answers with them and clients read them. They carry text
+//! The types are the contract of `/api/v1`: the node answers with them and [`Client`] reads them. They carry text
 //! where the contract carries text; what a text means is decided by the node, never here.
 //!
 //! **Invariants**: a type of an answer always writes every field, null where it is unset. A type of a request tells
-//! a field that was left out from one that is null.
+//! a field that was left out from one that is null. A client never waits or reads without a bound.
 
+mod client;
 mod error;
 mod event;
 mod health;
@@ -17,9 +18,11 @@ mod project;
 mod scheduler;
 mod task;
 mod transition;
+mod transport;
 mod wire;
 
-pub use error::ErrorBody;
+pub use client::{Client, DiffQuery, EventStream, LogQuery, OrchestratorFilter, ProjectFilter, TaskFilter, TextStream, Token};
+pub use error::{ClientError, ErrorBody, ErrorKind};
 pub use event::Event;
 pub use health::Health;
 pub use history::{AttemptInfo, Attempts, History, HistoryEvent};
@@ -38,4 +41,5 @@ pub use transition::{
     AcceptRequest, CancelRequest, ClaimRequest, ForceQueueRequest, HookCompletion, HookStatus, MergeRequest, RejectRequest, ReleaseRequest,
     RenewRequest, RequeueRequest, SubmitRequest,
 };
+pub use transport::{BoxFuture, ByteStream, Http, InProcess, Transport, TransportError};
 pub use wire::StringList;

@@ -1,1 +1,45 @@
-//! Skeleton.
+//! REST types and client for an Octopoid node.
+//!
+//! The types are the contract of `/api/v1`: the node answers with them and [`Client`] reads them. They carry text
+//! where the contract carries text; what a text means is decided by the node, never here.
+//!
+//! **Invariants**: a type of an answer always writes every field, null where it is unset. A type of a request tells
+//! a field that was left out from one that is null. A client never waits or reads without a bound.
+
+mod client;
+mod error;
+mod event;
+mod health;
+mod history;
+mod message;
+mod node;
+mod orchestrator;
+mod project;
+mod scheduler;
+mod task;
+mod transition;
+mod transport;
+mod wire;
+
+pub use client::{Client, DiffQuery, EventStream, LogQuery, OrchestratorFilter, ProjectFilter, TaskFilter, TextStream, Token};
+pub use error::{ClientError, ErrorBody, ErrorKind};
+pub use event::Event;
+pub use health::Health;
+pub use history::{AttemptInfo, Attempts, History, HistoryEvent};
+pub use message::{Message, Messages, NewMessage};
+pub use node::{
+    AgentInstance, AgentState, AgentStatus, AwaitingMerge, Doctor, GcItem, GcReport, GcRequest, NodeInfo, NodeStatus, Paused, Resolved,
+    StopAnswer, StopRequest,
+};
+pub use orchestrator::{
+    Heartbeat, HeartbeatAnswer, Orchestrator, OrchestratorList, OrchestratorPatch, RegisterAnswer, RegisterOrchestrator,
+};
+pub use project::{NewProject, Project, ProjectList, ProjectPatch, ProjectTasks};
+pub use scheduler::{FlowStates, PollResponse, PollTask};
+pub use task::{Deleted, NewTask, Task, TaskList, TaskPatch};
+pub use transition::{
+    AcceptRequest, CancelRequest, ClaimRequest, ForceQueueRequest, HookCompletion, HookStatus, MergeRequest, RejectRequest, ReleaseRequest,
+    RenewRequest, RequeueRequest, SubmitRequest,
+};
+pub use transport::{BoxFuture, ByteStream, Http, InProcess, Transport, TransportError};
+pub use wire::StringList;

@@ -1,0 +1,153 @@
+//! What a node answers when it refuses, and what else keeps a call from its result.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{node::Resolved, transport::TransportError};
+
+/// The body of every answer that is an error.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ErrorBody {
+    /// What was wrong.
+    #[serde(default)]
+    pub error: String,
+    /// Each guard that a refused transition failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+    /// The task that was not found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<String>,
+    /// More about it, on unknown routes and empty queues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When it was answered, on unknown routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<String>,
+    /// The tasks that an id, or its beginning, could mean.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Resolved>,
+}
+
+/// What a failed call means to its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request is wrong as it is: repeating it is useless.
+    Invalid,
+    /// The thing spoken of does not exist.
+    NotFound,
+    /// The token is missing, unknown or of another scope.
+    Denied,
+    /// The state forbids it: held by somebody else, stale, or no such transition from here.
+    Refused,
+    /// No node answered, or the one that must answer cannot be reached.
+    Unreachable,
+    /// The node failed, or answered what cannot be read.
+    Failed,
+}
+
+/// States why a call has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No answer arrived.
+    #[error("the node at {place} does not answer")]
+    Unreachable {
+        /// Where the node should be.
+        place: String,
+        /// What happened instead.
+        #[source]
+        source: TransportError,
+    },
+    /// The answer took too long.
+    #[error("the node at {place} did not answer within {seconds} s")]
+    TimedOut {
+        /// Where the node is.
+        place: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The node answered with an error.
+    #[error("{}", said(*status, body))]
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// What the node says.
+        body: Box<ErrorBody>,
+    },
+    /// The answer is not what this version reads.
+    #[error("cannot read the node's answer to {call}")]
+    Decode {
+        /// The method and path.
+        call: String,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The request cannot be written as JSON.
+    #[error("cannot write the request {call}")]
+    Encode {
+        /// The method and path.
+        call: String,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The answer, or one event of a stream, exceeds what a client reads.
+    #[error("the node's answer exceeds {limit} bytes")]
+    TooLarge {
+        /// What a client reads.
+        limit: usize,
+    },
+    /// An id or name cannot stand in a path.
+    #[error("'{0}' cannot be an id")]
+    BadId(String),
+    /// A token holds characters that a header cannot.
+    #[error("the token holds characters that no token has")]
+    BadToken,
+}
+
+impl ClientError {
+    /// Tells what the failure means to the caller.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } => ErrorKind::Unreachable,
+            Self::Status { status, .. } => match status {
+                401 | 403 => ErrorKind::Denied,
+                404 => ErrorKind::NotFound,
+                409 | 412 => ErrorKind::Refused,
+                502..=504 => ErrorKind::Unreachable,
+                400..=499 => ErrorKind::Invalid,
+                _ => ErrorKind::Failed,
+            },
+            Self::BadId(_) | Self::BadToken | Self::Encode { .. } => ErrorKind::Invalid,
+            Self::Decode { .. } | Self::TooLarge { .. } => ErrorKind::Failed,
+        }
+    }
+
+    /// Returns what the node said, when it did answer.
+    #[must_use]
+    pub fn body(&self) -> Option<&ErrorBody> {
+        match self {
+            Self::Status { body, .. } => Some(body),
+            Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::Decode { .. }
+            | Self::Encode { .. }
+            | Self::TooLarge { .. }
+            | Self::BadId(_)
+            | Self::BadToken => None,
+        }
+    }
+}
+
+fn said(status: u16, body: &ErrorBody) -> String {
+    let text = match (body.error.is_empty(), &body.message) {
+        (true, Some(message)) => message,
+        (true, None) => return format!("the node answered with status {status}"),
+        (false, _) => &body.error,
+    };
+    match body.details.is_empty() {
+        true => text.clone(),
+        false => format!("{text}: {}", body.details.join("; ")),
+    }
+}

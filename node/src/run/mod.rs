@@ -2,4 +2,4 @@
 
 mod control;
 
-pub use control::{Control, ControlError};
+pub use control::{AgentsView, Control, ControlError};

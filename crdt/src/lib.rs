@@ -2,4 +2,5 @@
 
 pub mod chain;
 pub mod ids;
+pub mod membership;
 pub mod record;

@@ -52,8 +52,8 @@ pub enum MembershipError {
     /// A [`Seen`] that this membership never gave out: the store is damaged.
     #[error("membership set {0} is not known")]
     UnknownSeen(u32),
-    /// A stored set is malformed or out of order: the store is damaged.
-    #[error("stored membership set {0} is malformed")]
+    /// A stored set is malformed, out of order or lost: the store is damaged.
+    #[error("stored membership set {0} is malformed or lost")]
     StoredSet(usize),
     /// A record among the stored cluster records is none: the store is damaged.
     #[error("a stored membership record is of another kind")]
@@ -94,11 +94,13 @@ impl Membership {
                 return Err(MembershipError::StoredSet(number));
             }
         }
+        let stored = membership.table.len();
         for (record, past) in records {
             let change = Change::of(&record).ok_or(MembershipError::StoredRecord)?;
             membership.count(&record, change, past)?;
         }
-        Ok(membership)
+        // Each counted record's own set was stored with it.
+        if membership.table.len() == stored { Ok(membership) } else { Err(MembershipError::StoredSet(stored)) }
     }
 
     /// Returns how many sets there are; a store that has the first `n` adds those from `n` on.

@@ -2,9 +2,11 @@
 //!
 //! **Invariants**: an operation checks everything before it writes; a refusal leaves no trace.
 
+pub mod breakdown;
 pub mod claim;
 pub mod create;
 pub mod edit;
+pub mod fail;
 pub mod finish;
 pub mod judge;
 

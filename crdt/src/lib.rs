@@ -1,6 +1,9 @@
 //! The rules of Octopoid: records, lifecycle, documents. No IO, clock, randomness or async.
 
+pub mod chain;
 pub mod document;
 pub mod ids;
 pub mod lease;
+pub mod lifecycle;
+pub mod membership;
 pub mod record;

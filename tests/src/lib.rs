@@ -1,1 +1,3 @@
-//! Skeleton.
+//! What the cross-crate suite shares: the program under test and scratch projects.
+
+pub mod project;

@@ -67,34 +67,34 @@ impl From<minicbor::decode::Error> for Problem {
 }
 
 /// Writes canonical CBOR into memory: definite lengths, shortest integers.
-pub(super) struct Writer(Encoder<Vec<u8>>);
+pub(crate) struct Writer(Encoder<Vec<u8>>);
 
 impl Writer {
-    pub(super) fn with_capacity(bytes: usize) -> Self {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self(Encoder::new(Vec::with_capacity(bytes)))
     }
 
-    pub(super) fn array(&mut self, len: u64) {
+    pub(crate) fn array(&mut self, len: u64) {
         written(self.0.array(len));
     }
 
-    pub(super) fn uint(&mut self, value: u64) {
+    pub(crate) fn uint(&mut self, value: u64) {
         written(self.0.u64(value));
     }
 
-    pub(super) fn bytes(&mut self, value: &[u8]) {
+    pub(crate) fn bytes(&mut self, value: &[u8]) {
         written(self.0.bytes(value));
     }
 
-    pub(super) fn text(&mut self, value: &str) {
+    pub(crate) fn text(&mut self, value: &str) {
         written(self.0.str(value));
     }
 
-    pub(super) fn null(&mut self) {
+    pub(crate) fn null(&mut self) {
         written(self.0.null());
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
         self.0.into_writer()
     }
 }

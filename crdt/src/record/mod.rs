@@ -14,6 +14,7 @@ mod verified;
 
 pub use body::{Access, Body, Cause, Imported, Queue, RemovalFrontier};
 pub use field::FieldError;
+pub(crate) use field::Writer as CborWriter;
 pub use kind::{KINDS, SubjectRule};
 pub use payload::{Payload, PayloadError, VERSION};
 pub use verified::{RecordError, SIGNATURE_LEN, SignError, Signer, Verified, cluster_id};

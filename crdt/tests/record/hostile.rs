@@ -46,7 +46,7 @@ fn longer_forms(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut forms = Vec::new();
     for head in heads(bytes).iter().filter(|head| head.major != 7) {
         for (info, width) in [(24u8, 1usize), (25, 2), (26, 4), (27, 8)] {
-            if 1 + width <= head.len || (width < 8 && head.argument >> (8 * width) != 0) {
+            if width < head.len || (width < 8 && head.argument >> (8 * width) != 0) {
                 continue;
             }
             let argument = head.argument.to_be_bytes();

@@ -43,22 +43,34 @@ pub fn lease_seconds(wanted: Option<i64>) -> Result<u32, Refused> {
         .ok_or_else(|| Refused::field("lease_duration_seconds", format!("{seconds} is outside 1 to {LONGEST_SECONDS}")))
 }
 
-/// Claims the next task that fits; none when no task waits.
+/// Picks the next task that fits; none when no task waits.
 ///
 /// # Errors
 /// When the store fails.
-pub fn claim_next(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Snapshot>, Refused> {
+pub fn choose(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<TaskNo>, WriteFault> {
     let filter = Filter {
         scopes: vec![claimant.scope.clone()],
         queues: vec![claimant.queue.clone()],
         roles: claimant.roles.clone(),
         kinds: claimant.kinds.clone(),
+        // What waits for a person is no agent's to judge.
+        needs_intervention: claimant.not_of.is_some().then_some(false),
         ready: Some(true),
         ..Filter::default()
     };
     let own_work = |row: &TaskRow| claimant.not_of.is_some() && row.worker == claimant.not_of;
-    let Some(no) = unit.choose(&filter, own_work)? else { return Ok(None) };
-    claim(unit, no, claimant).map(Some)
+    unit.choose(&filter, own_work)
+}
+
+/// Claims the next task that fits; none when no task waits.
+///
+/// # Errors
+/// When the store fails.
+pub fn claim_next(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Snapshot>, Refused> {
+    match choose(unit, claimant)? {
+        Some(no) => claim(unit, no, claimant).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Claims one task, or its review when it is submitted.

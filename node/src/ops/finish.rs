@@ -29,13 +29,17 @@ pub struct Submission {
     pub head: Option<Oid>,
     /// That commit's tree.
     pub tree: Option<Oid>,
+    /// The agent's program says that it ran out of turns, whatever their number.
+    pub out_of_turns: bool,
+    /// Why a person must look before anybody accepts it.
+    pub held: Option<String>,
 }
 
 impl Submission {
     /// Tells whether the attempt used up its turns.
     #[must_use]
     pub fn is_burnt_out(&self) -> bool {
-        self.turns >= 100 || (self.turns >= 80 && self.commits == 0)
+        self.out_of_turns || self.turns >= 100 || (self.turns >= 80 && self.commits == 0)
     }
 
     fn edits(&self, flagged: bool) -> Vec<Edit> {
@@ -45,7 +49,10 @@ impl Submission {
                 edits.push(Edit::set(field, text.as_str()));
             }
         }
-        if flagged {
+        if let Some(why) = &self.held {
+            edits.push(Edit::set("needs_intervention", Value::Bool(true)));
+            edits.push(Edit::set("execution_notes", format!("{why}\n\n{}", self.notes.as_deref().unwrap_or_default())));
+        } else if flagged {
             edits.push(Edit::set("needs_intervention", Value::Bool(false)));
         }
         edits

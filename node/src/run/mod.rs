@@ -1,5 +1,24 @@
 //! The scheduler and the attempts that it runs.
+//!
+//! The scheduler claims what its agents can do and starts an attempt for each claim; an attempt gets a worktree and a
+//! prompt, runs the agent, looks at what happened, and writes that down; accepted work is merged one task at a time.
+//!
+//! **Invariants**: an agent starts only after its claim and its process are on disk; a worktree is removed only after its
+//! agent's processes are dead and its work is on a kept branch.
 
+mod attempt;
+mod brief;
+mod conclude;
+mod context;
 mod control;
+mod integrate;
+mod pull_request;
+mod recover;
+mod roster;
+mod run_record;
+mod scheduler;
+mod workplace;
 
+pub use context::Context;
 pub use control::{AgentsView, Control, ControlError};
+pub use scheduler::{Mode, Scheduler};

@@ -68,6 +68,8 @@ pub enum Facet {
     AwaitingMerge = 3,
     /// Broken down into subtasks that take its place.
     BrokenDown = 4,
+    /// Submitted, and to be accepted without a review.
+    AutoAccept = 5,
 }
 
 impl Facet {
@@ -89,6 +91,9 @@ impl Facet {
         }
         if row.is_broken_down() {
             facets.push((Self::BrokenDown, String::new()));
+        }
+        if row.queue == "provisional" && row.flag("auto_accept") {
+            facets.push((Self::AutoAccept, String::new()));
         }
         facets
     }

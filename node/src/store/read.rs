@@ -164,6 +164,15 @@ impl Reader {
         Ok(buckets)
     }
 
+    /// Returns what this node runs, as it was kept by `Unit::set_run`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn runs(&self) -> Result<Vec<Vec<u8>>, Fault> {
+        let table = self.txn.open_table(tables::RUNS)?;
+        table.iter()?.map(|item| Ok(item?.1.value().to_vec())).collect()
+    }
+
     /// Returns an entry of a plain collection.
     ///
     /// # Errors

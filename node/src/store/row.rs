@@ -127,6 +127,15 @@ pub struct TaskRow {
     /// The accepting record, while done by one.
     #[cbor(n(28), with = "optional_id")]
     pub accept: Option<[u8; 32]>,
+    /// Rejections since the task was last put back by a person.
+    #[n(30)]
+    pub rejections: u32,
+    /// Attempts that ran out of turns since then.
+    #[n(31)]
+    pub continuations: u32,
+    /// The claim whose branch the next attempt starts from.
+    #[cbor(n(32), with = "optional_id")]
+    pub resume: Option<[u8; 32]>,
     /// The agent whose attempt the state rests on.
     #[n(29)]
     pub worker: Option<String>,

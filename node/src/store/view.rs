@@ -3,7 +3,7 @@
 //! **Invariants**: deriving twice gives the same row; a change of a blocker reaches its dependents within the same commit.
 
 use octopoid_crdt::ids::{AttemptName, RecordId, Subject};
-use octopoid_crdt::lifecycle::{Act, Phase, TaskState, Verdict};
+use octopoid_crdt::lifecycle::{Act, Entry, Phase, TaskState, Verdict};
 use octopoid_crdt::record::{Body, Cause, Queue, Verified};
 
 use super::read::StoredLog;
@@ -99,6 +99,7 @@ impl Unit<'_> {
         let claim = state.claim();
         row.attempt = claim.and_then(|claim| Some(AttemptName::new(state.epoch_of(&claim)?, &claim).to_string()));
         row.worker = None;
+        row.resume = state.resume.map(|claim| claim.0);
         if let Some(claim) = claim
             && let Some(record) = self.record_of(log, &claim)?
             && let Body::Claim { agent, .. } = &record.payload().body
@@ -120,26 +121,29 @@ impl Unit<'_> {
         Ok(())
     }
 
-    /// Counts failed attempts since a person last put the task back, and when the next may start.
+    /// Counts what went wrong since a person last put the task back, and when the next attempt may start.
     fn derive_failures(&mut self, row: &mut TaskRow, log: &StoredLog) -> Result<(), WriteFault> {
-        (row.failures, row.retry_ms) = (0, None);
         let entries = log.log.entries();
-        let counted = |wanted: fn(Cause) -> bool| {
-            (0u32..).zip(entries).filter(move |(_, entry)| match &entry.act {
-                Act::Move { cause, .. } => entry.verdict == Verdict::Counts && wanted(*cause),
-                _ => false,
-            })
+        let counted: Vec<_> = (0u32..).zip(entries).filter(|(_, entry)| entry.verdict == Verdict::Counts).collect();
+        let resets = |entry: &&(u32, &Entry)| match &entry.1.act {
+            Act::Move { cause, .. } => !matches!(cause, Cause::AttemptFailed | Cause::BurnOut | Cause::MergeConflict),
+            _ => false,
         };
-        let resets: Vec<_> = counted(|cause| !matches!(cause, Cause::AttemptFailed | Cause::BurnOut | Cause::MergeConflict)).collect();
-        let open: Vec<RecordId> = counted(|cause| cause == Cause::AttemptFailed)
-            .filter(|(index, _)| !resets.iter().any(|(_, reset)| reset.past.contains(*index)))
-            .map(|(_, entry)| entry.id)
-            .collect();
+        let resets: Vec<&Entry> = counted.iter().filter(resets).map(|(_, entry)| *entry).collect();
+        let since = |index: u32| !resets.iter().any(|reset| reset.past.contains(index));
+        let of = |cause: Cause| {
+            let is = move |act: &Act| matches!(act, Act::Move { cause: found, .. } if *found == cause);
+            counted.iter().filter(|(index, entry)| is(&entry.act) && since(*index)).map(|(_, entry)| entry.id).collect::<Vec<_>>()
+        };
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let failed = of(Cause::AttemptFailed);
+        row.failures = number(failed.len());
+        row.continuations = number(of(Cause::BurnOut).len());
+        row.rejections = number(counted.iter().filter(|(index, entry)| matches!(entry.act, Act::Reject { .. }) && since(*index)).count());
         let mut last = None;
-        for id in &open {
+        for id in &failed {
             last = last.max(self.wall_ms(log, id)?);
         }
-        row.failures = u32::try_from(open.len()).unwrap_or(u32::MAX);
         row.retry_ms = last.map(|last| last.saturating_add(retry_wait_ms(row.failures)));
         Ok(())
     }
@@ -169,7 +173,8 @@ impl Unit<'_> {
             && match slot.row.queue.as_str() {
                 "provisional" => slot.row.holder.is_none() && slot.row.rests_on.is_some(),
                 "claimed" | "done" | "cancelled" | "failed" | "blocked" | "backlog" => false,
-                _ => open.is_empty(),
+                // Its subtasks have taken its place, and it is finished when they are.
+                _ => open.is_empty() && !slot.row.is_broken_down(),
             };
         if slot.row.open_blockers != open || slot.row.ready != ready {
             slot.row.open_blockers = open;

@@ -1,0 +1,5 @@
+//! Membership from outside the crate: its rules, and its independence of order.
+
+mod properties;
+mod rules;
+mod world;

@@ -1,0 +1,30 @@
+# The commands that developers use; `just --list` shows them.
+
+# Runs every test.
+test:
+    cargo test --workspace
+
+# Formats, and refuses warnings.
+lint:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Plays the whole job in a scratch repository.
+demo *ARGS:
+    cargo run --release -p octopoid -- demo {{ARGS}}
+
+# Measures a node over REST.
+load *ARGS:
+    cargo run --release -p octopoid-benches --bin load -- {{ARGS}}
+
+# Runs the criterion benches.
+bench *ARGS:
+    cargo bench -p octopoid-benches {{ARGS}}
+
+# Checks advisories, licences and sources; needs cargo-deny.
+deny:
+    cargo deny check
+
+# What continuous integration runs.
+ci:
+    .ci/run

@@ -1,0 +1,62 @@
+//! `runtime/node.json`: how commands find the node that serves.
+//!
+//! **Invariants**: the file is whole or absent, is written after the socket listens, and is removed only by the process
+//! that wrote it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// What commands need to reach the node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFile {
+    /// The process that serves.
+    pub pid: u32,
+    /// The address of its API.
+    pub api_url: String,
+    /// The node's id in the network.
+    pub peer_id: String,
+    /// The machine's name.
+    pub machine_id: String,
+}
+
+/// The files while their node runs.
+#[derive(Debug)]
+pub struct Announced {
+    paths: Vec<PathBuf>,
+}
+
+impl NodeFile {
+    /// Writes the file whole, and beside it the pid file where one is wanted.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn announce(&self, node_file: &Path, pid_file: Option<&Path>) -> io::Result<Announced> {
+        let text = serde_json::to_string_pretty(self)?;
+        write_whole(node_file, &text)?;
+        let mut announced = Announced { paths: vec![node_file.to_owned()] };
+        if let Some(pid_file) = pid_file {
+            write_whole(pid_file, &format!("{}\n", self.pid))?;
+            announced.paths.push(pid_file.to_owned());
+        }
+        Ok(announced)
+    }
+}
+
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let new = path.with_extension("new");
+    std::fs::write(&new, text)?;
+    std::fs::rename(&new, path)
+}
+
+impl Announced {
+    /// Removes the files: nobody can reach the node any more.
+    pub fn withdraw(self) {
+        for path in &self.paths {
+            if let Err(error) = std::fs::remove_file(path) {
+                tracing::debug!(path = %path.display(), %error, "could not be removed");
+            }
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Runs one attempt or review from its claim to its end.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use octopoid_crdt::ids::{AttemptName, Name, Oid, RecordId};
+use octopoid_crdt::lease::Input;
+use tokio::sync::mpsc;
+
+use super::brief::Story;
+use super::conclude::{self, Conclusion};
+use super::context::{Context, StepError, describe};
+use super::run_record::RunRecord;
+use super::workplace::{PrepareError, Workplace};
+use crate::agent::{
+    AgentProcess, Argv, EndCause, Ended, Environment, GitIdentity, LaunchError, Limits, Running, Stdin, StopReason, Stopper, StreamSummary,
+    TaskVariables,
+};
+use crate::config::{Agent, Paths};
+use crate::git::{Branch, DiffForm};
+use crate::ops::Snapshot;
+use crate::prompt::context as prompt;
+use crate::prompt::{RenderError, Template};
+
+/// How many bytes of a diff are read for a reviewer's prompt; the prompt itself shows fewer.
+const DIFF_BYTES: usize = 256 * 1024;
+
+/// One attempt to run: a task that is claimed, and the agent that is to do it.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    pub task: Snapshot,
+    pub agent: Agent,
+    /// The claim or review.
+    pub claim: RecordId,
+    pub review: bool,
+    pub roles: Vec<prompt::RoleName>,
+}
+
+/// What an attempt tells the scheduler while it runs.
+pub(super) enum News {
+    /// The agent's process runs.
+    Started { claim: RecordId, pid: i32, stopper: Stopper, stream: tokio::sync::watch::Receiver<StreamSummary> },
+    /// It is over.
+    Over { claim: RecordId, end: Conclusion },
+}
+
+/// States why an attempt did not come to a judgement.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AttemptError {
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error("failed to {0}")]
+    Launch(#[source] LaunchError),
+    #[error(transparent)]
+    Prompt(#[from] RenderError),
+    #[error("failed to write the prompt")]
+    Folder(#[source] std::io::Error),
+    #[error("{0}")]
+    Git(String),
+    #[error("the command in agents.yaml is wrong: {0}")]
+    Command(String),
+    #[error("the node ends")]
+    NodeEnds,
+}
+
+impl Job {
+    pub fn name(&self) -> Option<Name> {
+        self.task.row.id.parse().ok()
+    }
+
+    /// Names the attempt; a review gets a name of its own, since it has a worktree of its own.
+    pub fn attempt(&self) -> AttemptName {
+        AttemptName::new(self.task.row.epoch, &self.claim)
+    }
+
+    pub fn run_record(&self) -> RunRecord {
+        RunRecord {
+            scope: self.task.row.scope.clone(),
+            task: self.task.row.id.clone(),
+            claim: self.claim.to_string(),
+            attempt: self.attempt().to_string(),
+            agent: self.agent.name.to_string(),
+            review: self.review,
+            base: None,
+            process: None,
+        }
+    }
+
+    /// The files of the attempt in its log folder.
+    fn prompt_file(place: &Workplace) -> PathBuf {
+        place.folder.join("prompt.md")
+    }
+
+    fn result_file(place: &Workplace) -> PathBuf {
+        place.folder.join("result.json")
+    }
+}
+
+/// Runs a job to its end and writes down what came of it. Never fails: what goes wrong is the attempt's reason.
+pub(super) async fn run(context: Arc<Context>, job: Job, news: mpsc::Sender<News>) {
+    let claim = job.claim;
+    let end = match attempt(&context, &job, &news).await {
+        Ok(end) => end,
+        Err(AttemptError::NodeEnds) => Conclusion::default(),
+        Err(error) => {
+            let reason = describe(&error);
+            tracing::warn!(task = %job.task.row.id, agent = %job.agent.name, reason = %reason, "an attempt could not run");
+            conclude::not_run(&context, &job, &reason).await
+        }
+    };
+    // The scheduler may have ended first.
+    let _ = news.send(News::Over { claim, end }).await;
+}
+
+async fn attempt(context: &Arc<Context>, job: &Job, news: &mpsc::Sender<News>) -> Result<Conclusion, AttemptError> {
+    let task = job.name().ok_or_else(|| AttemptError::Git("the task's id is no name".to_owned()))?;
+    let story = Story::read(&context.store.reader().map_err(StepError::from)?, job.task.no).map_err(StepError::from)?;
+    let start = start_commit(context, job, &task, &story).await?;
+    let place = Workplace::prepare(context, &task, job.attempt(), start.clone()).await?;
+    let ended = run_agent(context, job, &task, &story, &place, news).await;
+    let end = match ended {
+        Ok(ended) => conclude::conclude(context, job, &story, &place, &ended, &Job::result_file(&place)).await,
+        Err(error) => Err(error),
+    };
+    place.remove(context).await?;
+    end
+}
+
+/// Decides which commit the worktree starts from.
+async fn start_commit(context: &Context, job: &Job, task: &Name, story: &Story) -> Result<Oid, AttemptError> {
+    let reviewed = job.review.then(|| story.chapters.iter().rev().find(|chapter| chapter.head.is_some())).flatten();
+    let head = match (job.review, reviewed, story.start_from()) {
+        (true, Some(chapter), _) => chapter.head.clone(),
+        (true, None, _) | (false, _, None) => None,
+        (false, _, Some(chapter)) => match &chapter.head {
+            Some(head) => Some(head.clone()),
+            None => {
+                let (name, attempt) = (task.clone(), chapter.attempt);
+                context.git(move |git| git.attempt_tip(&name, attempt)).await?.ok()
+            }
+        },
+    };
+    if let Some(head) = head {
+        let wanted = head.clone();
+        if context.git(move |git| git.has_commit(&wanted)).await?.unwrap_or(false) {
+            return Ok(head);
+        }
+    }
+    let base = context.base_branch.clone();
+    let tip = context.git(move |git| git.branch_tip(&base)).await?;
+    tip.map_err(|error| AttemptError::Git(describe(&error)))
+}
+
+/// Starts the agent, watches over it, and returns when all of its processes are dead.
+async fn run_agent(
+    context: &Arc<Context>,
+    job: &Job,
+    task: &Name,
+    story: &Story,
+    place: &Workplace,
+    news: &mpsc::Sender<News>,
+) -> Result<Ended, AttemptError> {
+    let (prompt_file, result_file) = (Job::prompt_file(place), Job::result_file(place));
+    let text = brief(context, job, task, story, place).await?;
+    tokio::fs::write(&prompt_file, text).await.map_err(AttemptError::Folder)?;
+    let process = agent_process(context, job, task, place, &prompt_file, &result_file)?;
+    let held = context.launcher.launch(process).await.map_err(AttemptError::Launch)?;
+    let record = RunRecord { base: Some(place.base.to_string()), process: Some(held.record().clone()), ..job.run_record() };
+    let claim = job.claim;
+    context
+        .write(move |unit| {
+            unit.set_run(&claim, Some(record.encode()));
+            Ok(())
+        })
+        .await?;
+    let mut running = held.go().await.map_err(AttemptError::Launch)?;
+    let started = News::Started { claim, pid: running.record().pid, stopper: running.stopper(), stream: running.stream() };
+    if news.send(started).await.is_err() {
+        running.stopper().stop(StopReason::NodeStops);
+    }
+    watch(context, job, &mut running).await
+}
+
+/// Renews the lease while the agent lives, and stops it when its claim has ended.
+async fn watch(context: &Context, job: &Job, running: &mut Running) -> Result<Ended, AttemptError> {
+    let mut renew = tokio::time::interval(context.config.lease_ttl / 5);
+    let mut events = context.store.events();
+    loop {
+        let look = tokio::select! {
+            ended = running.wait() => return ended.map_err(|_| AttemptError::NodeEnds),
+            _ = renew.tick() => {
+                context.store.leases().handle(Input::Renewed { of: job.claim, seconds: None });
+                true
+            }
+            event = events.recv() => match event {
+                Ok(events) => events.iter().any(|event| event.task == Some(job.task.no)),
+                // Behind: look at the task itself.
+                Err(_) => true,
+            },
+        };
+        if look && !still_held(context, job)? {
+            running.stopper().stop(StopReason::TaskWithdrawn);
+        }
+    }
+}
+
+fn still_held(context: &Context, job: &Job) -> Result<bool, AttemptError> {
+    let row = context.store.reader().and_then(|reader| reader.row(job.task.no)).map_err(StepError::from)?;
+    Ok(row.is_some_and(|row| row.listed && row.holder.is_some_and(|holder| holder.record == job.claim.0)))
+}
+
+fn agent_process(
+    context: &Context,
+    job: &Job,
+    task: &Name,
+    place: &Workplace,
+    prompt_file: &std::path::Path,
+    result_file: &std::path::Path,
+) -> Result<AgentProcess, AttemptError> {
+    let worktree = place.worktree.path();
+    let launch = job.agent.launch(&Paths { root: context.layout.root(), worktree, prompt_file, result_file });
+    let argv = Argv { program: launch.program.into(), arguments: launch.args.into_iter().map(Into::into).collect() };
+    let identity = GitIdentity { name: format!("{} (octopoid)", job.agent.name), email: format!("{}@octopoid.invalid", job.agent.name) };
+    let variables = TaskVariables {
+        task: task.clone(),
+        agent: job.agent.name.to_string(),
+        role: job.agent.role.to_string(),
+        attempt: job.attempt(),
+        worktree: worktree.to_owned(),
+        branch: place.worktree.branch().as_str().to_owned(),
+        base_branch: context.base_branch.as_str().to_owned(),
+        prompt_file: prompt_file.to_owned(),
+        result_file: result_file.to_owned(),
+    };
+    let set: &BTreeMap<String, String> = &job.agent.env;
+    let environment = Environment::build(std::env::vars_os(), &job.agent.env_pass, set, &identity, &variables);
+    for name in environment.refused() {
+        tracing::warn!(agent = %job.agent.name, variable = %name, "a variable of agents.yaml is reserved and was not set");
+    }
+    Ok(AgentProcess {
+        argv,
+        environment,
+        directory: worktree.to_owned(),
+        stdin: if launch.prompt_on_stdin { Stdin::File(prompt_file.to_owned()) } else { Stdin::Null },
+        logs: place.folder.clone(),
+        limits: Limits { time: job.agent.timeout, log_bytes: context.config.log_limit, grace: Duration::from_secs(10), ..Limits::default() },
+    })
+}
+
+/// Renders the prompt.
+async fn brief(context: &Context, job: &Job, task: &Name, story: &Story, place: &Workplace) -> Result<String, AttemptError> {
+    let row = &job.task.row;
+    let text = |field: &str| row.text(field).map(str::to_owned);
+    let review = if job.review { Some(review_of(context, story, place).await?) } else { None };
+    let prompt = prompt::Context {
+        task: prompt::Task {
+            id: row.id.clone(),
+            title: text("title").unwrap_or_else(|| row.id.clone()),
+            content: job.task.content.clone().unwrap_or_default(),
+            role: text("role"),
+            priority: row.priority().to_owned(),
+            kind: text("type"),
+            complexity: text("complexity"),
+            project: text("project_id"),
+            branch: text("branch"),
+            blocked_by: row.blocked_by.clone(),
+        },
+        attempt: prompt::Attempt {
+            name: job.attempt().to_string(),
+            number: row.epoch,
+            branch: place.worktree.branch().as_str().to_owned(),
+            base_branch: context.base_branch.as_str().to_owned(),
+            worktree: place.worktree.path().display().to_string(),
+        },
+        previous: story.previous(task),
+        review,
+        result_file: Job::result_file(place).display().to_string(),
+        agent: prompt::Agent { name: job.agent.name.to_string(), role: job.agent.role.to_string() },
+        roles: job.roles.clone(),
+    };
+    let template = Template::find(&context.layout, job.agent.role.as_str(), job.agent.prompt.as_deref())?;
+    Ok(template.render(&prompt)?)
+}
+
+async fn review_of(context: &Context, story: &Story, place: &Workplace) -> Result<prompt::Review, AttemptError> {
+    let submitted = story.chapters.iter().rev().find(|chapter| chapter.head.is_some());
+    let notes = submitted.map(|chapter| chapter.notes.clone()).unwrap_or_default();
+    let head = submitted.and_then(|chapter| chapter.head.clone());
+    let base = submitted.and_then(|chapter| chapter.base.clone());
+    let mut diff = String::new();
+    if let (Some(base), Some(head)) = (base, head.clone()) {
+        let read = context.git(move |git| git.diff(&base, &head, DiffForm::Patch, DIFF_BYTES)).await?;
+        diff = read.map_err(|error| AttemptError::Git(describe(&error)))?.text;
+    }
+    let _ = place;
+    Ok(prompt::Review::new(&diff, head.map(|head| head.to_string()), notes, story.rejections()))
+}
+
+/// Names the branch that an attempt's work is on.
+pub(super) fn branch_of(task: &Name, attempt: AttemptName) -> Branch {
+    Branch::of_attempt(task, attempt)
+}
+
+/// Tells whether an agent was ended by its node, so that there is nothing to judge.
+pub(super) fn was_stopped(ended: &Ended) -> Option<StopReason> {
+    match ended.cause {
+        EndCause::Stopped(reason) => Some(reason),
+        EndCause::Exited | EndCause::TimedOut => None,
+    }
+}

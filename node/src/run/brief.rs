@@ -1,0 +1,154 @@
+//! What an attempt is told: the task, what was tried before, and for a review the work to judge.
+//!
+//! **Invariants**: everything comes from the task's records, so a task that changes machines keeps its story.
+
+use octopoid_crdt::ids::{AttemptName, Oid, RecordId};
+use octopoid_crdt::lifecycle::{Act, Entry, Verdict};
+use octopoid_crdt::record::{Body, Cause};
+
+use crate::prompt::context::{Kind, Previous};
+use crate::store::{Fault, Reader, StoredLog, TaskNo};
+
+/// One attempt as the next one is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chapter {
+    pub claim: RecordId,
+    pub attempt: AttemptName,
+    pub agent: String,
+    /// What was submitted.
+    pub base: Option<Oid>,
+    pub head: Option<Oid>,
+    pub notes: String,
+    /// How it ended, once it has.
+    pub ended: Option<(Kind, String)>,
+}
+
+/// What happened to a task so far, attempt by attempt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Story {
+    pub chapters: Vec<Chapter>,
+    /// An earlier attempt that a person took up again.
+    resume: Option<RecordId>,
+}
+
+impl Story {
+    /// Reads a task's story from its records.
+    pub fn read(reader: &Reader, no: TaskNo) -> Result<Self, Fault> {
+        let stored = reader.log(no)?;
+        let mut story = Self::default();
+        for (entry, arrival) in stored.log.entries().iter().zip(&stored.arrivals) {
+            if entry.verdict != Verdict::Counts || !tells(&entry.act) {
+                continue;
+            }
+            let record = reader.record(*arrival)?.ok_or_else(|| Fault::Missing(entry.id.to_string()))?;
+            story.tell(&stored, entry, &record.payload().body);
+        }
+        Ok(story)
+    }
+
+    fn tell(&mut self, stored: &StoredLog, entry: &Entry, body: &Body) {
+        match body {
+            Body::Claim { epoch, agent, .. } => self.chapters.push(Chapter {
+                claim: entry.id,
+                attempt: AttemptName::new(*epoch, &entry.id),
+                agent: agent.clone(),
+                base: None,
+                head: None,
+                notes: String::new(),
+                ended: None,
+            }),
+            Body::Submit { claim, base, head, notes, .. } => {
+                if let Some(chapter) = self.of(claim) {
+                    (chapter.base, chapter.head, chapter.notes) = (base.clone(), head.clone(), notes.clone());
+                }
+            }
+            Body::Reject { on, reason, .. } => {
+                let claim = claim_of(stored, on);
+                self.end(claim, Kind::Rejected, reason);
+            }
+            Body::Release { of, cause, reason } if *cause != Cause::BrokenDown => self.end(Some(*of), Kind::Expired, reason),
+            Body::Expire { of, reason } => self.end(Some(*of), Kind::Expired, reason),
+            Body::Move { cause, reason, keep, .. } => {
+                self.resume = *keep;
+                let kind = match cause {
+                    Cause::AttemptFailed => Kind::Failed,
+                    Cause::BurnOut => Kind::NeedsContinuation,
+                    Cause::MergeConflict => Kind::MergeConflict,
+                    Cause::Requeue | Cause::Reopen | Cause::ForceQueue => Kind::Rejected,
+                    Cause::Superseded => Kind::Superseded,
+                    Cause::Edit | Cause::Flow | Cause::GivenUp | Cause::Adopt | Cause::GivenBack | Cause::Stopped => return,
+                    Cause::LeaseExpired | Cause::BrokenDown => return,
+                };
+                let last = self.chapters.last().map(|chapter| chapter.claim);
+                self.end(last, kind, reason);
+            }
+            _ => {}
+        }
+    }
+
+    fn of(&mut self, claim: &RecordId) -> Option<&mut Chapter> {
+        self.chapters.iter_mut().find(|chapter| chapter.claim == *claim)
+    }
+
+    fn end(&mut self, claim: Option<RecordId>, kind: Kind, reason: &str) {
+        if let Some(chapter) = claim.and_then(|claim| self.of(&claim)) {
+            chapter.ended = Some((kind, reason.to_owned()));
+        }
+    }
+
+    /// Returns the attempt whose branch the next one goes on from: a person's choice, else one that was sent back with work
+    /// that is worth keeping.
+    pub fn start_from(&self) -> Option<&Chapter> {
+        if let Some(resume) = self.resume {
+            return self.chapters.iter().find(|chapter| chapter.claim == resume);
+        }
+        let last = self.chapters.iter().rev().find(|chapter| chapter.ended.is_some())?;
+        match last.ended.as_ref()?.0 {
+            Kind::Rejected | Kind::MergeConflict | Kind::NeedsContinuation => Some(last),
+            Kind::Failed | Kind::Superseded | Kind::Expired => None,
+        }
+    }
+
+    /// Returns the attempts before the current one, as prompts show them.
+    pub fn previous(&self, task: &octopoid_crdt::ids::Name) -> Vec<Previous> {
+        let ended = self.chapters.iter().filter_map(|chapter| Some((chapter, chapter.ended.as_ref()?)));
+        ended
+            .map(|(chapter, (kind, reason))| Previous {
+                attempt: chapter.attempt.to_string(),
+                branch: Some(format!("octopoid/{task}/{}", chapter.attempt)),
+                reason: reason.clone(),
+                kind: *kind,
+            })
+            .collect()
+    }
+
+    /// Returns the reasons of all rejections, oldest first.
+    pub fn rejections(&self) -> Vec<String> {
+        let ended = self.chapters.iter().filter_map(|chapter| chapter.ended.as_ref());
+        ended.filter(|(kind, _)| *kind == Kind::Rejected).map(|(_, reason)| reason.clone()).collect()
+    }
+
+    /// Returns what the attempt that a claim opened has submitted.
+    pub fn chapter(&self, claim: &RecordId) -> Option<&Chapter> {
+        self.chapters.iter().find(|chapter| chapter.claim == *claim)
+    }
+}
+
+/// Tells whether a record is part of the story.
+fn tells(act: &Act) -> bool {
+    matches!(
+        act,
+        Act::Claim { .. } | Act::Submit { .. } | Act::Reject { .. } | Act::Release { .. } | Act::Expire { .. } | Act::Move { .. }
+    )
+}
+
+/// Returns the claim of the attempt that a record which a verdict names belongs to.
+pub(super) fn claim_of(stored: &StoredLog, on: &RecordId) -> Option<RecordId> {
+    let entry = stored.log.entries().iter().find(|entry| entry.id == *on)?;
+    match &entry.act {
+        Act::Submit { claim, .. } => Some(*claim),
+        Act::Claim { .. } => Some(*on),
+        Act::Move { keep, .. } => *keep,
+        _ => None,
+    }
+}

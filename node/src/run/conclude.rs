@@ -1,0 +1,249 @@
+//! Decides what came of an attempt, from git and the process rather than from what the agent says, and writes it down.
+//!
+//! **Invariants**: an attempt's work is committed before its end is recorded; the end and the removal of the run's record are
+//! one commit.
+
+use std::path::Path;
+
+use octopoid_crdt::ids::{Oid, RecordId};
+use octopoid_crdt::record::Cause;
+
+use super::attempt::{AttemptError, Job, was_stopped};
+use super::brief::Story;
+use super::context::{Context, StepError, describe};
+use super::workplace::Workplace;
+use crate::agent::{self, Ended, Evidence, ResultFile, RoleKind, StopReason, Verdict, Work};
+use crate::git::{self, Identity, Repository};
+use crate::ops::breakdown::{Part, break_down};
+use crate::ops::claim::{Holds, release};
+use crate::ops::fail::fail;
+use crate::ops::finish::{Submission, submit};
+use crate::ops::judge::{accept, reject};
+use crate::ops::{Expect, Refused};
+
+/// What the scheduler does after an attempt.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Conclusion {
+    /// The agent hit a rate limit, until then if that is known (seconds since 1970).
+    pub limited: Option<Option<u64>>,
+    /// A review ended without a verdict.
+    pub review_failed: Option<String>,
+    /// What it cost, in US dollars.
+    pub cost_usd: f64,
+}
+
+/// What git says after the agent's end.
+struct Evident {
+    work: Work,
+    head: Oid,
+    /// Where the work left the integration branch.
+    base: Oid,
+    tree: Option<Oid>,
+    commits: usize,
+    /// What the agent changed of what git runs.
+    planted: Vec<git::Change>,
+}
+
+/// Writes down how an attempt ended.
+pub(super) async fn conclude(
+    context: &Context,
+    job: &Job,
+    story: &Story,
+    place: &Workplace,
+    ended: &Ended,
+    result_file: &Path,
+) -> Result<Conclusion, AttemptError> {
+    let cost_usd = ended.stream.cost_usd.unwrap_or_default();
+    if !ended.swept.survivors.is_empty() {
+        tracing::warn!(task = %job.task.row.id, pids = ?ended.swept.survivors, "processes of the agent could not be ended");
+    }
+    let evident = look(context, job, story, place).await?;
+    if let Some(reason) = was_stopped(ended) {
+        stopped(context, job, reason).await?;
+        return Ok(Conclusion { cost_usd, ..Conclusion::default() });
+    }
+    let Some(outcome) = ended.outcome() else { return Ok(Conclusion::default()) };
+    let path = result_file.to_owned();
+    let result = tokio::task::spawn_blocking(move || ResultFile::read(&path)).await.map_err(StepError::from)?;
+    let verdict = agent::judge(&Evidence {
+        kind: kind_of(job),
+        work: evident.work,
+        outcome,
+        max_turns: Some(job.agent.max_turns),
+        stream: &ended.stream,
+        result: result.as_ref().map(Option::as_ref),
+    });
+    tracing::info!(task = %job.task.row.id, agent = %job.agent.name, attempt = %job.attempt(), verdict = name(&verdict), "an attempt ended");
+    let mut end = carry_out(context, job, &evident, verdict).await?;
+    end.cost_usd = cost_usd;
+    Ok(end)
+}
+
+fn kind_of(job: &Job) -> RoleKind {
+    match job.agent.role.as_str() {
+        _ if job.review => RoleKind::Review,
+        "breakdown" => RoleKind::Breakdown,
+        _ => RoleKind::Work,
+    }
+}
+
+fn name(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Submit { .. } => "submit",
+        Verdict::NeedsContinuation { .. } => "needs continuation",
+        Verdict::Failed { .. } => "failed",
+        Verdict::RateLimited { .. } => "rate limited",
+        Verdict::NoChange { .. } => "no change",
+        Verdict::Subtasks(_) => "subtasks",
+        Verdict::Accept { .. } => "accept",
+        Verdict::Reject { .. } => "reject",
+    }
+}
+
+/// Commits what is left in the worktree and reads what git shows.
+async fn look(context: &Context, job: &Job, story: &Story, place: &Workplace) -> Result<Evident, AttemptError> {
+    let (worktree, start, guard) = (place.worktree.clone(), place.base.clone(), place.guard.clone());
+    let message = format!("Work left uncommitted on task {}\n\nCommitted by octopoid when the agent ended.", job.task.row.id);
+    let (author, main) = (job.agent.name.to_string(), context.base_branch.clone());
+    let known = story.start_from().and_then(|chapter| chapter.base.clone());
+    let (name, attempt) = (worktree.task().clone(), worktree.attempt());
+    let seen = context.git(move |git: &Repository| -> Result<Evident, String> {
+        let planted = git::compare(&guard, &git.snapshot(Some(&worktree)));
+        let dirty = !git.is_clean(&worktree).map_err(|error| describe(&error))?;
+        let author = Identity::new(&format!("{author} (octopoid)"), &format!("{author}@octopoid.invalid"));
+        git.commit_all(&worktree, &message, &author, &Identity::octopoid()).map_err(|error| describe(&error))?;
+        let head = git.attempt_tip(&name, attempt).map_err(|error| describe(&error))?;
+        let commits = git.ahead(&start, &head).map_err(|error| describe(&error))?;
+        let tip = git.branch_tip(&main).ok();
+        let forked = tip.and_then(|tip| git.merge_base(&tip, &start).ok().flatten());
+        let base = known.or(forked).unwrap_or(start);
+        let tree = git.tree_of(&head).ok();
+        Ok(Evident { work: Work { commits, dirty }, head, base, tree, commits, planted })
+    });
+    seen.await?.map_err(AttemptError::Git)
+}
+
+/// The node ended the agent: its claim is given back unless somebody else ended it.
+async fn stopped(context: &Context, job: &Job, reason: StopReason) -> Result<(), AttemptError> {
+    let text = format!("{reason}; what was done is on the attempt's branch");
+    finish(context, job, move |unit, no, holds| match release(unit, no, &holds, Cause::Stopped, &text) {
+        Ok(_) | Err(Refused::Transition { .. }) => Ok(()),
+        Err(refused) => Err(refused),
+    })
+    .await
+}
+
+/// Runs the last operation of an attempt and forgets its run in the same commit.
+async fn finish(
+    context: &Context,
+    job: &Job,
+    operation: impl FnOnce(&mut crate::store::Unit<'_>, u64, Holds) -> Result<(), Refused> + Send + 'static,
+) -> Result<(), AttemptError> {
+    let (no, claim) = (job.task.no, job.claim);
+    let holds = Holds { claim: Some(claim), ..Holds::default() };
+    context
+        .write(move |unit| {
+            let result = operation(unit, no, holds);
+            unit.set_run(&claim, None);
+            match result {
+                // The attempt was ended by somebody else meanwhile: its branch is kept, and there is nothing to record.
+                Err(Refused::Transition { message, details }) => {
+                    tracing::info!(%message, ?details, "an attempt's end came too late");
+                    Ok(())
+                }
+                other => other,
+            }
+        })
+        .await?;
+    Ok(())
+}
+
+async fn carry_out(context: &Context, job: &Job, evident: &Evident, verdict: Verdict) -> Result<Conclusion, AttemptError> {
+    let agent = job.agent.name.to_string();
+    let about = job.task.row.rests_on.map(RecordId);
+    let mut end = Conclusion::default();
+    match verdict {
+        Verdict::Submit { notes, turns } => hand_in(context, job, evident, notes, turns, false).await?,
+        Verdict::NeedsContinuation { reason, turns } => hand_in(context, job, evident, reason, turns, true).await?,
+        Verdict::NoChange { reason } => hand_in(context, job, evident, reason, None, false).await?,
+        Verdict::Failed { reason } if job.review => {
+            end.review_failed = Some(reason.clone());
+            give_back(context, job, format!("the review came to no verdict: {reason}")).await?;
+        }
+        Verdict::Failed { reason } => finish(context, job, move |unit, no, holds| fail(unit, no, &holds, &reason).map(drop)).await?,
+        Verdict::RateLimited { until } => {
+            end.limited = Some(until);
+            give_back(context, job, "rate limit".to_owned()).await?;
+        }
+        Verdict::Subtasks(parts) => {
+            let parts: Vec<Part> = parts.into_iter().map(part).collect();
+            finish(context, job, move |unit, no, holds| match break_down(unit, no, &holds, &parts) {
+                Err(Refused::Field { field, message }) => fail(unit, no, &holds, &format!("its plan is wrong: {field}: {message}")).map(drop),
+                other => other.map(drop),
+            })
+            .await?;
+        }
+        Verdict::Accept { reason } => finish(context, job, move |unit, no, _| accept(unit, no, about, &agent, &reason).map(drop)).await?,
+        Verdict::Reject { reason } => finish(context, job, move |unit, no, _| reject(unit, no, about, &agent, &reason).map(drop)).await?,
+    }
+    Ok(end)
+}
+
+async fn give_back(context: &Context, job: &Job, reason: String) -> Result<(), AttemptError> {
+    finish(context, job, move |unit, no, holds| release(unit, no, &holds, Cause::Stopped, &reason).map(drop)).await
+}
+
+fn part(subtask: agent::Subtask) -> Part {
+    Part {
+        title: subtask.title,
+        body: subtask.body,
+        role: subtask.role,
+        priority: subtask.priority,
+        complexity: subtask.complexity,
+        depends_on: subtask.depends_on,
+    }
+}
+
+async fn hand_in(
+    context: &Context,
+    job: &Job,
+    evident: &Evident,
+    notes: String,
+    turns: Option<u32>,
+    out_of_turns: bool,
+) -> Result<(), AttemptError> {
+    let worked = evident.head != evident.base;
+    let held = (!evident.planted.is_empty()).then(|| {
+        let changes: Vec<String> = evident.planted.iter().map(ToString::to_string).collect();
+        format!("Held for a person: the agent changed what git runs in this repository ({}).", changes.join("; "))
+    });
+    if let Some(held) = &held {
+        tracing::warn!(task = %job.task.row.id, agent = %job.agent.name, "{held}");
+    }
+    let work = Submission {
+        commits: i64::try_from(evident.commits).unwrap_or(i64::MAX),
+        turns: turns.map_or(0, i64::from),
+        notes: Some(notes),
+        base: worked.then(|| evident.base.clone()),
+        head: worked.then(|| evident.head.clone()),
+        tree: evident.tree.clone().filter(|_| worked),
+        out_of_turns,
+        held,
+        ..Submission::default()
+    };
+    finish(context, job, move |unit, no, holds| submit(unit, no, &holds, &Expect::default(), &work).map(drop)).await
+}
+
+/// Writes down that an attempt could not run at all.
+pub(super) async fn not_run(context: &Context, job: &Job, reason: &str) -> Conclusion {
+    let text = reason.to_owned();
+    let ended = if job.review {
+        give_back(context, job, format!("the review could not run: {text}")).await
+    } else {
+        finish(context, job, move |unit, no, holds| fail(unit, no, &holds, &text).map(drop)).await
+    };
+    if let Err(error) = ended {
+        tracing::error!(task = %job.task.row.id, reason = %describe(&error), "an attempt's end could not be written");
+    }
+    Conclusion { review_failed: job.review.then(|| reason.to_owned()), ..Conclusion::default() }
+}

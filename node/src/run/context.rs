@@ -1,0 +1,83 @@
+//! What every part of a running node works with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::agent::Launcher;
+use crate::config::Config;
+use crate::git::{Branch, Repository};
+use crate::ops::Refused;
+use crate::project::Layout;
+use crate::store::{Store, Unavailable, Unit};
+
+/// The shared parts of a running node.
+pub struct Context {
+    /// Where everything lies.
+    pub layout: Layout,
+    /// What config.yaml says.
+    pub config: Config,
+    /// Records and views.
+    pub store: Arc<Store>,
+    /// The user's repository.
+    pub repository: Arc<Repository>,
+    /// Starts agents.
+    pub launcher: Launcher,
+    /// This machine's name.
+    pub machine: String,
+    /// The id under which this node's agents claim.
+    pub orchestrator: String,
+    /// Where merges go.
+    pub main_branch: Branch,
+    /// Where attempts start.
+    pub base_branch: Branch,
+}
+
+/// States why a step of an attempt or merge was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The rules or the state refused it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The store does not write any more.
+    #[error(transparent)]
+    Store(#[from] Unavailable),
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] crate::store::Fault),
+    /// A task on a blocking thread ended unexpectedly.
+    #[error("a step ended unexpectedly")]
+    Lost(#[from] tokio::task::JoinError),
+}
+
+impl Context {
+    /// Writes to the store.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Unit<'_>) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, StepError> {
+        Ok(self.store.write(operation).await??)
+    }
+
+    /// Runs a step of git on a thread that may block.
+    pub(super) async fn git<T: Send + 'static>(&self, step: impl FnOnce(&Repository) -> T + Send + 'static) -> Result<T, StepError> {
+        let repository = self.repository.clone();
+        Ok(tokio::task::spawn_blocking(move || step(&repository)).await?)
+    }
+
+    /// Returns the folder for worktrees.
+    pub(super) fn worktrees(&self) -> PathBuf {
+        self.layout.worktrees_dir()
+    }
+}
+
+/// Writes an error with its causes on one line.
+pub(super) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}

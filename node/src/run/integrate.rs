@@ -1,0 +1,156 @@
+//! Brings accepted work to the integration branch, one task at a time, and rolls forward what a crash cut short.
+//!
+//! **Invariants**: the fence in git decides, not this node's memory: a task merges at most once unless it was reopened.
+
+use std::collections::BTreeMap;
+
+use octopoid_crdt::ids::{AttemptName, Name, Oid, RecordId};
+use octopoid_crdt::lifecycle::{Act, Verdict};
+use octopoid_crdt::record::{Cause, Queue};
+
+use super::brief::{Story, claim_of};
+use super::context::{Context, StepError, describe};
+use super::pull_request;
+use crate::config::Merge;
+use crate::git::{Identity, LocalBranch, MergeOutcome, MergeRequest, Strategy};
+use crate::ops::finish::merged;
+use crate::ops::judge::{Move, move_to};
+use crate::store::index::Facet;
+use crate::store::{Fault, Filter, Reader, Sort, StoredLog, TaskNo, TaskRow};
+
+/// How many accepted tasks one round looks at; the others follow in the next.
+const ROUND: u64 = 64;
+
+/// Accepted work that waits, with the reason, by task number.
+pub(super) type Waiting = BTreeMap<TaskNo, (String, String)>;
+
+/// Accepted work that is to be merged.
+struct Accepted {
+    no: TaskNo,
+    row: TaskRow,
+    accept: RecordId,
+    task: Name,
+    attempt: AttemptName,
+    agent: String,
+    base: Option<Oid>,
+    head: Oid,
+    reopened: Vec<AttemptName>,
+}
+
+/// Merges what was accepted as `repo.merge` says; returns what waits and why.
+pub(super) async fn round(context: &Context) -> Result<Waiting, StepError> {
+    let page = context.store.reader()?.list(&awaiting(), Sort::Priority, 0, ROUND)?;
+    let mut waiting = Waiting::new();
+    for (no, row) in page.tasks {
+        let id = row.id.clone();
+        let outcome = match context.config.repo.merge {
+            Merge::Auto => one(context, no, row).await,
+            Merge::Pr => pull_request::follow(context, no, row).await,
+            Merge::Never => Ok(Some(format!("repo.merge is never: merge it with `octopoid merge {id}`, or set it to auto in config.yaml"))),
+        };
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(reason)) => drop(waiting.insert(no, (id, reason))),
+            // One task's trouble does not keep the others waiting.
+            Err(StepError::Refused(refused)) => drop(waiting.insert(no, (id, refused.to_string()))),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(waiting)
+}
+
+/// Returns the filter of tasks whose accepted branch is not merged.
+pub(super) fn awaiting() -> Filter {
+    Filter { facet: Some((Facet::AwaitingMerge, vec![String::new()])), ..Filter::default() }
+}
+
+/// Merges one task; returns why it waits, if it does.
+pub(super) async fn one(context: &Context, no: TaskNo, row: TaskRow) -> Result<Option<String>, StepError> {
+    let Some(accepted) = accepted(&context.store.reader()?, no, row)? else { return Ok(None) };
+    let strategy = if context.git(|git| git.has_remote("origin").unwrap_or(false)).await? { Strategy::Origin } else { Strategy::Local };
+    let (task, attempt, accept) = (accepted.task.clone(), accepted.attempt, accepted.accept);
+    let (base, head, reopened) = (accepted.base.clone(), accepted.head.clone(), accepted.reopened.clone());
+    let title = accepted.row.text("title").unwrap_or(&accepted.row.id).to_owned();
+    let author = Identity::new(&format!("{} (octopoid)", accepted.agent), &format!("{}@octopoid.invalid", accepted.agent));
+    let branch = context.main_branch.clone();
+    let outcome = context.git(move |git| {
+        git.merge(&MergeRequest {
+            task: &task,
+            attempt,
+            accept,
+            base: base.as_ref(),
+            head: Some(&head),
+            branch: &branch,
+            title: &title,
+            author: &author,
+            reopened: &reopened,
+            strategy,
+        })
+    });
+    match outcome.await? {
+        Ok(outcome) => carry_out(context, &accepted, outcome).await,
+        Err(error) => Ok(Some(describe(&error))),
+    }
+}
+
+async fn carry_out(context: &Context, accepted: &Accepted, outcome: MergeOutcome) -> Result<Option<String>, StepError> {
+    let (no, accept) = (accepted.no, accepted.accept);
+    match outcome {
+        MergeOutcome::Merged { commit, local } | MergeOutcome::AlreadyThere { commit, local } => {
+            if let LocalBranch::Behind { reason } = local {
+                tracing::warn!(task = %accepted.task, %reason, "the local branch was left behind");
+            }
+            tracing::info!(task = %accepted.task, attempt = %accepted.attempt, commit = %commit, "merged");
+            context.write(move |unit| merged(unit, no, accept, Some(commit)).map(drop)).await?;
+            Ok(None)
+        }
+        MergeOutcome::NothingToMerge => {
+            context.write(move |unit| merged(unit, no, accept, None).map(drop)).await?;
+            Ok(None)
+        }
+        MergeOutcome::Conflict { paths } => {
+            tracing::info!(task = %accepted.task, ?paths, "the accepted branch does not merge; it goes back to be rebased");
+            let reason = format!("merge_conflict: '{}' changed the same places in {}", context.main_branch, paths.join(", "));
+            let step = Move { queue: Queue::Incoming, cause: Cause::MergeConflict, by: "octopoid".to_owned(), reason, keep: None };
+            context.write(move |unit| move_to(unit, no, step).map(drop)).await?;
+            Ok(None)
+        }
+        MergeOutcome::OtherAttempt { landing } => Ok(Some(format!("attempt {} of this task is merged already: {landing:?}", accepted.attempt))),
+        MergeOutcome::Awaiting { reason } => Ok(Some(reason)),
+    }
+}
+
+/// Reads what was accepted, and which earlier merges a reopening allows.
+fn accepted(reader: &Reader, no: TaskNo, row: TaskRow) -> Result<Option<Accepted>, Fault> {
+    let Some(accept) = row.accept.map(RecordId) else { return Ok(None) };
+    let stored = reader.log(no)?;
+    let story = Story::read(reader, no)?;
+    let on = stored.log.entries().iter().find(|entry| entry.id == accept).and_then(|entry| match &entry.act {
+        Act::Accept { on } => Some(*on),
+        _ => None,
+    });
+    let chapter = on.and_then(|on| claim_of(&stored, &on)).and_then(|claim| story.chapter(&claim).cloned());
+    let (Some(chapter), Ok(task)) = (chapter, row.id.parse::<Name>()) else { return Ok(None) };
+    let Some(head) = chapter.head.clone() else { return Ok(None) };
+    let reopened = reopened(&stored, &story, accept);
+    Ok(Some(Accepted { no, row, accept, task, attempt: chapter.attempt, agent: chapter.agent, base: chapter.base, head, reopened }))
+}
+
+/// Returns the attempts whose own accepts were undone by a Move in this accept's past.
+fn reopened(stored: &StoredLog, story: &Story, accept: RecordId) -> Vec<AttemptName> {
+    let entries = stored.log.entries();
+    let counted = |entry: &octopoid_crdt::lifecycle::Entry| entry.verdict == Verdict::Counts;
+    let Some(this) = entries.iter().find(|entry| entry.id == accept) else { return Vec::new() };
+    let mut attempts = Vec::new();
+    for (index, earlier) in (0u32..).zip(entries) {
+        let Act::Accept { on } = &earlier.act else { continue };
+        let undone = (0u32..).zip(entries).any(|(at, entry)| {
+            matches!(entry.act, Act::Move { .. }) && counted(entry) && this.past.contains(at) && entry.past.contains(index)
+        });
+        if counted(earlier) && undone {
+            let claim = claim_of(stored, on);
+            attempts.extend(claim.and_then(|claim| story.chapter(&claim)).map(|chapter| chapter.attempt));
+        }
+    }
+    attempts
+}

@@ -1,0 +1,507 @@
+//! The scheduler: decides at each tick what to start, and answers what people ask of the node.
+//!
+//! One task owns the agents' state; attempts and merges run beside it and report back over bounded channels.
+//!
+//! **Invariants**: nothing starts while the node is paused, stopping or told to start no agents; one merge runs at a time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use octopoid_client::{AwaitingMerge, GcItem, GcReport, Paused};
+use octopoid_crdt::ids::RecordId;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::attempt::{self, Job, News};
+use super::conclude::Conclusion;
+use super::context::{Context, StepError, describe};
+use super::control::{AgentsView, Control, ControlError, Request};
+use super::integrate::{self, Waiting};
+use super::recover;
+use super::roster::{Instance, Roster};
+use crate::agent::StopReason;
+use crate::config::{Agent, AgentsFile, BuiltIn, Reload};
+use crate::ops::claim::{Claimant, choose, claim, expire};
+use crate::ops::fail::{exhausted, give_up};
+use crate::ops::judge::{accept, finish};
+use crate::ops::{Refused, Snapshot};
+use crate::prompt::context::RoleName;
+use crate::store::index::Facet;
+use crate::store::{Filter, Sort, Unit};
+
+/// How many requests of people may wait.
+const REQUESTS: usize = 64;
+/// How many reports of attempts may wait.
+const NEWS: usize = 256;
+/// How soon after an event the next look is taken, so that a burst of events is one look.
+const SETTLE: Duration = Duration::from_millis(20);
+/// How often merges that wait for something outside are looked at again.
+const MERGE_POLL: Duration = Duration::from_secs(60);
+/// The first pause of a reviewer whose review came to nothing; doubled by each further one.
+const REVIEW_PAUSE: Duration = Duration::from_secs(30);
+/// After so many reviews of one task that came to nothing a person is asked.
+const MOST_FAILED_REVIEWS: u32 = 3;
+
+/// How the scheduler runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Until it is stopped.
+    Serve,
+    /// One tick, and what it started.
+    Once,
+    /// Reaps and rolls forward, but claims nothing.
+    NoAgents,
+}
+
+/// Owns the agents' state.
+pub struct Scheduler {
+    context: Arc<Context>,
+    mode: Mode,
+    tick: Duration,
+    agents: AgentsFile,
+    roster: Roster,
+    requests: mpsc::Receiver<Request>,
+    news: mpsc::Receiver<News>,
+    tell: mpsc::Sender<News>,
+    attempts: JoinSet<()>,
+    merging: Option<tokio::task::JoinHandle<Result<Waiting, StepError>>>,
+    waiting: Waiting,
+    failed_reviews: BTreeMap<(String, String), u32>,
+    cost_usd: f64,
+    warnings: Vec<String>,
+    stopping: bool,
+    stopped: Vec<oneshot::Sender<()>>,
+}
+
+impl Scheduler {
+    /// Makes a scheduler and the way to it.
+    #[must_use]
+    pub fn new(context: Arc<Context>, agents: AgentsFile, mode: Mode, tick: Duration) -> (Self, Control) {
+        let (ask, requests) = mpsc::channel(REQUESTS);
+        let (tell, news) = mpsc::channel(NEWS);
+        let roster = Roster::open(context.layout.runtime_dir().join("paused.json"));
+        let scheduler = Self {
+            context,
+            mode,
+            tick,
+            agents,
+            roster,
+            requests,
+            news,
+            tell,
+            attempts: JoinSet::new(),
+            merging: None,
+            waiting: Waiting::new(),
+            failed_reviews: BTreeMap::new(),
+            cost_usd: 0.0,
+            warnings: Vec::new(),
+            stopping: false,
+            stopped: Vec::new(),
+        };
+        (scheduler, Control::new(ask))
+    }
+
+    /// Runs until it is stopped or, in [`Mode::Once`], until what one tick started is over.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn run(mut self) -> Result<(), StepError> {
+        recover::recover(&self.context).await?;
+        let mut ticks = tokio::time::interval(self.tick);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut events = self.context.store.events();
+        let mut soon: Option<tokio::time::Instant> = None;
+        let mut merge_poll = tokio::time::interval(MERGE_POLL);
+        let mut once_done = false;
+        let result = loop {
+            if self.over(once_done) {
+                break Ok(());
+            }
+            let lease = self.context.store.leases().next_due_ms().map_or(Duration::from_secs(3_600), Duration::from_millis);
+            let looked = tokio::select! {
+                _ = ticks.tick() => self.look(&mut once_done).await,
+                () = sleep_until(soon), if soon.is_some() => {
+                    soon = None;
+                    self.look(&mut once_done).await
+                }
+                _ = merge_poll.tick() => {
+                    self.start_merging();
+                    Ok(())
+                }
+                () = tokio::time::sleep(lease) => self.reap().await,
+                received = events.recv() => {
+                    // Behind or not: something changed, so look. A closed channel means that the store is gone.
+                    if matches!(received, Err(tokio::sync::broadcast::error::RecvError::Closed)) {
+                        break Ok(());
+                    }
+                    soon.get_or_insert(tokio::time::Instant::now() + SETTLE);
+                    Ok(())
+                }
+                Some(news) = self.news.recv() => {
+                    self.hear(news).await?;
+                    soon.get_or_insert(tokio::time::Instant::now() + SETTLE);
+                    Ok(())
+                }
+                Some(request) = self.requests.recv() => {
+                    self.answer(request).await;
+                    Ok(())
+                }
+                Some(_) = self.attempts.join_next(), if !self.attempts.is_empty() => Ok(()),
+                merged = join(&mut self.merging), if self.merging.is_some() => {
+                    self.merging = None;
+                    self.merged(merged)
+                }
+            };
+            if let Err(error) = looked {
+                break Err(error);
+            }
+        };
+        self.end().await;
+        result
+    }
+
+    fn over(&self, once_done: bool) -> bool {
+        let idle = self.roster.instances.is_empty() && self.attempts.is_empty() && self.merging.is_none();
+        idle && (self.stopping || (self.mode == Mode::Once && once_done))
+    }
+
+    async fn end(&mut self) {
+        self.attempts.shutdown().await;
+        for stopped in self.stopped.drain(..) {
+            // Whoever asked may be gone.
+            let _ = stopped.send(());
+        }
+    }
+
+    /// One tick: what needs no agent first, then the agents, the cheapest checks first.
+    async fn look(&mut self, once_done: &mut bool) -> Result<(), StepError> {
+        self.reload();
+        self.reap().await?;
+        self.finish_broken_down().await?;
+        self.accept_automatic().await?;
+        self.start_merging();
+        if self.stopping || self.mode == Mode::NoAgents || (self.mode == Mode::Once && *once_done) {
+            return Ok(());
+        }
+        *once_done = true;
+        let agents = self.agents.agents().clone();
+        for agent in &agents.agents {
+            for _ in 0..self.roster.free(agent, self.context.config.max_concurrent) {
+                let Some((task, claim, review)) = self.claim(agent).await? else { break };
+                self.start(agent, task, claim, review);
+            }
+        }
+        Ok(())
+    }
+
+    fn reload(&mut self) {
+        match self.agents.reload_if_changed() {
+            Reload::Unchanged => {}
+            Reload::Changed(findings) => {
+                self.warnings = findings.iter().map(ToString::to_string).collect();
+                tracing::info!("agents.yaml was read again");
+            }
+            Reload::Kept(findings) => {
+                self.warnings = findings.iter().map(|finding| format!("agents.yaml is not in force: {finding}")).collect();
+                for warning in &self.warnings {
+                    tracing::warn!("{warning}");
+                }
+            }
+        }
+    }
+
+    /// Ends claims whose holders fell silent.
+    async fn reap(&mut self) -> Result<(), StepError> {
+        for of in self.context.store.leases().due() {
+            let expired = self.context.write(move |unit| Ok(expire(unit, of)?)).await?;
+            if let Some(task) = expired {
+                tracing::info!(task = %task.row.id, "a lease ran out");
+            }
+        }
+        Ok(())
+    }
+
+    /// Claims for an agent what it may do next.
+    async fn claim(&self, agent: &Agent) -> Result<Option<(Snapshot, RecordId, bool)>, StepError> {
+        let claimant = self.claimant(agent);
+        let job = (agent.clone(), self.roles());
+        self.context
+            .write(move |unit| {
+                let Some(task) = next(unit, &claimant)? else { return Ok(None) };
+                let Some(holder) = task.row.holder.clone() else { return Ok(None) };
+                let (agent, roles) = job;
+                let (claim, review) = (RecordId(holder.record), holder.review);
+                let run = Job { task: task.clone(), agent, claim, review, roles }.run_record();
+                unit.set_run(&claim, Some(run.encode()));
+                Ok(Some((task, claim, review)))
+            })
+            .await
+    }
+
+    fn claimant(&self, agent: &Agent) -> Claimant {
+        let role = agent.role.to_string();
+        // Work that names no role is an implementer's; reviews are of any role's work.
+        let roles = match role.as_str() {
+            "review" => Vec::new(),
+            "implement" => vec![role, String::new()],
+            _ => vec![role],
+        };
+        let review = agent.role.as_str() == "review";
+        let queue = agent.claims_from.as_str().to_owned();
+        Claimant {
+            agent: agent.name.to_string(),
+            orchestrator: self.context.orchestrator.clone(),
+            ttl_seconds: u32::try_from(self.context.config.lease_ttl.as_secs()).unwrap_or(u32::MAX),
+            queue,
+            scope: self.context.config.scope.to_string(),
+            roles,
+            kinds: Vec::new(),
+            base: None,
+            not_of: review.then(|| agent.name.to_string()),
+        }
+    }
+
+    fn roles(&self) -> Vec<RoleName> {
+        let own = self.agents.agents().roles.iter().map(|role| RoleName { name: role.name.to_string(), description: role.description.clone() });
+        BuiltIn::ALL.iter().map(|role| RoleName { name: role.as_str().to_owned(), description: role.description().to_owned() }).chain(own).collect()
+    }
+
+    fn start(&mut self, agent: &Agent, task: Snapshot, claim: RecordId, review: bool) {
+        let job = Job { task, agent: agent.clone(), claim, review, roles: self.roles() };
+        tracing::info!(task = %job.task.row.id, agent = %agent.name, attempt = %job.attempt(), "started");
+        self.roster.started(agent.name.as_str());
+        self.roster.instances.insert(
+            claim,
+            Instance {
+                agent: agent.name.to_string(),
+                scope: job.task.row.scope.clone(),
+                task: job.task.row.id.clone(),
+                attempt: job.attempt().to_string(),
+                since: SystemTime::now(),
+                pid: None,
+                stopper: None,
+                stopping: None,
+                stream: None,
+            },
+        );
+        self.attempts.spawn(attempt::run(self.context.clone(), job, self.tell.clone()));
+    }
+
+    async fn hear(&mut self, news: News) -> Result<(), StepError> {
+        match news {
+            News::Started { claim, pid, stopper, stream } => {
+                if let Some(instance) = self.roster.instances.get_mut(&claim) {
+                    if let Some(reason) = instance.stopping {
+                        stopper.stop(reason);
+                    }
+                    (instance.pid, instance.stopper, instance.stream) = (Some(pid), Some(stopper), Some(stream));
+                }
+                Ok(())
+            }
+            News::Over { claim, end } => match self.roster.instances.remove(&claim) {
+                Some(instance) => self.over_with(instance, end).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    async fn over_with(&mut self, instance: Instance, end: Conclusion) -> Result<(), StepError> {
+        self.cost_usd += end.cost_usd;
+        if let Some(until) = end.limited {
+            tracing::warn!(agent = %instance.agent, "paused by a rate limit");
+            self.roster.limit(&instance.agent, until);
+        }
+        let key = (instance.scope, instance.task);
+        let Some(reason) = end.review_failed else {
+            self.failed_reviews.remove(&key);
+            return Ok(());
+        };
+        let failed = self.failed_reviews.entry(key.clone()).or_default();
+        *failed += 1;
+        let (count, pause) = (*failed, REVIEW_PAUSE * 2u32.saturating_pow((*failed - 1).min(6)));
+        let until = SystemTime::now() + pause;
+        self.roster.limit(&instance.agent, until.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs()));
+        if count >= MOST_FAILED_REVIEWS {
+            self.failed_reviews.remove(&key);
+            self.ask_a_person(key, format!("{count} reviews came to no verdict, the last one: {reason}")).await?;
+        }
+        Ok(())
+    }
+
+    async fn ask_a_person(&self, (scope, id): (String, String), why: String) -> Result<(), StepError> {
+        use octopoid_crdt::document::{Edit, Value};
+        self.context
+            .write(move |unit| {
+                if let Some(no) = unit.find(&scope, &id)? {
+                    let edits = [Edit::set("needs_intervention", Value::Bool(true)), Edit::set("execution_notes", why)];
+                    unit.edit(no, &edits)?.map_err(crate::ops::create::refuse)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Finishes tasks whose subtasks are all done.
+    async fn finish_broken_down(&self) -> Result<(), StepError> {
+        let filter = Filter { facet: Some((Facet::BrokenDown, vec![String::new()])), ..Filter::default() };
+        let page = self.context.store.reader()?.list(&filter, Sort::Priority, 0, 500)?;
+        for (no, row) in page.tasks.into_iter().filter(|(_, row)| row.open_blockers.is_empty()) {
+            tracing::info!(task = %row.id, "every subtask is done");
+            let finished = self.context.write(move |unit| finish(unit, no, "octopoid", "subtasks_done").map(drop)).await;
+            ignore_refusal(finished)?;
+        }
+        Ok(())
+    }
+
+    /// Accepts submitted work of tasks that need no review.
+    async fn accept_automatic(&self) -> Result<(), StepError> {
+        let filter = Filter { facet: Some((Facet::AutoAccept, vec![String::new()])), ..Filter::default() };
+        let page = self.context.store.reader()?.list(&filter, Sort::Priority, 0, 500)?;
+        for (no, row) in page.tasks.into_iter().filter(|(_, row)| !row.flag("needs_intervention")) {
+            let about = row.rests_on.map(RecordId);
+            let accepted = self.context.write(move |unit| accept(unit, no, about, "octopoid", "auto_accept").map(drop)).await;
+            ignore_refusal(accepted)?;
+        }
+        Ok(())
+    }
+
+    fn start_merging(&mut self) {
+        if self.merging.is_none() && !self.stopping {
+            let context = self.context.clone();
+            self.merging = Some(tokio::spawn(async move { integrate::round(&context).await }));
+        }
+    }
+
+    fn merged(&mut self, merged: Result<Result<Waiting, StepError>, tokio::task::JoinError>) -> Result<(), StepError> {
+        let waiting = merged??;
+        for (no, (id, reason)) in &waiting {
+            if self.waiting.get(no).is_none_or(|(_, known)| known != reason) {
+                tracing::warn!(task = %id, %reason, "awaiting merge");
+            }
+        }
+        self.waiting = waiting;
+        Ok(())
+    }
+
+    async fn answer(&mut self, request: Request) {
+        // Whoever asked may be gone, which is no failure.
+        match request {
+            Request::Agents(answer) => drop(answer.send(self.view())),
+            Request::Pause { agent, paused, answer } => drop(answer.send(self.pause(agent, paused))),
+            Request::Stop { drain, answer } => {
+                self.stopping = true;
+                self.stopped.push(answer);
+                if !drain {
+                    self.roster.instances.values_mut().for_each(|instance| instance.stop(StopReason::NodeStops));
+                }
+            }
+            Request::Merge { scope, id, answer } => drop(answer.send(self.merge(scope, id).await)),
+            Request::Gc { dry_run, answer } => drop(answer.send(self.gc(dry_run).await)),
+        }
+    }
+
+    fn view(&self) -> AgentsView {
+        AgentsView {
+            paused: self.roster.is_paused(),
+            agents: self.roster.describe(self.agents.agents()),
+            cost_usd: self.cost_usd,
+            awaiting_merge: self.waiting.values().map(|(task_id, reason)| AwaitingMerge { task_id: task_id.clone(), reason: reason.clone() }).collect(),
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    fn pause(&mut self, agent: Option<String>, paused: bool) -> Result<Paused, ControlError> {
+        if let Some(name) = &agent
+            && self.agents.agents().get(name).is_none()
+        {
+            let known = self.agents.agents().agents.iter().map(|agent| agent.name.to_string()).collect();
+            return Err(ControlError::UnknownAgent { name: name.clone(), known });
+        }
+        self.roster.pause(agent.as_deref(), paused).map_err(|error| ControlError::Refused(format!("the pause could not be kept: {error}")))?;
+        Ok(Paused { agent, paused })
+    }
+
+    /// Merges one accepted task now, whatever `repo.merge` says.
+    async fn merge(&mut self, scope: String, id: String) -> Result<(), ControlError> {
+        let refused = |error: StepError| ControlError::Refused(describe(&error));
+        if let Some(running) = self.merging.take() {
+            let merged = running.await;
+            self.merged(merged).map_err(refused)?;
+        }
+        let reader = self.context.store.reader().map_err(|error| ControlError::Refused(describe(&error)))?;
+        let found = reader.task_no(&scope, &id).and_then(|no| no.map_or(Ok(None), |no| Ok(reader.row(no)?.map(|row| (no, row)))));
+        let (no, row) = found.ok().flatten().ok_or_else(|| ControlError::NotFound(id.clone()))?;
+        if !row.needs_merge {
+            return Err(ControlError::Refused(format!("Task '{id}' has nothing to merge: it is in '{}'", row.queue)));
+        }
+        match integrate::one(&self.context, no, row).await.map_err(refused)? {
+            None => {
+                self.waiting.remove(&no);
+                Ok(())
+            }
+            Some(reason) => Err(ControlError::Refused(format!("Task '{id}' was not merged: {reason}"))),
+        }
+    }
+
+    /// Removes worktrees of attempts that nobody runs.
+    async fn gc(&self, dry_run: bool) -> Result<GcReport, ControlError> {
+        let running: Vec<(String, String)> =
+            self.roster.instances.values().map(|instance| (instance.task.clone(), instance.attempt.clone())).collect();
+        let worktrees = self.context.worktrees();
+        let swept = self.context.git(move |git| {
+            let mut items = Vec::new();
+            for worktree in git.list_worktrees(&worktrees).map_err(|error| describe(&error))? {
+                if running.contains(&(worktree.task().to_string(), worktree.attempt().to_string())) {
+                    continue;
+                }
+                let mut reason = "no agent works in it".to_owned();
+                if !dry_run && let Err(error) = git.remove_worktree(&worktree) {
+                    reason = format!("it stays: {}", describe(&error));
+                }
+                items.push(GcItem { kind: "worktree".to_owned(), path: worktree.path().display().to_string(), reason });
+            }
+            Ok(items)
+        });
+        let items = swept.await.map_err(|error| ControlError::Refused(describe(&error)))?.map_err(ControlError::Refused)?;
+        Ok(GcReport { items, ..GcReport::default() })
+    }
+}
+
+/// Claims the next task that is worth another attempt; those that are used up are given to a person on the way.
+fn next(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Snapshot>, Refused> {
+    loop {
+        let Some(no) = choose(unit, claimant)? else { return Ok(None) };
+        if claimant.queue != "provisional"
+            && let Some(why) = exhausted(unit.row(no)?)
+        {
+            give_up(unit, no, &why)?;
+            continue;
+        }
+        return claim(unit, no, claimant).map(Some);
+    }
+}
+
+/// Lets a refusal pass: somebody else was faster.
+fn ignore_refusal(result: Result<(), StepError>) -> Result<(), StepError> {
+    match result {
+        Err(StepError::Refused(refused)) => {
+            tracing::debug!(reason = %refused, "refused");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+async fn sleep_until(at: Option<tokio::time::Instant>) {
+    if let Some(at) = at {
+        tokio::time::sleep_until(at).await;
+    }
+}
+
+async fn join<T>(handle: &mut Option<tokio::task::JoinHandle<T>>) -> Result<T, tokio::task::JoinError> {
+    match handle {
+        Some(handle) => handle.await,
+        None => std::future::pending().await,
+    }
+}

@@ -3,7 +3,7 @@
 //! **Invariants**: everything comes from the task's records, so a task that changes machines keeps its story.
 
 use octopoid_crdt::ids::{AttemptName, Oid, RecordId};
-use octopoid_crdt::lifecycle::{Act, Entry, Verdict};
+use octopoid_crdt::lifecycle::{Act, Entry};
 use octopoid_crdt::record::{Body, Cause};
 
 use crate::prompt::context::{Kind, Previous};
@@ -37,7 +37,7 @@ impl Story {
         let stored = reader.log(no)?;
         let mut story = Self::default();
         for (entry, arrival) in stored.log.entries().iter().zip(&stored.arrivals) {
-            if entry.verdict != Verdict::Counts || !tells(&entry.act) {
+            if !entry.counts() || !tells(&entry.act) {
                 continue;
             }
             let record = reader.record(*arrival)?.ok_or_else(|| Fault::Missing(entry.id.to_string()))?;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use octopoid_crdt::ids::{AttemptName, Name, Oid, RecordId};
-use octopoid_crdt::lifecycle::{Act, Verdict};
+use octopoid_crdt::lifecycle::{Act, Entry};
 use octopoid_crdt::record::{Cause, Queue};
 
 use super::brief::{Story, claim_of};
@@ -139,7 +139,7 @@ fn accepted(reader: &Reader, no: TaskNo, row: TaskRow) -> Result<Option<Accepted
 /// Returns the attempts whose own accepts were undone by a Move in this accept's past.
 fn reopened(stored: &StoredLog, story: &Story, accept: RecordId) -> Vec<AttemptName> {
     let entries = stored.log.entries();
-    let counted = |entry: &octopoid_crdt::lifecycle::Entry| entry.verdict == Verdict::Counts;
+    let counted = Entry::counts;
     let Some(this) = entries.iter().find(|entry| entry.id == accept) else { return Vec::new() };
     let mut attempts = Vec::new();
     for (index, earlier) in (0u32..).zip(entries) {

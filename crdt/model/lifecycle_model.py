@@ -173,7 +173,7 @@ class Schedule:
             gone = rnd.randrange(1, len(self.nodes))
             if all(p[0][1] != gone for p in self.policies):
                 back = rnd.choice([0, 0, 1, 3])  # an admin may take the last of a member's records back as well
-                self.cut(node, Cut(gone, {s: q - back for s, q in self.frontier(node, gone).items()}, False))
+                self.cut(node, Cut(gone, {s: max(q - back, 0) for s, q in self.frontier(node, gone).items()}, False))
 
     def last_policy(self):
         return self.policies[-1][0] if self.policies else None

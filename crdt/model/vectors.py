@@ -12,12 +12,13 @@ from lifecycle_rules import bits
 
 STEPS, VIEWS = 30, 3
 FAMILIES = {
-    "mesh": lambda s: not s.served and not s.removes,
-    "authority": lambda s: any(r.policy for r in s.world.records) and not any(not c.grants_only for c in s.world.cuts),
+    "authority": lambda s: s.world.of["grant"] and not any(not c.grants_only for c in s.world.cuts),
     "removal": lambda s: any(not c.grants_only for c in s.world.cuts),
     "anew": lambda s: s.world.anew and not s.world.cuts,
+    "hostile": lambda s: not s.world.cuts and sum(r.verdict != "counts" for r in s.world.records) >= 4,
+    "mesh": lambda s: not s.served and not s.removes,
 }
-EACH = 60
+EACH = 50
 NAMES_A_RECORD = ("review", "grant", "release", "expire", "submit", "accept", "reject", "merged")
 
 

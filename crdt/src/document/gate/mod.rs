@@ -15,7 +15,7 @@ use std::fmt;
 
 pub(crate) use scan::{Scanned, scan};
 pub use trial::in_trial;
-pub(super) use trial::{contained, judge, usable};
+pub(super) use trial::{contained, judge, proven, usable};
 
 /// The version of the rules; stored beside verdicts.
 pub const GATE_VERSION: u16 = 1;
@@ -104,6 +104,10 @@ reasons! {
     Actors, Scan, "actors", "the actors are not at most 256 well-formed ones";
     /// More than [`MAX_DEPS`], or not in order.
     Deps, Scan, "deps", "the deps are not at most 256 in order";
+    /// A time or message, which no change of ours carries; extreme times panic only when two of them meet.
+    Metadata, Scan, "metadata", "the change carries a time or a message";
+    /// An operation other than setting, deleting and making lists and maps, or a counter.
+    Operation, Scan, "operation", "an operation is not one of those that documents are made of";
     /// Not written by the record's author in the record's session.
     Actor, Scan, "actor", "the actor is not the record's author and session";
     /// The first operation's number is not the next one after the past.

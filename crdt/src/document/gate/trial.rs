@@ -63,15 +63,19 @@ pub(in crate::document) fn judge(
     })
 }
 
-/// Applies a change to a copy and puts the copy to use: read, save, load, write. Returns the document as loaded.
+/// Applies a change to a copy and puts the copy to use. Returns the document as loaded.
 pub(in crate::document) fn usable(past: &Automerge, change: Change) -> Result<Automerge, Reason> {
     contained(|| {
         let hash = change.hash();
         let mut doc = past.clone();
         doc.apply_changes([change]).map_err(|_| Reason::Apply)?;
-        if !doc.get_heads().contains(&hash) {
-            return Err(Reason::Apply);
-        }
+        if doc.get_heads().contains(&hash) { proven(doc) } else { Err(Reason::Apply) }
+    })
+}
+
+/// Reads, saves, loads and writes a document. Returns it as loaded: what a restart would have.
+pub(in crate::document) fn proven(doc: Automerge) -> Result<Automerge, Reason> {
+    contained(|| {
         let loaded = Automerge::load(&doc.save_nocompress()).map_err(|_| Reason::Load)?;
         let same = loaded.get_heads() == doc.get_heads() && read::fields(&loaded) == read::fields(&doc);
         if !same {

@@ -55,10 +55,9 @@ pub(super) fn advance(
         Ready::No(reason) => return Ok(Advance::Blocked(format!("in '{}': {reason}", place(holder)))),
         Ready::Already => {}
         Ready::Yes => {
-            let conflicts = check_out(holder, &target.tree()?)?;
-            if !conflicts.is_empty() {
-                let files = conflicts.join(", ");
-                return Ok(Advance::Blocked(format!("in '{}': untracked files in the way, move them: {files}", place(holder))));
+            let blocked = check_out(holder, &target.tree()?).inspect_err(|_| take_back(holder, from, to))?;
+            if let Some(reason) = blocked {
+                return Ok(Advance::Blocked(format!("in '{}': {reason}", place(holder))));
             }
         }
     }
@@ -95,10 +94,10 @@ fn holders(repository: &Repository, git: &git2::Repository, branch: &Branch) -> 
         let opened = known.and_then(|known| git2::Repository::open_from_worktree(&known).ok());
         // One whose .git file leads to another repository does not have our branch checked out.
         let ours = |linked: &git2::Repository| linked.commondir().canonicalize().is_ok_and(|path| path == repository.common_dir());
-        if let Some(linked) = opened.filter(ours) {
-            if holds(&linked, branch)? {
-                found.push(linked);
-            }
+        if let Some(linked) = opened.filter(ours)
+            && holds(&linked, branch)?
+        {
+            found.push(linked);
         }
     }
     Ok(found)
@@ -116,6 +115,10 @@ fn holds(git: &git2::Repository, branch: &Branch) -> Result<bool, git2::Error> {
 fn ready(holder: &git2::Repository, from: git2::Tree<'_>, to: git2::Tree<'_>) -> Result<Ready, git2::Error> {
     if holder.state() != RepositoryState::Clean {
         return Ok(Ready::No(format!("a {} is under way; finish or abort it", state_name(holder.state()))));
+    }
+    // libgit2 takes this lock only after it has written the files.
+    if holder.path().join("index.lock").symlink_metadata().is_ok() {
+        return Ok(Ready::No("another git command is at work, or left 'index.lock' behind".to_owned()));
     }
     let changed = changed_files(holder)?;
     if !changed.is_empty() {
@@ -162,8 +165,8 @@ fn holds_exactly(git: &git2::Repository, tree: &git2::Tree<'_>) -> Result<bool, 
     Ok(staged == 0 && git.diff_index_to_workdir(Some(&index), None)?.deltas().len() == 0)
 }
 
-/// Brings files from HEAD's tree to another, or returns what is in the way and changes nothing: libgit2 looks before it writes.
-fn check_out(git: &git2::Repository, to: &git2::Tree<'_>) -> Result<Vec<String>, git2::Error> {
+/// Brings files from HEAD's tree to another, or tells what is in the way and changes nothing: libgit2 looks before it writes.
+fn check_out(git: &git2::Repository, to: &git2::Tree<'_>) -> Result<Option<String>, git2::Error> {
     let mut found = Vec::new();
     let mut options = CheckoutBuilder::new();
     options.safe().overwrite_ignored(false).notify_on(CheckoutNotificationType::CONFLICT).notify(|_, path, _, _, _| {
@@ -175,9 +178,19 @@ fn check_out(git: &git2::Repository, to: &git2::Tree<'_>) -> Result<Vec<String>,
     let tried = git.checkout_tree(to.as_object(), Some(&mut options));
     drop(options);
     match tried {
-        Err(error) if error.code() == ErrorCode::Conflict && found.is_empty() => Ok(vec![error.message().to_owned()]),
-        Err(error) if error.code() == ErrorCode::Conflict => Ok(found),
-        other => other.map(|()| Vec::new()),
+        Ok(()) => Ok(None),
+        Err(error) if error.code() == ErrorCode::Conflict => {
+            let files = if found.is_empty() { error.message().to_owned() } else { found.join(", ") };
+            Ok(Some(format!("untracked files in the way, move them: {files}")))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes back the files of a checkout that broke off, as far as the failure lets it.
+fn take_back(holder: &git2::Repository, from: git2::Oid, to: git2::Oid) {
+    if let Err(error) = restore(holder, from, to) {
+        tracing::warn!(place = place(holder), %error, "a checkout broke off and its files could not all be taken back");
     }
 }
 

@@ -159,10 +159,11 @@ pub(super) fn conflicting_paths(index: &git2::Index) -> Result<Vec<String>, git2
 
 /// Tells whether a merge waits for its commit; other unfinished operations cannot be finished for the agent.
 fn check_state(git: &git2::Repository) -> Result<bool, CommitError> {
-    match git.state() {
-        RepositoryState::Clean => Ok(false),
-        RepositoryState::Merge => Ok(true),
-        other => Err(CommitError::Unfinished(state_name(other))),
+    let state = git.state();
+    if matches!(state, RepositoryState::Clean | RepositoryState::Merge) {
+        Ok(state == RepositoryState::Merge)
+    } else {
+        Err(CommitError::Unfinished(state_name(state)))
     }
 }
 

@@ -162,10 +162,8 @@ fn letter(status: Delta) -> char {
 }
 
 fn commit<'git>(git: &'git git2::Repository, id: &Oid) -> Result<git2::Commit<'git>, CompareError> {
-    git.find_commit(to_git(id)?).map_err(|error| match error.code() {
-        ErrorCode::NotFound => CompareError::NoCommit(id.clone()),
-        _ => CompareError::Git(error),
-    })
+    git.find_commit(to_git(id)?)
+        .map_err(|error| if error.code() == ErrorCode::NotFound { CompareError::NoCommit(id.clone()) } else { CompareError::Git(error) })
 }
 
 fn trees<'git>(git: &'git git2::Repository, base: &Oid, head: &Oid) -> Result<git2::Diff<'git>, CompareError> {

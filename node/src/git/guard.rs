@@ -7,7 +7,7 @@
 //! when every watched key, hook and included file is.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fmt, fs,
     io::Read,
@@ -101,16 +101,16 @@ impl fmt::Display for Change {
     }
 }
 
-/// Returns what differs, by name.
-#[must_use]
-pub fn compare(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
-    let names: std::collections::BTreeSet<&String> = before.entries.keys().chain(after.entries.keys()).collect();
-    let changed = names.into_iter().filter(|name| before.entries.get(*name) != after.entries.get(*name));
-    let shown = |snapshot: &Snapshot, name: &str| snapshot.entries.get(name).map(|entry| entry.shown.clone());
-    changed.map(|name| Change { what: name.clone(), before: shown(before, name), after: shown(after, name) }).collect()
-}
-
 impl Snapshot {
+    /// Returns what differs between two snapshots, by name.
+    #[must_use]
+    pub fn compare(before: &Self, after: &Self) -> Vec<Change> {
+        let names: BTreeSet<&String> = before.entries.keys().chain(after.entries.keys()).collect();
+        let changed = names.into_iter().filter(|name| before.entries.get(*name) != after.entries.get(*name));
+        let shown = |snapshot: &Self, name: &str| snapshot.entries.get(name).map(|entry| entry.shown.clone());
+        changed.map(|name| Change { what: name.clone(), before: shown(before, name), after: shown(after, name) }).collect()
+    }
+
     fn add(&mut self, name: String, value: &[u8], shown: String) {
         self.entries.insert(name, Entry { digest: blake3::hash(value), shown });
     }

@@ -34,11 +34,11 @@ pub(super) struct LandedIndex {
 impl LandedIndex {
     /// Returns the task's commits below `tip`, reading only what earlier calls have not read.
     pub fn find(&mut self, git: &git2::Repository, tip: git2::Oid, task: &Name) -> Result<Vec<Landing>, git2::Error> {
-        if self.tip != Some(tip) {
-            if let Err(error) = self.read_to(git, tip) {
-                *self = Self::default();
-                return Err(error);
-            }
+        if self.tip != Some(tip)
+            && let Err(error) = self.read_to(git, tip)
+        {
+            *self = Self::default();
+            return Err(error);
         }
         Ok(self.by_task.get(task.as_str()).cloned().unwrap_or_default())
     }

@@ -30,7 +30,7 @@ pub use branch::{Branch, BranchError, rescue_reference};
 pub use commit::CommitError;
 pub use compare::{ChangedFile, CompareError, DiffForm, DiffText};
 pub use copy::{CopyError, CopyReport};
-pub use guard::{Change, Snapshot, compare};
+pub use guard::{Change, Snapshot};
 pub use identity::Identity;
 pub use landed::Landing;
 pub use merge::{LocalBranch, MergeError, MergeOutcome, MergeRequest, Strategy};

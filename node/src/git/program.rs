@@ -108,11 +108,23 @@ pub(super) fn run(
     arguments: &[&OsStr],
     limits: ProgramLimits,
 ) -> Result<Output, ProgramError> {
+    run_with(&[], folder, git_dir, command, arguments, limits)
+}
+
+/// As [`run`], with variables for git and its helpers.
+pub(super) fn run_with(
+    variables: &[(&str, &str)],
+    folder: &Path,
+    git_dir: Option<&Path>,
+    command: &'static str,
+    arguments: &[&OsStr],
+    limits: ProgramLimits,
+) -> Result<Output, ProgramError> {
     let mut prepared = prepare(folder, git_dir);
+    prepared.envs(variables.iter().copied());
     prepared.arg(command).args(arguments);
-    let child = prepared.spawn().map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => ProgramError::Missing,
-        _ => ProgramError::Run { command, source },
+    let child = prepared.spawn().map_err(|source| {
+        if source.kind() == io::ErrorKind::NotFound { ProgramError::Missing } else { ProgramError::Run { command, source } }
     })?;
     wait(child, command, limits)
 }

@@ -149,14 +149,16 @@ impl Repository {
         options: &[&str],
         answered: impl Fn(&Output) -> bool,
     ) -> Result<Output, RemoteError> {
-        match self.git()?.find_remote(ORIGIN) {
+        let git = self.git()?;
+        match git.find_remote(ORIGIN) {
             Err(error) if error.code() == ErrorCode::NotFound => return Err(RemoteError::NoRemote),
             other => drop(other?),
         }
+        let variables: &[_] = if chooses_ssh(&git)? { &[] } else { &[("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")] };
         let arguments: Vec<&OsStr> = options.iter().map(OsStr::new).collect();
         let mut pause = FIRST_PAUSE;
         for left in (0..self.limits.tries.max(1)).rev() {
-            let output = program::run(self.root(), Some(self.git_dir()), command, &arguments, self.limits)?;
+            let output = program::run_with(variables, self.root(), Some(self.git_dir()), command, &arguments, self.limits)?;
             if output.status.success() || answered(&output) {
                 return Ok(output);
             }
@@ -170,6 +172,12 @@ impl Repository {
         }
         Err(RemoteError::Failed { action, message: "no try was allowed".to_owned() })
     }
+}
+
+/// Tells whether the user said which ssh to run; else ours is told not to ask, since nobody sees the question.
+fn chooses_ssh(git: &git2::Repository) -> Result<bool, git2::Error> {
+    let by_environment = ["GIT_SSH", "GIT_SSH_COMMAND"].iter().any(|name| std::env::var_os(name).is_some());
+    Ok(by_environment || git.config()?.snapshot()?.get_bytes("core.sshCommand").is_ok())
 }
 
 /// Returns the summary of a reference that the push did not update.

@@ -13,7 +13,8 @@ use super::{Branch, Identity, ProgramLimits, landed::LandedIndex};
 
 /// A handle on a repository with a work tree: cheap to clone, safe to share between threads.
 ///
-/// It keeps paths and opens the repository for every call, so it sees what others changed meanwhile.
+/// It keeps paths and opens the repository for every call, so it sees what others changed meanwhile. What it learns of the
+/// integration branch's history it keeps for its clones too: hold on to one handle for as long as the project is open.
 #[derive(Debug, Clone)]
 pub struct Repository {
     root: PathBuf,
@@ -211,11 +212,14 @@ impl Repository {
 
 fn explain_open(root: &Path, source: git2::Error) -> OpenError {
     let path = root.to_owned();
-    match source.code() {
-        ErrorCode::NotFound => OpenError::NotARepository(path),
-        ErrorCode::Owner => OpenError::Owner(path),
-        _ if source.message().contains("sha256") || declares_sha256(root) => OpenError::Sha256,
-        _ => OpenError::Git { path, source },
+    if source.code() == ErrorCode::NotFound {
+        OpenError::NotARepository(path)
+    } else if source.code() == ErrorCode::Owner {
+        OpenError::Owner(path)
+    } else if declares_sha256(root) {
+        OpenError::Sha256
+    } else {
+        OpenError::Git { path, source }
     }
 }
 

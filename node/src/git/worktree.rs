@@ -185,9 +185,12 @@ fn make_branch<'git>(git: &'git git2::Repository, branch: &Branch, base: git2::O
             return Err(AddError::BranchInTheWay { branch: branch.clone(), in_the_way: parent.to_owned() });
         }
     }
-    git.reference(&branch.reference(), base, false, "octopoid: start of an attempt").map_err(|source| match source.code() {
-        ErrorCode::Exists => AddError::BranchExists(branch.clone()),
-        _ => AddError::Git { name: branch.to_string(), source },
+    git.reference(&branch.reference(), base, false, "octopoid: start of an attempt").map_err(|source| {
+        if source.code() == ErrorCode::Exists {
+            AddError::BranchExists(branch.clone())
+        } else {
+            AddError::Git { name: branch.to_string(), source }
+        }
     })
 }
 
@@ -216,22 +219,17 @@ pub(super) fn forget(git: &git2::Repository, name: &str) -> Result<(), git2::Err
 
 /// Tells whether a commit can be reached from a local or a remote branch.
 pub(super) fn is_kept(git: &git2::Repository, commit: git2::Oid) -> Result<bool, git2::Error> {
-    let mut tips = Vec::new();
+    let mut walk = git.revwalk()?;
+    walk.push(commit)?;
     for glob in ["refs/heads/*", "refs/remotes/*"] {
         for reference in git.references_glob(glob)? {
-            let target = reference?.peel_to_commit().map(|commit| commit.id());
-            tips.extend(target.ok());
+            // A branch that names no commit, such as a remote's HEAD whose branch is gone, keeps nothing.
+            if let Ok(tip) = reference?.peel_to_commit() {
+                walk.hide(tip.id())?;
+            }
         }
     }
-    if tips.contains(&commit) {
-        return Ok(true);
-    }
-    for tip in tips {
-        if git.graph_descendant_of(tip, commit)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(walk.next().transpose()?.is_none())
 }
 
 /// Returns HEAD's commit; `None` when it has none.

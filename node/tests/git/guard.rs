@@ -1,6 +1,6 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use octopoid_node::git::{Change, compare};
+use octopoid_node::git::{Change, Snapshot};
 
 use crate::support::{Project, commit_all, git, isolated, write};
 
@@ -9,7 +9,7 @@ fn changed_by(project: &Project, task: &str, act: impl FnOnce(&Path)) -> Vec<Cha
     let worktree = project.add(task, 1);
     let before = project.repository.snapshot(Some(&worktree));
     act(worktree.path());
-    compare(&before, &project.repository.snapshot(Some(&worktree)))
+    Snapshot::compare(&before, &project.repository.snapshot(Some(&worktree)))
 }
 
 fn names(changes: &[Change]) -> Vec<&str> {
@@ -27,7 +27,7 @@ fn ordinary_work_changes_nothing_that_is_watched() {
         git(worktree.path(), ["config", "user.name", "agent"]);
         git(worktree.path(), ["fetch", "-q"]);
         git(worktree.path(), ["branch", "side"]);
-        assert_eq!(compare(&before, &project.repository.snapshot(Some(&worktree))), []);
+        assert_eq!(Snapshot::compare(&before, &project.repository.snapshot(Some(&worktree))), []);
         assert_ne!(before, project.repository.snapshot(None), "the worktree is part of the snapshot");
     });
 }

@@ -325,6 +325,34 @@ fn a_crash_between_the_files_and_the_branch_is_taken_up() {
 }
 
 #[test]
+fn files_go_back_when_the_branch_cannot_be_moved() {
+    isolated(|| {
+        let project = Project::new();
+        write(project.root(), "gone", "x");
+        git(project.root(), ["add", "."]);
+        git(project.root(), ["commit", "-qm", "more"]);
+        let worktree = project.add("t1", 1);
+        write(worktree.path(), "new/file", "x");
+        write(worktree.path(), "README", "changed\n");
+        fs::remove_file(worktree.path().join("gone")).expect("removed");
+        let head = commit_all(&project.repository, &worktree).expect("a commit");
+        write(project.root(), "untracked", "mine");
+        // As another git command would hold it.
+        let lock = project.root().join(".git/refs/heads/main.lock");
+        fs::write(&lock, "").expect("a lock");
+        assert!(matches!(Ask::new("t1", 1, &head).try_merge(&project.repository), Err(MergeError::KeepsMoving { .. })));
+        assert_eq!(git(project.root(), ["status", "--porcelain"]), "?? untracked");
+        assert_eq!((read(project.root(), "README"), read(project.root(), "gone")), ("start\n".into(), "x".into()));
+        fs::remove_file(&lock).expect("removed");
+        fs::write(project.root().join(".git/index.lock"), "").expect("a lock");
+        waits(&project, &head, "another git command");
+        fs::remove_file(project.root().join(".git/index.lock")).expect("removed");
+        merged(Ask::new("t1", 1, &head).merge(&project.repository));
+        assert_eq!(git(project.root(), ["status", "--porcelain"]), "?? untracked");
+    });
+}
+
+#[test]
 fn a_file_that_needs_a_filter_program_is_not_written_without_it() {
     isolated(|| {
         let project = Project::new();
@@ -455,7 +483,7 @@ fn ten_thousand_commits_are_searched_in_bounded_time_and_only_once() {
         let started = Instant::now();
         assert_eq!(project.repository.landings(&branch("main"), &name("t1")).expect("landings").len(), 1);
         let warm = started.elapsed();
-        println!("10,000 commits: cold {cold:?}, warm {warm:?}");
+        eprintln!("10,000 commits: cold {cold:?}, warm {warm:?}");
         assert!(cold.as_secs() < 30 && warm < cold, "cold {cold:?}, warm {warm:?}");
     });
 }

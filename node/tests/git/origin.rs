@@ -5,13 +5,10 @@ use std::{
 
 use octopoid_node::git::{LocalBranch, MergeError, MergeOutcome, ProgramError, ProgramLimits, Pushed, RemoteError, Repository};
 
-use crate::support::{Ask, Project, branch, git, isolated, merged, merges_of, oid, read, try_git, write};
+use crate::support::{Ask, Project, branch, git, isolated, merged, merges_of, oid, read, script, try_git, write};
 
-fn plant_hook(project: &Project, hook: &str, script: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    let path = project.origin().join("hooks").join(hook);
-    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a hook");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+fn plant_hook(project: &Project, hook: &str, text: &str) {
+    script(&project.origin().join("hooks"), hook, text);
 }
 
 #[test]
@@ -253,5 +250,37 @@ fn output_beyond_the_limit_is_read_and_dropped() {
             Err(RemoteError::Refused { message, .. }) => assert!(message.len() < 10_000),
             other => panic!("{other:?}"),
         }
+    });
+}
+
+#[test]
+fn ssh_is_told_not_to_ask_unless_the_user_chose_it() {
+    isolated(|| {
+        let project = Project::new();
+        let home = std::path::PathBuf::from(std::env::var_os("HOME").expect("a home"));
+        script(&home, "bin/ssh", "echo \"$@\" >> \"$HOME/asked\"; echo Permission denied >&2; exit 255");
+        git(project.root(), ["remote", "add", "origin", "ssh://localhost/x"]);
+        assert!(project.repository.fetch_branch(&branch("main")).is_err());
+        assert!(read(&home, "asked").contains("-oBatchMode=yes"));
+        std::fs::remove_file(home.join("asked")).expect("removed");
+        git(project.root(), ["config", "core.sshCommand", "ssh -oMine=yes"]);
+        assert!(project.repository.fetch_branch(&branch("main")).is_err());
+        let asked = read(&home, "asked");
+        assert!(asked.contains("-oMine=yes") && !asked.contains("BatchMode"), "{asked}");
+    });
+}
+
+#[test]
+fn a_failure_on_the_way_is_tried_again() {
+    isolated(|| {
+        let project = Project::with_origin();
+        let home = std::path::PathBuf::from(std::env::var_os("HOME").expect("a home"));
+        // Fails once, then serves the repository as a server's shell would.
+        let serve = "if mkdir \"$HOME/failed\"; then echo connection reset >&2; exit 255; fi; for last; do :; done; exec sh -c \"$last\"";
+        script(&home, "bin/ssh", serve);
+        let url = format!("ssh://localhost{}", project.origin().display());
+        git(project.root(), ["remote", "set-url", "origin", &url]);
+        assert_eq!(project.repository.fetch_branch(&branch("main")).expect("fetched"), Some(project.tip("main")));
+        assert!(home.join("failed").exists());
     });
 }

@@ -173,7 +173,7 @@ fn a_removal_that_a_crash_cut_short_is_finished_and_never_taken_for_work() {
         fs::rename(worktree.path(), &renamed).expect("renamed");
         fs::remove_file(renamed.join("a")).expect("half removed");
         let left = project.repository.list_worktrees(&project.worktrees()).expect("a list");
-        assert_eq!(left, [worktree.clone()]);
+        assert_eq!(left, std::slice::from_ref(&worktree));
         assert_eq!(project.repository.remove_worktree(&worktree).expect("removed"), Removed::WasGone);
         assert_eq!(rescue_of(&project, "t1"), None);
         fs::create_dir_all(project.worktrees().join(".removing-t9-1-abcd0001/x")).expect("a folder");

@@ -29,7 +29,7 @@ pub fn isolated<F: FnOnce()>(body: F) {
     let output = Command::new(std::env::current_exe().expect("the test program"))
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env_clear()
-        .env("PATH", std::env::var_os("PATH").expect("a PATH"))
+        .env("PATH", path_below(home.path()))
         .env("TMPDIR", std::env::temp_dir())
         .env("HOME", home.path())
         .env("GIT_CONFIG_NOSYSTEM", "1")
@@ -39,6 +39,19 @@ pub fn isolated<F: FnOnce()>(body: F) {
     let text = String::from_utf8_lossy(&output.stdout);
     let all = format!("{text}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && text.contains("1 passed"), "{name}:\n{all}");
+}
+
+/// Programs that a test writes to `bin` in its home are found first.
+fn path_below(home: &Path) -> std::ffi::OsString {
+    let path = std::env::var_os("PATH").expect("a PATH");
+    std::env::join_paths(std::iter::once(home.join("bin")).chain(std::env::split_paths(&path))).expect("a PATH")
+}
+
+/// Writes a shell script that can be run.
+pub fn script(folder: &Path, file: &str, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    write(folder, file, &format!("#!/bin/sh\n{text}\n"));
+    fs::set_permissions(folder.join(file), fs::Permissions::from_mode(0o755)).expect("a mode");
 }
 
 /// Runs the `git` program for the test itself and returns its output.

@@ -1,0 +1,371 @@
+//! The environment of an agent, built from an empty one.
+//!
+//! **Invariants**
+//! - No variable of the node's own environment is passed unless a rule here names it; `OCTOPOID_*` never is, so the node's
+//!   key, token and folder cannot leak through the environment.
+//! - Variables of the task cannot be changed by configuration.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt as _,
+    path::PathBuf,
+};
+
+use octopoid_crdt::ids::{AttemptName, Name};
+
+/// The variable that marks every process of one attempt, so that one that left its group and session is still found.
+pub const TOKEN_VARIABLE: &str = "OCTOPOID_ATTEMPT_TOKEN";
+
+/// What is passed from the node's environment. Patterns know `*` only.
+const PASSED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_*",
+    "TZ",
+    "TMPDIR",
+    "ANTHROPIC_*",
+    "CLAUDE_*",
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "AWS_*",
+    "GOOGLE_*",
+    "SSH_AUTH_SOCK",
+];
+
+/// What no configuration passes or sets: `CLAUDECODE` makes Claude Code believe that it runs inside itself, `OCTOPOID_*`
+/// may hold the node's key, and git's own variables would send the agent's commits to another repository.
+const NEVER: &[&str] = &[
+    "CLAUDECODE",
+    "OCTOPOID_*",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+];
+
+/// The names by which agents written for earlier versions know their task.
+const FORMER_NAMES: &[&str] = &["AGENT_NAME", "AGENT_ROLE", "CURRENT_TASK_ID"];
+
+/// Who git shall name as author and committer of what the agent commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitIdentity {
+    /// The name, such as `implementer-1 (octopoid)`.
+    pub name: String,
+    /// The mail address.
+    pub email: String,
+}
+
+/// What an agent is told about its task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskVariables {
+    /// The task.
+    pub task: Name,
+    /// The agent's name in agents.yaml.
+    pub agent: String,
+    /// The agent's role.
+    pub role: String,
+    /// The attempt; its epoch is passed too.
+    pub attempt: AttemptName,
+    /// The worktree, which is also the working directory.
+    pub worktree: PathBuf,
+    /// The branch that is checked out there.
+    pub branch: String,
+    /// The branch that the work starts from.
+    pub base_branch: String,
+    /// The file that holds the prompt.
+    pub prompt_file: PathBuf,
+    /// Where the agent may leave a [`ResultFile`](super::ResultFile).
+    pub result_file: PathBuf,
+}
+
+/// The variables of one agent, by name.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+    refused: Vec<String>,
+}
+
+impl Environment {
+    /// Builds the environment of an agent.
+    ///
+    /// `parent` is the node's environment, of which only the listed variables and those that match `pass` are taken; `set`
+    /// is `env` of agents.yaml and wins over both and over `identity`, so that a user can commit under another name.
+    #[must_use]
+    pub fn build(
+        parent: impl IntoIterator<Item = (OsString, OsString)>,
+        pass: &[String],
+        set: &BTreeMap<String, String>,
+        identity: &GitIdentity,
+        task: &TaskVariables,
+    ) -> Self {
+        let mut environment = Self::default();
+        for (name, value) in parent {
+            let listed = matches_any(PASSED, &name) || pass.iter().any(|glob| glob_matches(glob.as_bytes(), name.as_bytes()));
+            if listed && !matches_any(NEVER, &name) {
+                environment.variables.insert(name, value);
+            }
+        }
+        for role in ["AUTHOR", "COMMITTER"] {
+            environment.variables.insert(format!("GIT_{role}_NAME").into(), identity.name.clone().into());
+            environment.variables.insert(format!("GIT_{role}_EMAIL").into(), identity.email.clone().into());
+        }
+        for (name, value) in set {
+            if is_settable(name, value) {
+                environment.variables.insert(name.into(), value.into());
+            } else {
+                environment.refused.push(name.clone());
+            }
+        }
+        environment.variables.extend(task_variables(task));
+        environment
+    }
+
+    /// Returns the names in `env` of agents.yaml that were not set, because they are reserved or malformed. Worth a warning.
+    #[must_use]
+    pub fn refused(&self) -> &[String] {
+        &self.refused
+    }
+
+    /// Returns a variable's value.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// Iterates over the variables in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.variables.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+
+    /// Adds the marker of the attempt; done by the launch, because a process without it cannot be found again.
+    pub(super) fn mark(&mut self, token: &super::Token) {
+        self.variables.insert(TOKEN_VARIABLE.into(), token.as_str().into());
+    }
+}
+
+/// Shows names only: values may be the user's secrets.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment").field("names", &self.variables.keys()).field("refused", &self.refused).finish()
+    }
+}
+
+fn task_variables(task: &TaskVariables) -> [(OsString, OsString); 12] {
+    let text = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
+    let path = |name: &str, value: &PathBuf| (OsString::from(name), OsString::from(value));
+    [
+        text("OCTOPOID_TASK_ID", task.task.as_str()),
+        text("OCTOPOID_ROLE", &task.role),
+        text("OCTOPOID_EPOCH", &task.attempt.epoch.to_string()),
+        text("OCTOPOID_ATTEMPT", &task.attempt.to_string()),
+        path("OCTOPOID_WORKTREE", &task.worktree),
+        text("OCTOPOID_BRANCH", &task.branch),
+        text("OCTOPOID_BASE_BRANCH", &task.base_branch),
+        path("OCTOPOID_PROMPT_FILE", &task.prompt_file),
+        path("OCTOPOID_RESULT_FILE", &task.result_file),
+        text("AGENT_NAME", &task.agent),
+        text("AGENT_ROLE", &task.role),
+        text("CURRENT_TASK_ID", task.task.as_str()),
+    ]
+}
+
+fn is_settable(name: &str, value: &str) -> bool {
+    let well_formed = !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0');
+    well_formed && !FORMER_NAMES.contains(&name) && !matches_any(NEVER, OsStr::new(name))
+}
+
+fn matches_any(patterns: &[&str], name: &OsStr) -> bool {
+    patterns.iter().any(|pattern| glob_matches(pattern.as_bytes(), name.as_bytes()))
+}
+
+/// Tells whether `name` matches `glob`, in which `*` stands for any bytes and `?` for one.
+///
+/// Goes back to the last star only, so the cost is at most the product of both lengths.
+fn glob_matches(glob: &[u8], name: &[u8]) -> bool {
+    let (mut g, mut n) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match glob.get(g) {
+            Some(b'*') => {
+                star = Some((g, n));
+                g += 1;
+            }
+            Some(&byte) if byte == b'?' || byte == name[n] => {
+                g += 1;
+                n += 1;
+            }
+            Some(_) | None => match star {
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    g = at + 1;
+                    n = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    glob[g..].iter().all(|&byte| byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task() -> TaskVariables {
+        TaskVariables {
+            task: "task-1".parse().expect("a name"),
+            agent: "implementer-1".into(),
+            role: "implement".into(),
+            attempt: "3-3fa9c2d1".parse().expect("an attempt"),
+            worktree: "/work/tree".into(),
+            branch: "octopoid/task-1/3-3fa9c2d1".into(),
+            base_branch: "main".into(),
+            prompt_file: "/logs/prompt.md".into(),
+            result_file: "/logs/result.json".into(),
+        }
+    }
+
+    fn build(parent: &[(&str, &str)], pass: &[&str], set: &[(&str, &str)]) -> Environment {
+        Environment::build(
+            parent.iter().map(|(n, v)| (OsString::from(n), OsString::from(v))),
+            &pass.iter().map(|&g| g.to_owned()).collect::<Vec<_>>(),
+            &set.iter().map(|&(n, v)| (n.to_owned(), v.to_owned())).collect(),
+            &GitIdentity { name: "implementer-1".into(), email: "agent@octopoid.invalid".into() },
+            &task(),
+        )
+    }
+
+    #[test]
+    fn the_listed_variables_pass_and_no_others() {
+        let listed = [
+            "PATH",
+            "HOME",
+            "USER",
+            "LANG",
+            "LC_ALL",
+            "LC_TIME",
+            "TZ",
+            "TMPDIR",
+            "ANTHROPIC_API_KEY",
+            "CLAUDE_CONFIG_DIR",
+            "HTTP_PROXY",
+            "http_proxy",
+            "HTTPS_PROXY",
+            "https_proxy",
+            "NO_PROXY",
+            "no_proxy",
+            "SSL_CERT_FILE",
+            "NODE_EXTRA_CA_CERTS",
+            "AWS_PROFILE",
+            "GOOGLE_CLOUD_PROJECT",
+            "SSH_AUTH_SOCK",
+        ];
+        let other =
+            ["CLAUDECODE", "GITHUB_TOKEN", "LD_PRELOAD", "PATHS", "LCALL", "SHELL", "OLDPWD", "GIT_DIR", "GIT_AUTHOR_DATE", "XPATH"];
+        let parent: Vec<_> = listed.iter().chain(&other).map(|&name| (name, "value")).collect();
+        let environment = build(&parent, &[], &[]);
+        for name in listed {
+            assert_eq!(environment.get(name), Some(OsStr::new("value")), "{name}");
+        }
+        for name in other {
+            assert_eq!(environment.get(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_nodes_own_variables_never_pass_even_when_everything_is_asked_for() {
+        let parent = [
+            ("OCTOPOID_API_KEY", "oct_secret"),
+            ("OCTOPOID_DIR", "/p/.octopoid"),
+            ("OCTOPOID_TOKEN", "t"),
+            ("CLAUDECODE", "1"),
+            ("GIT_DIR", "/p/.git"),
+        ];
+        let environment = build(&parent, &["*", "OCTOPOID_*", "CLAUDECODE", "GIT_*"], &[]);
+        for (name, _) in parent {
+            assert_eq!(environment.get(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn configuration_passes_by_pattern_and_sets_but_not_what_is_reserved() {
+        let set = [
+            ("RUST_LOG", "debug"),
+            ("OCTOPOID_TASK_ID", "other"),
+            ("AGENT_NAME", "other"),
+            ("CLAUDECODE", "1"),
+            ("A=B", "x"),
+            ("", "x"),
+            ("NUL", "a\0b"),
+        ];
+        let environment = build(&[("CARGO_HOME", "/c"), ("DOCKER_HOST", "d")], &["CARGO_*"], &set);
+        assert_eq!(environment.get("CARGO_HOME"), Some(OsStr::new("/c")));
+        assert_eq!(environment.get("DOCKER_HOST"), None);
+        assert_eq!(environment.get("RUST_LOG"), Some(OsStr::new("debug")));
+        assert_eq!(environment.get("OCTOPOID_TASK_ID"), Some(OsStr::new("task-1")));
+        assert_eq!(environment.get("AGENT_NAME"), Some(OsStr::new("implementer-1")));
+        assert_eq!(environment.refused(), ["", "A=B", "AGENT_NAME", "CLAUDECODE", "NUL", "OCTOPOID_TASK_ID"]);
+    }
+
+    #[test]
+    fn the_task_is_described_under_both_the_present_and_the_former_names() {
+        let environment = build(&[], &[], &[]);
+        let expected = [
+            ("AGENT_NAME", "implementer-1"),
+            ("AGENT_ROLE", "implement"),
+            ("CURRENT_TASK_ID", "task-1"),
+            ("GIT_AUTHOR_EMAIL", "agent@octopoid.invalid"),
+            ("GIT_AUTHOR_NAME", "implementer-1"),
+            ("GIT_COMMITTER_EMAIL", "agent@octopoid.invalid"),
+            ("GIT_COMMITTER_NAME", "implementer-1"),
+            ("OCTOPOID_ATTEMPT", "3-3fa9c2d1"),
+            ("OCTOPOID_BASE_BRANCH", "main"),
+            ("OCTOPOID_BRANCH", "octopoid/task-1/3-3fa9c2d1"),
+            ("OCTOPOID_EPOCH", "3"),
+            ("OCTOPOID_PROMPT_FILE", "/logs/prompt.md"),
+            ("OCTOPOID_RESULT_FILE", "/logs/result.json"),
+            ("OCTOPOID_ROLE", "implement"),
+            ("OCTOPOID_TASK_ID", "task-1"),
+            ("OCTOPOID_WORKTREE", "/work/tree"),
+        ];
+        assert!(environment.iter().eq(expected.iter().map(|&(n, v)| (OsStr::new(n), OsStr::new(v)))), "{environment:?}");
+    }
+
+    #[test]
+    fn values_stay_out_of_debug_output() {
+        let shown = format!("{:?}", build(&[("ANTHROPIC_API_KEY", "sk-secret")], &[], &[]));
+        assert!(shown.contains("ANTHROPIC_API_KEY") && !shown.contains("sk-secret"), "{shown}");
+    }
+
+    #[test]
+    fn globs_match_whole_names() {
+        for (glob, name, expected) in [
+            ("A*", "A", true),
+            ("A*", "BA", false),
+            ("*_KEY", "MY_KEY", true),
+            ("*_KEY", "MY_KEYS", false),
+            ("A?C", "ABC", true),
+            ("A?C", "AC", false),
+            ("*A*B*", "xAyBz", true),
+            ("*A*B*", "xByAz", false),
+            ("", "", true),
+            ("", "A", false),
+            ("**", "anything", true),
+        ] {
+            assert_eq!(glob_matches(glob.as_bytes(), name.as_bytes()), expected, "{glob} {name}");
+        }
+    }
+}

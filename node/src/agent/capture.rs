@@ -114,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn output_above_the_limit_is_noted_once_and_its_lines_are_still_seen() {
-        let input = [b'x'; 300_000].join(&b'\n');
+        let input = "x\n".repeat(300_000).into_bytes();
         let (captured, log, lines) = captured(&input, 10).await;
         assert_eq!((captured.kept, captured.discarded), (10, input.len() as u64 - 10));
         assert_eq!(log, "x\nx\nx\nx\nx\n\n[octopoid: this log reached its limit of 10 bytes; the rest is discarded]\n");

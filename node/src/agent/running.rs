@@ -8,8 +8,13 @@
 
 use std::{fmt, os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
 
+use rustix::{
+    io::Errno,
+    process::{Pid, WaitId, WaitIdOptions, waitid},
+};
 use tokio::{
     process::Child,
+    signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
     task::JoinHandle,
     time::{Instant, sleep, sleep_until, timeout},
@@ -254,24 +259,21 @@ impl Supervised {
     }
 }
 
-/// Waits for the main process to end, without reaping it where the system allows that.
-#[cfg(target_os = "linux")]
+/// Waits for the main process to end, without reaping it.
 async fn main_process_ended(child: &mut Child, pid: i32) {
-    use rustix::process::{Pid, PidfdFlags, pidfd_open};
-    use tokio::io::{Interest, unix::AsyncFd};
-
-    let descriptor = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-    if let Some(watched) = descriptor.and_then(|descriptor| AsyncFd::register_with_interest(descriptor, Interest::READABLE).ok())
-        && watched.readable().await.is_ok()
-    {
-        return;
+    // Heard before it is asked, so that no end falls between the two.
+    if let (Ok(mut a_child_changed), Some(pid)) = (signal(SignalKind::child()), Pid::from_raw(pid)) {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        loop {
+            match waitid(WaitId::Pid(pid), look) {
+                Ok(None) | Err(Errno::INTR) => {}
+                Ok(Some(_)) | Err(_) => return,
+            }
+            if a_child_changed.recv().await.is_none() {
+                break;
+            }
+        }
     }
-    let _status = child.wait().await;
-}
-
-/// Waits for the main process to end.
-#[cfg(not(target_os = "linux"))]
-async fn main_process_ended(child: &mut Child, _pid: i32) {
     let _status = child.wait().await;
 }
 

@@ -194,9 +194,10 @@ fn a_result_file_that_cannot_be_read_fails_the_run_and_says_why() {
 
 #[test]
 fn reasons_say_what_happened_and_that_work_is_kept() {
-    let reason = |work, outcome, claim, stream: &StreamSummary| match verdict(RoleKind::Work, work, outcome, claim, stream) {
-        Verdict::Failed { reason } => reason,
-        other => panic!("{other:?}"),
+    let reason = |work, outcome, claim, stream: &StreamSummary| {
+        let verdict = verdict(RoleKind::Work, work, outcome, claim, stream);
+        let Verdict::Failed { reason } = verdict else { panic!("{verdict:?}") };
+        reason
     };
     let silent = StreamSummary::default();
     let talking = stream("success", false, false);

@@ -315,6 +315,23 @@ async fn a_child_that_left_the_session_and_emptied_its_environment_dies_with_its
 }
 
 #[tokio::test]
+async fn a_chain_in_which_each_process_starts_the_next_in_a_session_of_its_own_is_caught() {
+    let ground = Ground::new();
+    let link = "echo $$ >>$GROUND/links; setsid sh -c \"$LINK\" & exit";
+    let script = format!("export LINK='{link}'; (eval \"$LINK\") & until [ -e $GROUND/go ]; do sleep 0.01; done");
+    let mut running = ground.start(ground.script(&script)).await;
+    let links = || fs::read_to_string(ground.path("links")).unwrap_or_default().lines().count();
+    eventually(|| links() > 20).await;
+    fs::write(ground.path("go"), "").expect("a file");
+    let ended = running.wait().await.expect("an end");
+    assert!(ended.swept.survivors.is_empty(), "{:?}", ended.swept);
+    // A link lasts about a millisecond, so a chain that goes on shows within this time.
+    let before = links();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(links(), before, "the chain goes on");
+}
+
+#[tokio::test]
 async fn an_agent_whose_time_is_up_is_ended() {
     let ground = Ground::new();
     let mut agent = ground.script(&format!("{STUBBORN}while :; do sleep 1; done"));

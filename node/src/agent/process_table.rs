@@ -14,8 +14,17 @@ pub(super) struct Process {
     pub session: i32,
     /// Clock ticks since the boot.
     pub started: u64,
-    /// Ended, and only waits for its parent to notice.
+    /// Ended with all of its threads, and only waits for its parent to notice.
     pub zombie: bool,
+}
+
+/// Whether a process was started with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marker {
+    Carried,
+    Absent,
+    /// Its environment reads as empty, as that of every process does for a moment while it runs another program.
+    Unclear,
 }
 
 /// Reads one line of `/proc/<pid>/stat`. The program's name stands in brackets and may itself hold brackets and spaces.
@@ -27,9 +36,12 @@ fn parse_stat(line: &str) -> Option<Process> {
     let state = fields.next()?;
     let mut number = || fields.next()?.parse::<i32>().ok();
     let (parent, group, session) = (number()?, number()?, number()?);
-    // Fields 3 to 6 are read; the start time is field 22.
-    let started = fields.nth(15)?.parse().ok()?;
-    Some(Process { pid, parent, group, session, started, zombie: matches!(state, "Z" | "X" | "x") })
+    // Fields 3 to 6 are read; the number of threads is field 20, the start time field 22.
+    let threads: i64 = fields.nth(13)?.parse().ok()?;
+    let started = fields.nth(1)?.parse().ok()?;
+    // A main thread that ended shows the whole process as a zombie, although its other threads run on.
+    let zombie = matches!(state, "Z" | "X" | "x") && threads <= 1;
+    Some(Process { pid, parent, group, session, started, zombie })
 }
 
 #[cfg(target_os = "linux")]
@@ -38,20 +50,44 @@ mod system {
 
     use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-    use super::{Process, Token, parse_stat};
+    use super::{Marker, Process, Token, parse_stat};
     use crate::agent::environ::TOKEN_VARIABLE;
 
     /// Far above what the system allows for arguments and environment together.
     const MAX_ENVIRON_BYTES: u64 = 16 << 20;
+    /// When more numbers were given out in between, reading the whole table is quicker.
+    const MAX_RANGE: i32 = 4096;
+    /// The parent of all kernel threads, which have no environment.
+    const KERNEL_THREADS: i32 = 2;
 
-    /// Reads the whole table. It is not a snapshot: what starts while it is read may be missing.
+    /// Reads the whole table. It is not a snapshot: what starts while it is read may be missing; see [`created`].
     pub fn all() -> Vec<Process> {
         let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
         entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter_map(one).collect()
     }
 
+    /// Reads the processes whose numbers were given out after `last` and up to `now`.
+    pub fn created(last: i32, now: i32) -> Vec<Process> {
+        // Numbers begin anew after the highest.
+        if now < last || now - last > MAX_RANGE {
+            return all();
+        }
+        (last + 1..=now).filter_map(one).filter(|process| is_main_thread(process.pid)).collect()
+    }
+
+    /// Returns the number that was given out last.
+    pub fn last_pid() -> Option<i32> {
+        fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().nth(4)?.parse().ok()
+    }
+
     pub fn one(pid: i32) -> Option<Process> {
         parse_stat(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
+    }
+
+    /// Threads have numbers and files as well, though they are not listed.
+    fn is_main_thread(pid: i32) -> bool {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().find_map(|line| line.strip_prefix("Tgid:")).is_some_and(|tgid| tgid.trim().parse() == Ok(pid))
     }
 
     pub fn boot() -> Option<String> {
@@ -59,14 +95,18 @@ mod system {
     }
 
     /// Tells whether the process was started with the token. A process of another user, whose environment cannot be read, was not.
-    pub fn carries(process: &Process, token: &Token) -> bool {
-        let Ok(file) = fs::File::open(format!("/proc/{}/environ", process.pid)) else { return false };
+    pub fn marker(process: &Process, token: &Token) -> Marker {
+        let Ok(file) = fs::File::open(format!("/proc/{}/environ", process.pid)) else { return Marker::Absent };
         let mut environ = Vec::new();
         if file.take(MAX_ENVIRON_BYTES).read_to_end(&mut environ).is_err() {
-            return false;
+            return Marker::Absent;
         }
-        let marker = format!("{TOKEN_VARIABLE}={}", token.as_str());
-        environ.split(|&byte| byte == 0).any(|variable| variable == marker.as_bytes())
+        if environ.is_empty() {
+            let never_has_one = process.zombie || process.parent == KERNEL_THREADS;
+            return if never_has_one { Marker::Absent } else { Marker::Unclear };
+        }
+        let variable = format!("{TOKEN_VARIABLE}={}", token.as_str());
+        if environ.split(|&byte| byte == 0).any(|other| other == variable.as_bytes()) { Marker::Carried } else { Marker::Absent }
     }
 
     /// Signals exactly this process; nothing happens when it is gone.
@@ -86,10 +126,18 @@ mod system {
 mod system {
     use rustix::process::Signal;
 
-    use super::{Process, Token};
+    use super::{Marker, Process, Token};
 
     pub fn all() -> Vec<Process> {
         Vec::new()
+    }
+
+    pub fn created(_last: i32, _now: i32) -> Vec<Process> {
+        Vec::new()
+    }
+
+    pub fn last_pid() -> Option<i32> {
+        None
     }
 
     pub fn one(_pid: i32) -> Option<Process> {
@@ -100,14 +148,14 @@ mod system {
         None
     }
 
-    pub fn carries(_process: &Process, _token: &Token) -> bool {
-        false
+    pub fn marker(_process: &Process, _token: &Token) -> Marker {
+        Marker::Absent
     }
 
     pub fn signal(_process: &Process, _signal: Signal) {}
 }
 
-pub(super) use system::{all, boot, carries, one, signal};
+pub(super) use system::{all, boot, created, last_pid, marker, one, signal};
 
 #[cfg(test)]
 mod tests {
@@ -118,7 +166,9 @@ mod tests {
         let line = "42 (a) R 1 (b c) S 7 42 41 0 -1 4194560 110 0 0 0 0 0 0 0 20 0 1 0 98765 2400000 200 18446744073709551615";
         let expected = Process { pid: 42, parent: 7, group: 42, session: 41, started: 98765, zombie: false };
         assert_eq!(parse_stat(line), Some(expected));
-        assert_eq!(parse_stat(&line.replace(") S ", ") Z ")), Some(Process { zombie: true, ..expected }));
+        let zombie = line.replace(") S ", ") Z ");
+        assert_eq!(parse_stat(&zombie), Some(Process { zombie: true, ..expected }));
+        assert_eq!(parse_stat(&zombie.replace(" 20 0 1 0 ", " 20 0 3 0 ")), Some(expected), "its other threads run on");
         for damaged in ["", "42", "42 (x", "42 (x) S 1 2", "x (x) S 1 2 3"] {
             assert_eq!(parse_stat(damaged), None, "{damaged}");
         }
@@ -131,6 +181,12 @@ mod tests {
         let process = one(own).expect("own row");
         assert!(!process.zombie && all().contains(&process));
         assert!(boot().is_some_and(|boot| boot.len() == 36));
-        assert!(!carries(&process, &Token::random().expect("randomness")));
+        assert_eq!(marker(&process, &Token::random().expect("randomness")), Marker::Absent);
+        let last = last_pid().expect("a number");
+        assert!(created(own - 1, own).contains(&process) && created(last, last).is_empty());
+        // This very thread has a number of its own, which must not pass for a process.
+        let link = std::fs::read_link("/proc/thread-self").expect("a link");
+        let thread: i32 = link.file_name().and_then(|name| name.to_str()?.parse().ok()).expect("a number");
+        assert!(thread != own && created(thread - 1, thread).is_empty());
     }
 }

@@ -3,7 +3,8 @@
 //! **Invariants**
 //! - A process is hunted when it is in a group or session that is proven to be the attempt's, carries the attempt's token,
 //!   or descends from one that is hunted. Nothing else is signalled.
-//! - A sweep ends when two readings of the table in a row show nothing alive, or when its time is up.
+//! - A sweep ends when two readings in a row find nothing alive, or when its time is up. A reading goes on until no process was
+//!   started while it went, so a process cannot hide by always being one that the reading has passed or not yet reached.
 //!
 //! **Limits**: a process that leaves its session, empties its environment and outlives its parent before the table is read is
 //! not found; the same holds for what an agent asks another service to start. Only a container stops that.
@@ -13,18 +14,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 use super::{
     ProcessRecord, Token,
-    process_table::{self, Process},
+    process_table::{self, Marker, Process},
 };
 
 /// How long SIGKILL is repeated. What lives on after that is stuck in the kernel or belongs to another user.
 const KILL_TIME: Duration = Duration::from_secs(10);
-/// Pauses between two readings of the table, the first and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// Pauses between two readings, the first and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+/// How often a reading is continued with what was started meanwhile. Each time takes microseconds, so only a machine on which
+/// processes are started without pause comes near.
+const MAX_PASSES: usize = 2000;
+/// How often, and after which pause, an environment is read again that was empty.
+const MARKER_RETRIES: usize = 5;
+const MARKER_PAUSE: Duration = Duration::from_micros(500);
 
 /// What a sweep did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,7 +73,7 @@ pub async fn leftovers(records: Vec<ProcessRecord>) -> LeftoverReport {
         let target = Target::of(&record);
         let (owned, unproven) = blocking(move || {
             let table = process_table::all();
-            let carries = marker_of(&target);
+            let carries = |process: &Process| process_table::marker(process, &target.token) == Marker::Carried;
             (target.owned_group(&table, &carries), target.group_members(&table).next().is_some())
         })
         .await;
@@ -110,37 +117,89 @@ impl Target {
         (by_leader || members.any(carries)).then_some(self.leader)
     }
 
-    /// Returns what of the table is the attempt's and alive.
-    fn hunted(&self, table: &[Process], carries: &impl Fn(&Process) -> bool) -> Vec<Process> {
-        let own = i32::try_from(std::process::id()).unwrap_or(0);
-        let in_group = |p: &Process| self.group.is_some_and(|group| p.group == group || p.session == group);
+    fn is_hunted(&self, process: &Process, pids: &BTreeSet<i32>, marker: &impl Fn(&Process) -> Marker) -> Marker {
+        let in_group = self.group.is_some_and(|group| process.group == group || process.session == group);
         // Nothing that started before the leader descends from it, which spares reading the environment of most processes.
-        let marked = |p: &Process| self.started.is_none_or(|started| p.started >= started) && carries(p);
-        let spared = |p: &Process| p.pid <= 1 || p.pid == own;
-        let mut pids: BTreeSet<i32> = table.iter().filter(|p| !spared(p) && (in_group(p) || marked(p))).map(|p| p.pid).collect();
-        loop {
-            let before = pids.len();
-            pids.extend(table.iter().filter(|p| !spared(p) && pids.contains(&p.parent)).map(|p| p.pid).collect::<Vec<_>>());
-            if pids.len() == before {
-                break;
-            }
+        let too_old = self.started.is_some_and(|started| process.started < started);
+        if is_spared(process) {
+            Marker::Absent
+        } else if in_group || pids.contains(&process.pid) || pids.contains(&process.parent) {
+            Marker::Carried
+        } else if too_old {
+            Marker::Absent
+        } else {
+            marker(process)
         }
-        table.iter().filter(|p| pids.contains(&p.pid) && !p.zombie).copied().collect()
     }
 }
 
-fn marker_of(target: &Target) -> impl Fn(&Process) -> bool + use<> {
-    let token = target.token.clone();
-    move |process| process_table::carries(process, &token)
+/// The first process and the node itself are no agent's, whatever they look like.
+fn is_spared(process: &Process) -> bool {
+    process.pid <= 1 || u32::try_from(process.pid) == Ok(std::process::id())
 }
 
-/// Reads the table once and returns how many of the target's processes are alive.
+/// One reading: what was found so far.
+#[derive(Debug, Default)]
+struct Hunt {
+    /// Everything that was ever found, so that children of what is dead by now are recognised.
+    pids: BTreeSet<i32>,
+    /// What of it was alive.
+    alive: Vec<Process>,
+}
+
+impl Hunt {
+    /// Takes the hunted processes out of a table, which is left with those that are not clear yet; returns what is new and alive.
+    fn take(&mut self, target: &Target, table: &mut Vec<Process>, marker: &impl Fn(&Process) -> Marker) -> Vec<Process> {
+        let mut new = Vec::new();
+        // Clear answers are kept: only descent has to be asked again when more is found.
+        let mut cleared = BTreeSet::new();
+        loop {
+            let before = self.pids.len();
+            table.retain(|process| {
+                let known = |_: &Process| if cleared.contains(&process.pid) { Marker::Absent } else { marker(process) };
+                match target.is_hunted(process, &self.pids, &known) {
+                    Marker::Carried => {
+                        self.pids.insert(process.pid);
+                        new.extend((!process.zombie).then_some(*process));
+                        return false;
+                    }
+                    Marker::Absent => {
+                        cleared.insert(process.pid);
+                    }
+                    Marker::Unclear => {}
+                }
+                true
+            });
+            if self.pids.len() == before {
+                break;
+            }
+        }
+        table.retain(|process| !cleared.contains(&process.pid));
+        self.alive.extend(&new);
+        new
+    }
+
+    /// Looks through a table, reading it again where that is needed, and signals what it finds.
+    fn look(&mut self, target: &Target, mut table: Vec<Process>, signal: Option<Signal>) {
+        let marker = |process: &Process| process_table::marker(process, &target.token);
+        for retry in 0..=MARKER_RETRIES {
+            for process in self.take(target, &mut table, &marker) {
+                if let Some(signal) = signal {
+                    process_table::signal(&process, signal);
+                }
+            }
+            if table.is_empty() || retry == MARKER_RETRIES {
+                break;
+            }
+            std::thread::sleep(MARKER_PAUSE);
+            table = table.iter().filter_map(|process| process_table::one(process.pid)).collect();
+        }
+    }
+}
+
+/// Returns how many of the target's processes are alive, as far as one reading shows.
 pub(super) async fn alive(target: Target) -> usize {
-    blocking(move || match living(&target) {
-        Living::Processes(processes) => processes.len(),
-        Living::Group(any) => usize::from(any),
-    })
-    .await
+    blocking(move || hunt(&target, None).len()).await
 }
 
 /// Sends SIGTERM to all of the target's processes, also to those that left its group.
@@ -148,7 +207,7 @@ pub(super) async fn ask_to_end(target: Target) {
     blocking(move || {
         // A stopped process takes SIGTERM only once it goes on.
         for signal in [Signal::TERM, Signal::CONT] {
-            signal_once(&target, signal);
+            hunt(&target, Some(signal));
         }
     })
     .await;
@@ -163,7 +222,7 @@ pub(super) async fn sweep(target: Target) -> Swept {
     loop {
         let target = target.clone();
         let leader = target.leader;
-        let left = blocking(move || signal_once(&target, Signal::KILL)).await;
+        let left = blocking(move || hunt(&target, Some(Signal::KILL))).await;
         clean = if left.is_empty() { clean + 1 } else { 0 };
         killed.extend(left.iter().copied().filter(|&pid| pid != leader));
         if clean == 2 {
@@ -173,54 +232,32 @@ pub(super) async fn sweep(target: Target) -> Swept {
             tracing::warn!(?left, "processes of an agent cannot be killed");
             return Swept { killed: killed.len(), survivors: left };
         }
+        tokio::time::sleep(pause).await;
         if !left.is_empty() {
-            tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }
 
-enum Living {
-    Processes(Vec<Process>),
-    /// Without a table only the group can be asked.
-    Group(bool),
-}
-
-fn living(target: &Target) -> Living {
-    if cfg!(target_os = "linux") {
-        Living::Processes(target.hunted(&process_table::all(), &marker_of(target)))
-    } else {
-        let group = target.group.and_then(Pid::from_raw);
-        Living::Group(group.is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok()))
-    }
-}
-
-/// Signals what is alive and returns it.
-fn signal_once(target: &Target, signal: Signal) -> Vec<i32> {
+/// Finds what is alive, signals it, and returns it.
+fn hunt(target: &Target, signal: Option<Signal>) -> Vec<i32> {
     let group = target.group.and_then(Pid::from_raw);
-    let signal_group = |group: Pid| {
-        // Gone in between is as good as ended.
+    if let (Some(group), Some(signal)) = (group, signal) {
+        // First, and whole: a fork in the group cannot slip through between two signals. Gone is as good as ended.
         let _gone = kill_process_group(group, signal);
-    };
-    match living(target) {
-        Living::Processes(processes) => {
-            // The group first and whole: a fork in it cannot slip through between two signals.
-            let group = group.filter(|group| processes.iter().any(|p| p.group == group.as_raw_pid()));
-            if let Some(group) = group {
-                signal_group(group);
-            }
-            let outside = processes.iter().filter(|p| group.is_none_or(|group| p.group != group.as_raw_pid()));
-            outside.for_each(|process| process_table::signal(process, signal));
-            processes.iter().map(|p| p.pid).collect()
-        }
-        Living::Group(alive) => {
-            let group = group.filter(|_| alive);
-            if let Some(group) = group {
-                signal_group(group);
-            }
-            group.map(Pid::as_raw_pid).into_iter().collect()
-        }
     }
+    let Some(mut last) = process_table::last_pid() else {
+        // Without a table only the group can be asked.
+        return group.filter(|&group| test_kill_process_group(group).is_ok()).map(Pid::as_raw_pid).into_iter().collect();
+    };
+    let mut hunt = Hunt::default();
+    hunt.look(target, process_table::all(), signal);
+    for _ in 0..MAX_PASSES {
+        let Some(now) = process_table::last_pid().filter(|&now| now != last) else { break };
+        hunt.look(target, process_table::created(last, now), signal);
+        last = now;
+    }
+    hunt.alive.iter().map(|process| process.pid).collect()
 }
 
 /// Reading `/proc` is quick but blocks.
@@ -240,13 +277,21 @@ mod tests {
         Target { group, leader: 50, started: Some(1050), token: Token::random().expect("randomness") }
     }
 
-    fn pids(processes: &[Process]) -> Vec<i32> {
-        processes.iter().map(|p| p.pid).collect()
+    fn found(target: &Target, table: &[Process], marker: impl Fn(&Process) -> Marker) -> Vec<i32> {
+        let mut pids: Vec<i32> = Hunt::default().take(target, &mut table.to_vec(), &marker).iter().map(|p| p.pid).collect();
+        pids.sort_unstable();
+        pids
+    }
+
+    fn carried_by(pid: i32) -> impl Fn(&Process) -> Marker {
+        move |process| if process.pid == pid { Marker::Carried } else { Marker::Absent }
     }
 
     #[test]
     fn group_session_marker_and_descent_are_hunted_and_nothing_else() {
         let table = [
+            process(57, 56, 57, 57),
+            process(58, 57, 58, 58),
             process(1, 0, 1, 1),
             process(40, 1, 40, 40),
             process(50, 40, 50, 50),
@@ -256,24 +301,33 @@ mod tests {
             process(54, 53, 54, 54),
             process(55, 1, 55, 55),
             Process { zombie: true, ..process(56, 50, 50, 50) },
-            process(57, 56, 57, 57),
         ];
-        let carries = |p: &Process| p.pid == 53;
-        assert_eq!(pids(&target(Some(50)).hunted(&table, &carries)), [50, 51, 52, 53, 54, 57]);
-        assert_eq!(pids(&target(None).hunted(&table, &carries)), [53, 54]);
+        assert_eq!(found(&target(Some(50)), &table, carried_by(53)), [50, 51, 52, 53, 54, 57, 58]);
+        assert_eq!(found(&target(None), &table, carried_by(53)), [53, 54]);
     }
 
     #[test]
     fn the_first_process_and_the_node_itself_are_never_hunted() {
         let own = i32::try_from(std::process::id()).expect("a pid");
         let table = [process(1, 0, 50, 50), process(own, 50, 50, 50)];
-        assert_eq!(target(Some(50)).hunted(&table, &|_| true), []);
+        assert!(found(&target(Some(50)), &table, |_| Marker::Carried).is_empty());
     }
 
     #[test]
     fn what_started_before_the_agent_does_not_carry_its_marker() {
         let table = [process(49, 1, 49, 49), process(51, 1, 51, 51)];
-        assert_eq!(pids(&target(None).hunted(&table, &|_| true)), [51]);
+        assert_eq!(found(&target(None), &table, |_| Marker::Carried), [51]);
+    }
+
+    #[test]
+    fn what_is_unclear_is_asked_again_and_children_of_the_dead_are_recognised() {
+        let (hunted, mut hunt) = (target(None), Hunt::default());
+        let mut table = vec![process(51, 1, 51, 51), process(52, 1, 52, 52)];
+        let at_first = hunt.take(&hunted, &mut table, &|p| if p.pid == 51 { Marker::Unclear } else { Marker::Absent });
+        assert_eq!((at_first, table.as_slice()), (vec![], &[process(51, 1, 51, 51)][..]));
+        assert_eq!(hunt.take(&hunted, &mut table, &|_| Marker::Carried), [process(51, 1, 51, 51)]);
+        let mut later = vec![process(60, 51, 60, 60)];
+        assert_eq!(hunt.take(&hunted, &mut later, &|_| Marker::Absent), [process(60, 51, 60, 60)]);
     }
 
     #[test]

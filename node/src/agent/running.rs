@@ -230,11 +230,12 @@ impl Supervised {
             () = sleep_until(started + self.limits.time) => EndCause::TimedOut,
         };
         let ran = started.elapsed();
+        let target = Target::of(&self.record);
         match cause {
             EndCause::Exited => {}
-            EndCause::TimedOut | EndCause::Stopped(_) => self.ask_to_end().await,
+            EndCause::TimedOut | EndCause::Stopped(_) => self.ask_to_end(&target).await,
         }
-        let swept = sweep::sweep(Target::of(&self.record)).await;
+        let swept = sweep::sweep(target).await;
         let exit = match self.child.wait().await {
             Ok(status) => status.into(),
             Err(error) => {
@@ -250,10 +251,10 @@ impl Supervised {
     }
 
     /// Sends SIGTERM and waits for everything to end by itself, for as long as the grace lasts.
-    async fn ask_to_end(&self) {
-        sweep::ask_to_end(Target::of(&self.record)).await;
+    async fn ask_to_end(&self, target: &Target) {
+        sweep::ask_to_end(target.clone()).await;
         let deadline = Instant::now() + self.limits.grace;
-        while Instant::now() < deadline && sweep::alive(Target::of(&self.record)).await > 0 {
+        while Instant::now() < deadline && sweep::alive(target.clone()).await > 0 {
             sleep(GRACE_POLL.min(deadline - Instant::now())).await;
         }
     }

@@ -11,6 +11,7 @@
 
 use std::{
     collections::BTreeSet,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -96,12 +97,15 @@ pub(super) struct Target {
     leader: i32,
     started: Option<u64>,
     token: Token,
+    /// What was ever found, by number and start time. A process whose parent is gone by the next reading is known by this alone.
+    known: Arc<Mutex<BTreeSet<(i32, u64)>>>,
 }
 
 impl Target {
     /// The processes of a recorded attempt. Its group counts as proven: say otherwise by `group: None`.
     pub(super) fn of(record: &ProcessRecord) -> Self {
-        Self { group: Some(record.pid), leader: record.pid, started: record.started, token: record.token.clone() }
+        let known = Arc::default();
+        Self { group: Some(record.pid), leader: record.pid, started: record.started, token: record.token.clone(), known }
     }
 
     fn group_members<'a>(&self, table: &'a [Process]) -> impl Iterator<Item = &'a Process> {
@@ -117,13 +121,23 @@ impl Target {
         (by_leader || members.any(carries)).then_some(self.leader)
     }
 
+    fn is_known(&self, process: &Process) -> bool {
+        self.known.lock().is_ok_and(|known| known.contains(&(process.pid, process.started)))
+    }
+
+    fn remember(&self, process: &Process) {
+        if let Ok(mut known) = self.known.lock() {
+            known.insert((process.pid, process.started));
+        }
+    }
+
     fn is_hunted(&self, process: &Process, pids: &BTreeSet<i32>, marker: &impl Fn(&Process) -> Marker) -> Marker {
         let in_group = self.group.is_some_and(|group| process.group == group || process.session == group);
         // Nothing that started before the leader descends from it, which spares reading the environment of most processes.
         let too_old = self.started.is_some_and(|started| process.started < started);
         if is_spared(process) {
             Marker::Absent
-        } else if in_group || pids.contains(&process.pid) || pids.contains(&process.parent) {
+        } else if in_group || pids.contains(&process.parent) || self.is_known(process) {
             Marker::Carried
         } else if too_old {
             Marker::Absent
@@ -141,7 +155,7 @@ fn is_spared(process: &Process) -> bool {
 /// One reading: what was found so far.
 #[derive(Debug, Default)]
 struct Hunt {
-    /// Everything that was ever found, so that children of what is dead by now are recognised.
+    /// Everything that was found, so that its children are recognised.
     pids: BTreeSet<i32>,
     /// What of it was alive.
     alive: Vec<Process>,
@@ -160,6 +174,7 @@ impl Hunt {
                 match target.is_hunted(process, &self.pids, &known) {
                     Marker::Carried => {
                         self.pids.insert(process.pid);
+                        target.remember(process);
                         new.extend((!process.zombie).then_some(*process));
                         return false;
                     }
@@ -242,16 +257,19 @@ pub(super) async fn sweep(target: Target) -> Swept {
 /// Finds what is alive, signals it, and returns it.
 fn hunt(target: &Target, signal: Option<Signal>) -> Vec<i32> {
     let group = target.group.and_then(Pid::from_raw);
+    let last = process_table::last_pid();
+    // Read before anything is signalled: descent shows only while the parents live.
+    let table = process_table::all();
     if let (Some(group), Some(signal)) = (group, signal) {
-        // First, and whole: a fork in the group cannot slip through between two signals. Gone is as good as ended.
+        // Whole: a fork in the group cannot slip through between two signals. Gone is as good as ended.
         let _gone = kill_process_group(group, signal);
     }
-    let Some(mut last) = process_table::last_pid() else {
+    let Some(mut last) = last else {
         // Without a table only the group can be asked.
         return group.filter(|&group| test_kill_process_group(group).is_ok()).map(Pid::as_raw_pid).into_iter().collect();
     };
     let mut hunt = Hunt::default();
-    hunt.look(target, process_table::all(), signal);
+    hunt.look(target, table, signal);
     for _ in 0..MAX_PASSES {
         let Some(now) = process_table::last_pid().filter(|&now| now != last) else { break };
         hunt.look(target, process_table::created(last, now), signal);
@@ -274,7 +292,7 @@ mod tests {
     }
 
     fn target(group: Option<i32>) -> Target {
-        Target { group, leader: 50, started: Some(1050), token: Token::random().expect("randomness") }
+        Target { group, leader: 50, started: Some(1050), token: Token::random().expect("randomness"), known: Arc::default() }
     }
 
     fn found(target: &Target, table: &[Process], marker: impl Fn(&Process) -> Marker) -> Vec<i32> {
@@ -320,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unclear_is_asked_again_and_children_of_the_dead_are_recognised() {
+    fn what_is_unclear_is_asked_again_and_what_was_found_stays_known() {
         let (hunted, mut hunt) = (target(None), Hunt::default());
         let mut table = vec![process(51, 1, 51, 51), process(52, 1, 52, 52)];
         let at_first = hunt.take(&hunted, &mut table, &|p| if p.pid == 51 { Marker::Unclear } else { Marker::Absent });
@@ -328,6 +346,10 @@ mod tests {
         assert_eq!(hunt.take(&hunted, &mut table, &|_| Marker::Carried), [process(51, 1, 51, 51)]);
         let mut later = vec![process(60, 51, 60, 60)];
         assert_eq!(hunt.take(&hunted, &mut later, &|_| Marker::Absent), [process(60, 51, 60, 60)]);
+        let orphan = process(60, 1, 60, 60);
+        let reused = [Process { started: 9999, ..process(51, 1, 51, 51) }, process(70, 51, 70, 70)];
+        assert_eq!(found(&hunted, &[orphan], |_| Marker::Absent), [60]);
+        assert!(found(&hunted, &reused, |_| Marker::Absent).is_empty(), "the number alone is not known");
     }
 
     #[test]

@@ -17,7 +17,7 @@ fn layout() -> (tempfile::TempDir, Layout) {
 
 fn built_in(role: BuiltIn, context: &Context) -> String {
     let (_keep, layout) = layout();
-    Template::find(&layout, role.as_str(), None).expect("built in").render(context).expect(role.as_str())
+    Template::find(&layout, role.as_str(), None).expect("built in").render(context).expect("a prompt")
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn what_happened_before_decides_how_to_go_on() {
         context.previous = vec![Previous { attempt: "1-00000000".to_owned(), branch: None, reason, kind }];
         built_in(BuiltIn::Implement, &context)
     };
-    assert!(told(Kind::MergeConflict).contains("git rebase main"));
+    assert!(told(Kind::MergeConflict).contains("git merge main"));
     assert!(told(Kind::Rejected).contains("Do what the reviewer asked for"));
     assert!(told(Kind::NeedsContinuation).contains("go on from there"));
     for kind in [Kind::Failed, Kind::Superseded, Kind::Expired] {

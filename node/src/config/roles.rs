@@ -56,7 +56,7 @@ impl BuiltIn {
 
     /// Returns the Claude Code tools that an agent of this role may use without asking.
     ///
-    /// Nothing here reaches the network, pushes, rewrites history or deletes trees. Running a project's tests runs the
+    /// Nothing here downloads, pushes, or is a bare shell. Running a project's tests runs the
     /// project's code, which no list of tools can bound: where the tasks or the code are not trusted, run agents as
     /// another user or in a container. The placeholder `{result_file}` becomes the absolute path of the result file.
     #[must_use]
@@ -76,8 +76,16 @@ const READ: &[&str] =
 /// An absolute path is written with two slashes in Claude Code's rules, and only `Edit` takes a path for writing.
 const RESULT: &[&str] = &["Edit(/{result_file})"];
 const EDIT: &[&str] = &["Edit", "Write"];
-const COMMIT: &[&str] =
-    &["Bash(git add:*)", "Bash(git commit:*)", "Bash(git restore:*)", "Bash(git mv:*)", "Bash(git rm:*)", "Bash(mkdir:*)"];
+const COMMIT: &[&str] = &[
+    "Bash(git add:*)",
+    "Bash(git commit:*)",
+    "Bash(git merge:*)",
+    "Bash(git rebase:*)",
+    "Bash(git restore:*)",
+    "Bash(git mv:*)",
+    "Bash(git rm:*)",
+    "Bash(mkdir:*)",
+];
 const BUILD: &[&str] = &[
     "Bash(cargo build:*)",
     "Bash(cargo check:*)",

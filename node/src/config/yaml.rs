@@ -136,8 +136,10 @@ fn syntax_finding(error: &serde_saphyr::Error, start: Place) -> Finding {
         Some(location) if location.line() > 0 => Place { line: clamp(location.line()), column: clamp(location.column()), ..start },
         Some(_) | None => start,
     };
-    let text = error.without_snippet().to_string();
-    let message = text.lines().next().unwrap_or_default();
+    let text = error.without_snippet().render_with_formatter(&serde_saphyr::UserMessageFormatter);
+    // The place is told by the finding; the parser repeats it at the end of its own text.
+    let line = text.lines().next().unwrap_or_default();
+    let message = line.rfind(" at line ").map_or(line, |end| &line[..end]);
     Finding::error(&at, format!("not valid YAML: {message}"), "mend the line; indent with spaces and quote text that holds ': ' or ' #'")
 }
 
@@ -270,10 +272,8 @@ mod tests {
     }
 
     fn entry<'n>(node: &'n Node, key: &str) -> &'n Entry {
-        match &node.value {
-            Value::Map(entries) => entries.iter().find(|entry| entry.key == key).expect("the key is there"),
-            other => panic!("not a map: {other:?}"),
-        }
+        let Value::Map(entries) = &node.value else { panic!("not a map: {node:?}") };
+        entries.iter().find(|entry| entry.key == key).expect("the key is there")
     }
 
     #[test]
@@ -312,6 +312,7 @@ mod tests {
             assert!(finding.message.starts_with("not valid YAML: "), "{text:?}: {}", finding.message);
             let told = finding.line.expect("a line");
             assert!(told.abs_diff(line) <= 1, "{text:?}: line {told}: {}", finding.message);
+            assert!(!finding.message.contains("line ") && !finding.message.contains("Policy"), "{}", finding.message);
         }
     }
 
@@ -324,6 +325,8 @@ mod tests {
         }
         assert!(parse(&bomb, &file()).is_err());
         assert!(parse(&"[".repeat(2000), &file()).is_err());
+        assert!(parse(&format!("{}1{}", "[".repeat(MAX_DEPTH + 1), "]".repeat(MAX_DEPTH + 1)), &file()).is_err());
+        assert!(parse(&"- x\n".repeat(MAX_EVENTS + 1), &file()).is_err());
         assert!(parse(&"x".repeat(usize::try_from(MAX_FILE).expect("fits") + 1), &file()).is_err());
     }
 }

@@ -32,7 +32,8 @@ pub(super) fn create_file(path: &Path, content: &[u8], mode: u32) -> io::Result<
     match linked {
         Ok(()) => sync_folder(path).map(|()| true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(_) => write_new(path, content, mode).map(|()| true),
+        // Some file systems have no hard links.
+        Err(_) => write_exclusive(path, content, mode).map(|()| true),
     }
 }
 
@@ -41,11 +42,16 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{}.new", std::process::id()))
 }
 
+/// Writes a temporary file, in place of one that an interrupted call left.
 fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
+    write_exclusive(path, content, mode)
+}
+
+fn write_exclusive(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(content)?;

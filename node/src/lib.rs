@@ -2,7 +2,6 @@
 
 pub mod agent;
 pub mod config;
-pub mod daemon;
 pub mod git;
 pub mod ops;
 pub mod project;

@@ -22,12 +22,8 @@ impl Scratch {
 
     fn open(&mut self) -> Store {
         self.session += 1;
-        let identity = Identity {
-            signer: Signer::from_seed(&[7; 32]),
-            session: SessionId([self.session; 16]),
-            nonce: [1; 16],
-            root_commit: None,
-        };
+        let identity =
+            Identity { signer: Signer::from_seed(&[7; 32]), session: SessionId([self.session; 16]), nonce: [1; 16], root_commit: None };
         Store::open(&self.dir.path().join("octopoid.redb"), identity, true).expect("store")
     }
 }

@@ -21,8 +21,7 @@ use crate::agent::{
 use crate::config::{Agent, Paths};
 use crate::git::{Branch, DiffForm};
 use crate::ops::Snapshot;
-use crate::prompt::context as prompt;
-use crate::prompt::{RenderError, Template};
+use crate::prompt::{self, RenderError, Template};
 
 /// How many bytes of a diff are read for a reviewer's prompt; the prompt itself shows fewer.
 const DIFF_BYTES: usize = 256 * 1024;
@@ -236,8 +235,10 @@ fn agent_process(
         prompt_file: prompt_file.to_owned(),
         result_file: result_file.to_owned(),
     };
-    let set: &BTreeMap<String, String> = &job.agent.env;
-    let environment = Environment::build(std::env::vars_os(), &job.agent.env_pass, set, &identity, &variables);
+    // An agent has no terminal: a merge or rebase must not wait for an editor.
+    let mut set = BTreeMap::from([("GIT_EDITOR".to_owned(), "true".to_owned())]);
+    set.extend(job.agent.env.clone());
+    let environment = Environment::build(std::env::vars_os(), &job.agent.env_pass, &set, &identity, &variables);
     for name in environment.refused() {
         tracing::warn!(agent = %job.agent.name, variable = %name, "a variable of agents.yaml is reserved and was not set");
     }
@@ -247,7 +248,12 @@ fn agent_process(
         directory: worktree.to_owned(),
         stdin: if launch.prompt_on_stdin { Stdin::File(prompt_file.to_owned()) } else { Stdin::Null },
         logs: place.folder.clone(),
-        limits: Limits { time: job.agent.timeout, log_bytes: context.config.log_limit, grace: Duration::from_secs(10), ..Limits::default() },
+        limits: Limits {
+            time: job.agent.timeout,
+            log_bytes: context.config.log_limit,
+            grace: Duration::from_secs(10),
+            ..Limits::default()
+        },
     })
 }
 

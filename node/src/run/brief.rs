@@ -6,7 +6,7 @@ use octopoid_crdt::ids::{AttemptName, Oid, RecordId};
 use octopoid_crdt::lifecycle::{Act, Entry};
 use octopoid_crdt::record::{Body, Cause};
 
-use crate::prompt::context::{Kind, Previous};
+use crate::prompt::{Kind, Previous};
 use crate::store::{Fault, Reader, StoredLog, TaskNo};
 
 /// One attempt as the next one is told of it.
@@ -136,10 +136,7 @@ impl Story {
 
 /// Tells whether a record is part of the story.
 fn tells(act: &Act) -> bool {
-    matches!(
-        act,
-        Act::Claim { .. } | Act::Submit { .. } | Act::Reject { .. } | Act::Release { .. } | Act::Expire { .. } | Act::Move { .. }
-    )
+    matches!(act, Act::Claim { .. } | Act::Submit { .. } | Act::Reject { .. } | Act::Release { .. } | Act::Expire { .. } | Act::Move { .. })
 }
 
 /// Returns the claim of the attempt that a record which a verdict names belongs to.

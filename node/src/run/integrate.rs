@@ -115,7 +115,9 @@ async fn carry_out(context: &Context, accepted: &Accepted, outcome: MergeOutcome
             context.write(move |unit| move_to(unit, no, step).map(drop)).await?;
             Ok(None)
         }
-        MergeOutcome::OtherAttempt { landing } => Ok(Some(format!("attempt {} of this task is merged already: {landing:?}", accepted.attempt))),
+        MergeOutcome::OtherAttempt { landing } => {
+            Ok(Some(format!("attempt {} of this task is merged already: {landing:?}", accepted.attempt)))
+        }
         MergeOutcome::Awaiting { reason } => Ok(Some(reason)),
     }
 }

@@ -210,11 +210,7 @@ mod field_map {
     use minicbor::{CborLen, Decoder, Encoder};
     use octopoid_crdt::document::Value;
 
-    pub fn encode<C, W: Write>(
-        map: &BTreeMap<String, Value>,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), EncodeError<W::Error>> {
+    pub fn encode<C, W: Write>(map: &BTreeMap<String, Value>, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
         e.map(map.len() as u64)?;
         for (field, value) in map {
             e.str(field)?;

@@ -303,8 +303,7 @@ impl<'w> Unit<'w> {
     fn heads(&mut self, no: TaskNo) -> Result<Vec<RecordId>, WriteFault> {
         loop {
             let log = self.log(no)?;
-            let mut heads: Vec<_> =
-                log.log.heads().iter().filter_map(|index| Some(log.log.at(*index)?.id)).collect();
+            let mut heads: Vec<_> = log.log.heads().iter().filter_map(|index| Some(log.log.at(*index)?.id)).collect();
             heads.sort_unstable();
             if heads.len() <= octopoid_crdt::record::limits::DEPS {
                 return Ok(heads);

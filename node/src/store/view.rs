@@ -91,7 +91,9 @@ impl Unit<'_> {
         };
         row.completed_ms = match &state.phase {
             Phase::Done { by: End::Accept { id, .. } | End::Finish { id }, .. } => self.wall_ms(log, id)?,
-            Phase::Waiting { .. } | Phase::Claimed { .. } | Phase::Provisional { .. } | Phase::Cancelled { .. } | Phase::Deleted { .. } => None,
+            Phase::Waiting { .. } | Phase::Claimed { .. } | Phase::Provisional { .. } | Phase::Cancelled { .. } | Phase::Deleted { .. } => {
+                None
+            }
         };
         Ok(())
     }

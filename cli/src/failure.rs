@@ -12,7 +12,7 @@ use crate::{
         wait::WaitError,
     },
     connection::ConnectError,
-    node_bridge::{BridgeError, FindError, LocalError},
+    node_bridge::{BridgeError, LocalError},
     output::OutputError,
 };
 
@@ -206,6 +206,7 @@ mod tests {
     use octopoid_client::{ErrorBody, Resolved};
 
     use super::*;
+    use crate::node_bridge::FindError;
 
     fn status(status: u16) -> ClientError {
         ClientError::Status { status, body: Box::new(ErrorBody { error: "because".to_owned(), ..ErrorBody::default() }) }

@@ -109,9 +109,8 @@ pub fn keep(unit: &mut Unit<'_>, once: &Once, answer: &Answer) -> Result<(), Ref
         unit.forget_answer(old);
     }
     let kept = Kept { request: once.request, at_ms: now, answer: answer.clone() };
-    let bytes = minicbor::to_vec(&kept).unwrap_or_else(|error: minicbor::encode::Error<std::convert::Infallible>| {
-        unreachable!("memory refused {error}")
-    });
+    let bytes = minicbor::to_vec(&kept)
+        .unwrap_or_else(|error: minicbor::encode::Error<std::convert::Infallible>| unreachable!("memory refused {error}"));
     unit.set_answer(by_key(&once.key), bytes);
     unit.set_answer(by_time(now, &once.key), Vec::new());
     Ok(())

@@ -2,11 +2,8 @@
 //!
 //! **Invariants**: an operation checks everything before it writes; a refusal leaves no trace.
 
-<<<<<<< HEAD
 pub mod admission;
-=======
 pub mod breakdown;
->>>>>>> main
 pub mod claim;
 pub mod create;
 pub mod edit;

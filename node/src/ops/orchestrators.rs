@@ -113,7 +113,10 @@ pub fn id(cluster: &str, machine_id: &str) -> Result<String, Refused> {
     super::name("machine_id", machine_id)?;
     let id = format!("{cluster}-{machine_id}");
     if id.len() > limits::LABEL {
-        return Err(Refused::field("machine_id", format!("cluster and machine_id have {} bytes, the limit is {}", id.len(), limits::LABEL)));
+        return Err(Refused::field(
+            "machine_id",
+            format!("cluster and machine_id have {} bytes, the limit is {}", id.len(), limits::LABEL),
+        ));
     }
     Ok(id)
 }

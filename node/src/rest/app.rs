@@ -111,23 +111,13 @@ pub struct Settings {
 
 /// The API's state. Cheap to clone.
 #[derive(Clone)]
-pub struct App(Arc<Shared>);
-
-pub(super) struct Shared {
-    pub settings: Settings,
-    pub hosts: Hosts,
-    pub heartbeats: Heartbeats,
-    pub metrics: Metrics,
-    pub started_ms: u64,
+pub struct App {
+    pub(super) settings: Arc<Settings>,
+    pub(super) hosts: Arc<Hosts>,
+    pub(super) heartbeats: Arc<Heartbeats>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) started_ms: u64,
     closing: watch::Sender<bool>,
-}
-
-impl std::ops::Deref for App {
-    type Target = Shared;
-
-    fn deref(&self) -> &Shared {
-        &self.0
-    }
 }
 
 impl std::fmt::Debug for App {
@@ -140,16 +130,15 @@ impl App {
     /// Prepares the API; nothing listens yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let hosts = Hosts::new(&settings.hosts);
         let (closing, _) = watch::channel(false);
-        Self(Arc::new(Shared {
-            hosts,
-            heartbeats: Heartbeats::default(),
-            metrics: Metrics::default(),
+        Self {
+            hosts: Arc::new(Hosts::new(&settings.hosts)),
+            heartbeats: Arc::default(),
+            metrics: Arc::default(),
             started_ms: times::now_ms(),
             closing,
-            settings,
-        }))
+            settings: Arc::new(settings),
+        }
     }
 
     /// Ends the streams that would otherwise go on for ever.

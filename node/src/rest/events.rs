@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::sse::{self, KeepAlive, KeepAliveStream, Sse};
 use octopoid_client::{ErrorBody, Event};
 use octopoid_crdt::record::Body;
 use tokio::sync::broadcast::error::RecvError;
@@ -32,6 +32,7 @@ const CHUNK: u64 = 256;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Names what a record means to those who listen.
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other kind speaks of no task")]
 const fn kind(body: &Body) -> Option<&'static str> {
     Some(match body {
         Body::TaskCreate { .. } => "task.created",
@@ -89,7 +90,7 @@ pub(super) async fn stream(
     params: Params,
     headers: HeaderMap,
     call: Call,
-) -> Result<Sse<ReceiverStream<Result<sse::Event, axum::Error>>>, Refusal> {
+) -> Result<Sse<KeepAliveStream<ReceiverStream<Result<sse::Event, axum::Error>>>>, Refusal> {
     let scope = call.scope.clone().or_else(|| call.caller.bound().map(str::to_owned));
     let after = match headers.get("last-event-id") {
         Some(value) => {

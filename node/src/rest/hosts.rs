@@ -87,7 +87,8 @@ fn place(text: &str) -> Option<Place> {
             None => (text.to_ascii_lowercase(), ""),
         },
     };
-    let name_is_plain = name.starts_with('[') || (!name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)));
+    let name_is_plain =
+        name.starts_with('[') || (!name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)));
     let port = match port {
         "" => None,
         digits if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),

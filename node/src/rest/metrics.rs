@@ -100,7 +100,8 @@ pub(super) async fn count(State(app): State<App>, request: Request, next: Next) 
     responses((status = 200, body = String, content_type = "text/plain"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
     call.caller.must_be_node()?;
-    let (queues, records) = app.read(|_, reader| Ok::<_, crate::store::Fault>((reader.queue_counts(None)?, reader.next_arrival()?))).await?;
+    let (queues, records) =
+        app.read(|_, reader| Ok::<_, crate::store::Fault>((reader.queue_counts(None)?, reader.next_arrival()?))).await?;
     let mut out = String::new();
     let written = (|| {
         writeln!(out, "# HELP octopoid_tasks Tasks by queue.\n# TYPE octopoid_tasks gauge")?;

@@ -50,8 +50,6 @@ pub use openapi::openapi;
 pub use refusal::Refusal;
 pub use serve::{Limits, serve};
 
-
-
 /// Builds the service that answers requests, over a socket or within the process.
 pub fn router(app: App) -> Router {
     Router::new()

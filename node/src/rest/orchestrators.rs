@@ -126,8 +126,7 @@ pub(super) async fn register(State(app): State<App>, input: Input<RegisterOrches
     };
     let present = |app: &App, (scope, registered, api_key): (octopoid_crdt::ids::Name, orchestrators::Registered, Option<String>)| {
         let first = registered.first;
-        let shown =
-            app.orchestrator(Listed { scope: scope.to_string(), id: registered.id, registration: registered.registration });
+        let shown = app.orchestrator(Listed { scope: scope.to_string(), id: registered.id, registration: registered.registration });
         let told = RegisterAnswer { orchestrator_id: shown.id, registered_at: shown.registered_at, status: shown.status, api_key };
         answer(if first { StatusCode::CREATED } else { StatusCode::OK }, &told)
     };
@@ -164,7 +163,11 @@ async fn find(app: &App, segments: &Segments, call: &Call) -> Result<Orchestrato
 #[utoipa::path(post, path = "/api/v1/orchestrators/{id}/heartbeat", tag = "orchestrators", request_body = Option<Heartbeat>,
     params(("id" = String, Path, description = "The orchestrator")),
     responses((status = 200, body = HeartbeatAnswer), (status = 404, body = ErrorBody)))]
-pub(super) async fn heartbeat(State(app): State<App>, segments: Segments, input: Input<Heartbeat>) -> Result<Json<HeartbeatAnswer>, Refusal> {
+pub(super) async fn heartbeat(
+    State(app): State<App>,
+    segments: Segments,
+    input: Input<Heartbeat>,
+) -> Result<Json<HeartbeatAnswer>, Refusal> {
     let known = find(&app, &segments, &input.call).await?;
     let heard = app.heartbeats.beat(&known.scope, &known.id);
     Ok(Json(HeartbeatAnswer { success: true, last_heartbeat: rfc3339(heard) }))
@@ -240,7 +243,9 @@ pub(super) async fn poll(State(app): State<App>, params: Params, call: Call) -> 
     let answer = app.read(move |app, reader| {
         let own = app.own_orchestrator();
         let known = match &asking {
-            Some(id) => orchestrators::list(reader, call.scope.as_deref().or(call.caller.bound()))?.into_iter().find(|known| known.id == *id),
+            Some(id) => {
+                orchestrators::list(reader, call.scope.as_deref().or(call.caller.bound()))?.into_iter().find(|known| known.id == *id)
+            }
             None => None,
         };
         let scope = match (&call.scope, &known) {

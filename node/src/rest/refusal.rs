@@ -170,9 +170,10 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
         // An empty queue is answered without an `error`, by which clients tell it from an unknown route.
-        let mut response = match self {
-            Self::NoTasks => (status, axum::Json(serde_json::json!({ "message": "No tasks available" }))).into_response(),
-            refusal => (status, axum::Json(refusal.body())).into_response(),
+        let mut response = if matches!(self, Self::NoTasks) {
+            (status, axum::Json(serde_json::json!({ "message": self.to_string() }))).into_response()
+        } else {
+            (status, axum::Json(self.body())).into_response()
         };
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

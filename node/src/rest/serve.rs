@@ -114,15 +114,15 @@ async fn connection(stream: TcpStream, router: axum::Router, limits: Limits, mut
     });
     let io = TokioIo::new(Patient::new(stream, limits.stall));
     let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head)
-            .max_buf_size(HEAD)
-            .serve_connection(io, service)
+        http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(HEAD).serve_connection(io, service)
     );
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        _ = closing.wait_for(|closing| *closing) => {
+        ended = connection.as_mut() => Some(ended),
+        _ = closing.wait_for(|closing| *closing) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
             connection.as_mut().graceful_shutdown();
             connection.as_mut().await
         }

@@ -147,7 +147,9 @@ mod tests {
         for good in ["main", "feature/a-b", "project/p.1", "ümlaut", "a@b", "release-1.0"] {
             assert_eq!(branch("branch", good), Ok(()), "{good}");
         }
-        for bad in ["", "-x", "a..b", "a b", "a~1", "a^", "a:b", "x.lock", "x/.y", "a//b", "/a", "a/", "@", "HEAD", "a@{1}", "refs/heads/a", "a\n"] {
+        for bad in
+            ["", "-x", "a..b", "a b", "a~1", "a^", "a:b", "x.lock", "x/.y", "a//b", "/a", "a/", "@", "HEAD", "a@{1}", "refs/heads/a", "a\n"]
+        {
             assert!(branch("branch", bad).is_err(), "{bad:?}");
         }
     }

@@ -46,10 +46,7 @@ impl Trail {
 
     /// Returns the commit that an attempt's claim says it starts from.
     pub(super) fn base_of(&self, attempt: &Attempt) -> Option<Oid> {
-        match &self.payload(&attempt.claim)?.body {
-            Body::Claim { base, .. } => base.clone(),
-            _ => None,
-        }
+        if let Body::Claim { base, .. } = &self.payload(&attempt.claim)?.body { base.clone() } else { None }
     }
 
     fn wall(&self, id: &RecordId) -> Option<String> {
@@ -102,7 +99,8 @@ impl Trail {
 
     /// Tells of attempts that lost without a record that says so.
     fn superseded(&self) -> Vec<(u64, HistoryEvent)> {
-        let lost = self.state.attempts.iter().filter(|attempt| matches!(attempt.status, AttemptStatus::Superseded | AttemptStatus::Contested));
+        let lost =
+            self.state.attempts.iter().filter(|attempt| matches!(attempt.status, AttemptStatus::Superseded | AttemptStatus::Contested));
         let tell = |attempt: &Attempt| {
             let at = self.payload(&attempt.claim).map_or(self.row.updated_ms, |payload| payload.wall_ms);
             let event = if attempt.status == AttemptStatus::Contested { "conflict" } else { "superseded" };
@@ -157,13 +155,14 @@ impl Trail {
     /// Returns when and why an attempt ended.
     fn end(&self, attempt: &Attempt) -> (Option<String>, Option<String>) {
         let names_it = |id: &RecordId| *id == attempt.claim || attempt.submit.as_ref().is_some_and(|submit| submit.id == *id);
+        #[expect(clippy::wildcard_enum_match_arm, reason = "every other pair of kind and status is no end")]
         let ends = |(entry, payload): &&(Entry, Payload)| {
             entry.counts()
                 && match (&payload.body, attempt.status) {
                     (Body::Release { of, .. }, AttemptStatus::Released) | (Body::Expire { of, .. }, AttemptStatus::Expired) => names_it(of),
                     (Body::Reject { .. }, AttemptStatus::Rejected) => attempt.rejected_by == Some(entry.id),
                     (Body::Accept { on, .. }, AttemptStatus::Accepted | AttemptStatus::Merged | AttemptStatus::Contested) => {
-                        names_it(on) || self.row.accept == Some(entry.id.0)
+                        names_it(on) || (attempt.status != AttemptStatus::Contested && self.row.accept == Some(entry.id.0))
                     }
                     (Body::Move { .. } | Body::Delete { .. }, AttemptStatus::MovedAway) => {
                         let started = self.entries.iter().position(|(known, _)| known.id == attempt.claim);
@@ -180,6 +179,7 @@ impl Trail {
     /// Tells what reviews and forced moves said, which the next attempt and people read.
     fn messages(&self) -> Vec<Message> {
         let told = self.entries.iter().filter(|(entry, _)| entry.counts()).filter_map(|(entry, payload)| {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "every other kind says nothing to anybody")]
             let (kind, by, reason) = match &payload.body {
                 Body::Reject { by, reason, .. } => ("rejection", by, reason),
                 Body::Move { cause: Cause::ForceQueue, by, reason, .. } | Body::Finish { by, reason } if reason != CREATED_THERE => {
@@ -222,6 +222,7 @@ const fn state_name(status: AttemptStatus) -> &'static str {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other kind gives no reason")]
 fn reason_of(body: &Body) -> Option<&str> {
     match body {
         Body::Release { reason, .. }
@@ -240,6 +241,7 @@ fn reason_of(body: &Body) -> Option<&str> {
 type Told = (&'static str, Option<String>, Option<String>);
 
 /// Tells what a record that counts did; nothing of an edit, which changes no state.
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other kind is no step of a task's life")]
 fn tell(body: &Body) -> Option<Told> {
     let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let with = |what: &str, reason: &str| Some(if reason.is_empty() { what.to_owned() } else { format!("{what}: {reason}") });
@@ -256,7 +258,9 @@ fn tell(body: &Body) -> Option<Told> {
         Body::Finish { by, reason } if reason == "subtasks_done" => ("accepted", Some(by.clone()), said(reason)),
         Body::Finish { by, reason } => ("force_queue", Some(by.clone()), with("to done", reason)),
         Body::Move { reason, .. } if reason == CREATED_THERE => return None,
-        Body::Move { queue, cause, by, reason, .. } => (moved(queue, *cause), Some(by.clone()), with(&format!("to {}", queue.as_str()), reason)),
+        Body::Move { queue, cause, by, reason, .. } => {
+            (moved(queue, *cause), Some(by.clone()), with(&format!("to {}", queue.as_str()), reason))
+        }
         Body::Cancel { by, reason } => ("archived", Some(by.clone()), with("cancelled", reason)),
         Body::Delete { by, reason } => ("archived", Some(by.clone()), with("deleted", reason)),
         Body::Merged { commit, .. } => {

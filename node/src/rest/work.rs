@@ -43,7 +43,7 @@ const TEXT: [(header::HeaderName, &str); 2] =
     [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
 
 /// Returns the attempt that a query names, else the current, else the latest one.
-fn chosen<'t>(trail: &'t Trail, name: Option<AttemptName>) -> Result<&'t Attempt, Refusal> {
+fn chosen(trail: &Trail, name: Option<AttemptName>) -> Result<&Attempt, Refusal> {
     let of_task = || format!("task '{}'", trail.row.id);
     match name {
         Some(name) => {
@@ -99,12 +99,8 @@ pub(super) async fn log(State(app): State<App>, segments: Segments, params: Para
         let attempt = chosen(trail, name)?;
         // The id and the scope come from the store, where every name is checked.
         let folder = app.settings.logs.join("tasks").join(&trail.row.id).join(attempt.name.to_string());
-        let target = Target {
-            scope: Some(trail.row.scope.clone()),
-            own_scope: trail.row.scope.clone(),
-            bound: None,
-            id: trail.row.id.clone(),
-        };
+        let target =
+            Target { scope: Some(trail.row.scope.clone()), own_scope: trail.row.scope.clone(), bound: None, id: trail.row.id.clone() };
         Ok((folder, target, attempt.name))
     });
     let (folder, target, attempt) = found.await?;

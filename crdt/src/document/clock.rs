@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use automerge::Automerge;
 
-use super::Actor;
+use super::{Actor, gate::Scanned};
 
 /// The greatest operation number of a document and the last sequence number of each of its actors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +23,12 @@ impl Clock {
             *last = meta.seq.max(*last);
         }
         clock
+    }
+
+    /// Moves on over one more change.
+    pub(super) fn advance(&mut self, change: &Scanned, actor: Actor) {
+        self.max_op = self.max_op.max((change.start_op + change.operations).saturating_sub(1));
+        self.seqs.insert(actor.bytes().to_vec(), change.seq);
     }
 
     pub(super) const fn max_op(&self) -> u64 {

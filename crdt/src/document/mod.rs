@@ -11,6 +11,7 @@
 mod clock;
 mod edit;
 pub mod gate;
+mod history;
 mod line_diff;
 mod read;
 mod steps;
@@ -24,6 +25,7 @@ pub use automerge::ChangeHash;
 pub(crate) use clock::Clock;
 pub use edit::{Edit, EditError, MAX_CONTENT_BYTES, MAX_EDITS, MAX_ENTRY_BYTES, MAX_LINES, MAX_NAME_BYTES, MAX_TEXT_BYTES};
 pub use gate::{GATE_VERSION, GateVerdict, Reason};
+pub use history::{History, LeftOut, Standing};
 pub use value::{Fields, TASK_FIELDS, TASK_LISTS, Value};
 
 use crate::ids::{AuthorKey, SessionId};
@@ -72,7 +74,7 @@ pub enum Refused {
     /// A change that it builds on is not in this document: unknown yet, or left out.
     #[error("the change builds on {0}, which the document does not hold")]
     Missing(ChangeHash),
-    /// The change is good, but its actor has written another one with the same number.
+    /// The change is good, but its actor has written another one with the same number: see [`History`].
     #[error("the change's actor has written two changes numbered {0}")]
     Fork(u64),
     /// The change is good on its own past, but this document does not work with it. Never a verdict.
@@ -146,10 +148,11 @@ impl Document {
         if changes.is_empty() {
             return Ok(changes);
         }
+        let mut clock = self.clock.clone();
         for change in &changes {
-            scan(change, actor).map_err(EditError::ReadOnly)?;
+            clock.advance(&scan(change, actor).map_err(EditError::ReadOnly)?, actor);
         }
-        *self = Self::of(doc);
+        *self = Self { doc, clock };
         Ok(changes)
     }
 
@@ -192,8 +195,8 @@ impl Document {
         }
         // Automerge names an actor's own last change beside the heads, so the deps may be more than these.
         if self.heads().iter().all(|head| scanned.deps.binary_search(head).is_ok()) {
-            let doc = gate::judge(&self.doc, &self.clock, &scanned, change, expected).map_err(Refused::Quarantined)?;
-            *self = Self::of(doc);
+            self.doc = gate::judge(&self.doc, &self.clock, &scanned, change, expected).map_err(Refused::Quarantined)?;
+            self.clock.advance(&scanned, expected);
             return Ok(());
         }
         self.at(&scanned.deps).and_then(|past| past.verdict(&scanned, change, expected)).map_err(Refused::Quarantined)?;
@@ -216,7 +219,8 @@ impl Document {
             return Err(Refused::Fork(scanned.seq));
         }
         let taken = gate::contained(|| gate::usable(&self.doc, Change::try_from(change).map_err(|_| Reason::Encoding)?));
-        *self = Self::of(taken.map_err(Refused::InUse)?);
+        self.doc = taken.map_err(Refused::InUse)?;
+        self.clock.advance(scanned, actor);
         Ok(())
     }
 }

@@ -17,9 +17,11 @@ use super::{
 };
 
 /// When a change has grown by this estimate another one is begun, so that none passes the gate's 256 KiB.
-const CHANGE_BUDGET: usize = 176 * 1024;
+const CHANGE_BUDGET: usize = 224 * 1024;
 /// What an operation costs at most beside its key and value: ids, positions and predecessors in LEB128.
 const OPERATION_COST: usize = 40;
+/// What a line costs beside its text when it follows another new one: all but its length is run-length encoded.
+const LINE_COST: usize = 8;
 /// How many lines, and about how many of their bytes, go into one step.
 const STEP_LINES: usize = 512;
 const STEP_BYTES: usize = 32 * 1024;
@@ -49,7 +51,9 @@ impl Step {
             Self::Put { key, value } => OPERATION_COST + key.len() + if let ScalarValue::Str(text) = value { text.len() } else { 10 },
             Self::Delete { key } => OPERATION_COST + key.len(),
             Self::MakeContent => OPERATION_COST + read::CONTENT.len(),
-            Self::Splice { remove, insert, .. } => OPERATION_COST * (remove + insert.len()) + insert.iter().map(String::len).sum::<usize>(),
+            Self::Splice { remove, insert, .. } => {
+                OPERATION_COST * (remove + 1) + insert.iter().map(|line| LINE_COST + line.len()).sum::<usize>()
+            }
         }
     }
 

@@ -89,14 +89,9 @@ impl Act {
             Self::Release { of, .. } | Self::Expire { of } => Some(*of),
             Self::Merged { accept, .. } => Some(*accept),
             Self::Move { keep, .. } => *keep,
-            Self::Create
-            | Self::Edit
-            | Self::Heads
-            | Self::Claim { .. }
-            | Self::Finish
-            | Self::Cancel
-            | Self::Delete
-            | Self::Unknown => None,
+            Self::Create | Self::Edit | Self::Heads | Self::Claim { .. } | Self::Finish | Self::Cancel | Self::Delete | Self::Unknown => {
+                None
+            }
         }
     }
 

@@ -29,7 +29,7 @@ pub struct TaskState {
     pub contested: bool,
     /// The highest epoch that was ever given; the next claim has one more.
     pub epoch: u64,
-    /// Every claim that counts, in log order: none is ever dropped. In a mesh each is an attempt.
+    /// Every claim that counts, by epoch, then id: none is ever dropped. In a mesh each is an attempt.
     pub attempts: Vec<Attempt>,
     /// How often another attempt was asked for. Releases and expiries are not counted.
     pub attempt_count: u32,
@@ -123,7 +123,8 @@ pub struct Attempt {
 
 impl TaskState {
     pub(super) fn of(log: &TaskLog, resolution: &Resolution) -> Self {
-        let attempts: Vec<Attempt> = resolution.fates.iter().filter_map(|fate| attempt(log, fate)).collect();
+        let mut attempts: Vec<Attempt> = resolution.fates.iter().filter_map(|fate| attempt(log, fate)).collect();
+        attempts.sort_by_key(|attempt| (attempt.name.epoch, attempt.claim));
         let names = Names { log, attempts: &attempts };
         Self {
             created: resolution.created,
@@ -207,11 +208,14 @@ impl Names<'_> {
         Some(Holder { review: entry.id, reviewer: entry.author, agent: agent.clone() })
     }
 
+    fn merge(&self, merged: Index) -> Option<Merge> {
+        let entry = self.log.at(merged)?;
+        let Act::Merged { commit, .. } = &entry.act else { return None };
+        Some(Merge { id: entry.id, commit: commit.clone() })
+    }
+
     fn done(&self, end: Index, about: Option<Index>, merged: Option<Index>) -> Phase {
-        let merged = merged.and_then(|index| self.log.at(index)).and_then(|entry| match &entry.act {
-            Act::Merged { commit, .. } => Some(Merge { id: entry.id, commit: commit.clone() }),
-            _other => None,
-        });
+        let merged = merged.and_then(|index| self.merge(index));
         let submit = about.and_then(|index| submission(self.log, index));
         let needs_merge = merged.is_none() && submit.as_ref().is_some_and(Submission::has_commits);
         let by = if matches!(self.log.act(end), Some(Act::Finish)) {

@@ -53,7 +53,9 @@ pub fn break_down(unit: &mut Unit<'_>, no: TaskNo, holds: &Holds, parts: &[Part]
             .with("priority", part.priority.as_deref().unwrap_or(row.priority()))
             .with("created_by", row.id.as_str())
             .with_content(part.body.as_str());
-        for (field, value) in [("complexity", part.complexity.as_deref()), ("branch", row.text("branch")), ("project_id", row.text("project_id"))] {
+        for (field, value) in
+            [("complexity", part.complexity.as_deref()), ("branch", row.text("branch")), ("project_id", row.text("project_id"))]
+        {
             if let Some(value) = value {
                 fields = fields.with(field, value);
             }

@@ -52,7 +52,7 @@ impl NewTask {
 }
 
 /// Names the field of a refused edit.
-pub(super) fn refuse(error: EditError) -> Refused {
+pub(crate) fn refuse(error: EditError) -> Refused {
     let field = match &error {
         EditError::Name(name) => name.clone(),
         EditError::Text { field, .. } => field.clone(),

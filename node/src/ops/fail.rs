@@ -38,13 +38,7 @@ pub fn exhausted(row: &TaskRow) -> Option<String> {
 pub fn fail(unit: &mut Unit<'_>, no: TaskNo, holds: &Holds, reason: &str) -> Result<Snapshot, Refused> {
     let row = unit.row(no)?;
     holds.check(row, &format!("Cannot end the attempt at task '{}'", row.id))?;
-    let body = Body::Move {
-        queue: Queue::Incoming,
-        cause: Cause::AttemptFailed,
-        by: BY.to_owned(),
-        reason: shortened(reason),
-        keep: None,
-    };
+    let body = Body::Move { queue: Queue::Incoming, cause: Cause::AttemptFailed, by: BY.to_owned(), reason: shortened(reason), keep: None };
     unit.write(no, body)?;
     match exhausted(unit.row(no)?) {
         Some(why) => give_up(unit, no, &format!("{why}, the last one: {reason}")),

@@ -19,10 +19,9 @@ use crate::agent::{
     TaskVariables,
 };
 use crate::config::{Agent, Paths};
-use crate::git::{Branch, DiffForm};
+use crate::git::DiffForm;
 use crate::ops::Snapshot;
-use crate::prompt::context as prompt;
-use crate::prompt::{RenderError, Template};
+use crate::prompt::{self, RenderError, Template};
 
 /// How many bytes of a diff are read for a reviewer's prompt; the prompt itself shows fewer.
 const DIFF_BYTES: usize = 256 * 1024;
@@ -61,8 +60,6 @@ pub(super) enum AttemptError {
     Folder(#[source] std::io::Error),
     #[error("{0}")]
     Git(String),
-    #[error("the command in agents.yaml is wrong: {0}")]
-    Command(String),
     #[error("the node ends")]
     NodeEnds,
 }
@@ -122,12 +119,22 @@ async fn attempt(context: &Arc<Context>, job: &Job, news: &mpsc::Sender<News>) -
     let start = start_commit(context, job, &task, &story).await?;
     let place = Workplace::prepare(context, &task, job.attempt(), start.clone()).await?;
     let ended = run_agent(context, job, &task, &story, &place, news).await;
-    let end = match ended {
-        Ok(ended) => conclude::conclude(context, job, &story, &place, &ended, &Job::result_file(&place)).await,
-        Err(error) => Err(error),
-    };
-    place.remove(context).await?;
-    end
+    match ended {
+        Ok(ended) => {
+            let end = conclude::conclude(context, job, &story, &place, &ended, &Job::result_file(&place)).await;
+            if ended.swept.survivors.is_empty() {
+                place.remove(context).await?;
+            } else {
+                // A process may still write there: `octopoid gc` removes it once they are gone.
+                tracing::warn!(task = %job.task.row.id, pids = ?ended.swept.survivors, "processes of the agent could not be ended; its worktree stays");
+            }
+            end
+        }
+        Err(error) => {
+            place.remove(context).await?;
+            Err(error)
+        }
+    }
 }
 
 /// Decides which commit the worktree starts from.
@@ -236,8 +243,10 @@ fn agent_process(
         prompt_file: prompt_file.to_owned(),
         result_file: result_file.to_owned(),
     };
-    let set: &BTreeMap<String, String> = &job.agent.env;
-    let environment = Environment::build(std::env::vars_os(), &job.agent.env_pass, set, &identity, &variables);
+    // An agent has no terminal: a merge or rebase must not wait for an editor.
+    let mut set = BTreeMap::from([("GIT_EDITOR".to_owned(), "true".to_owned())]);
+    set.extend(job.agent.env.clone());
+    let environment = Environment::build(std::env::vars_os(), &job.agent.env_pass, &set, &identity, &variables);
     for name in environment.refused() {
         tracing::warn!(agent = %job.agent.name, variable = %name, "a variable of agents.yaml is reserved and was not set");
     }
@@ -247,7 +256,12 @@ fn agent_process(
         directory: worktree.to_owned(),
         stdin: if launch.prompt_on_stdin { Stdin::File(prompt_file.to_owned()) } else { Stdin::Null },
         logs: place.folder.clone(),
-        limits: Limits { time: job.agent.timeout, log_bytes: context.config.log_limit, grace: Duration::from_secs(10), ..Limits::default() },
+        limits: Limits {
+            time: job.agent.timeout,
+            log_bytes: context.config.log_limit,
+            grace: Duration::from_secs(10),
+            ..Limits::default()
+        },
     })
 }
 
@@ -255,7 +269,7 @@ fn agent_process(
 async fn brief(context: &Context, job: &Job, task: &Name, story: &Story, place: &Workplace) -> Result<String, AttemptError> {
     let row = &job.task.row;
     let text = |field: &str| row.text(field).map(str::to_owned);
-    let review = if job.review { Some(review_of(context, story, place).await?) } else { None };
+    let review = if job.review { Some(review_of(context, story).await?) } else { None };
     let prompt = prompt::Context {
         task: prompt::Task {
             id: row.id.clone(),
@@ -286,7 +300,7 @@ async fn brief(context: &Context, job: &Job, task: &Name, story: &Story, place: 
     Ok(template.render(&prompt)?)
 }
 
-async fn review_of(context: &Context, story: &Story, place: &Workplace) -> Result<prompt::Review, AttemptError> {
+async fn review_of(context: &Context, story: &Story) -> Result<prompt::Review, AttemptError> {
     let submitted = story.chapters.iter().rev().find(|chapter| chapter.head.is_some());
     let notes = submitted.map(|chapter| chapter.notes.clone()).unwrap_or_default();
     let head = submitted.and_then(|chapter| chapter.head.clone());
@@ -296,13 +310,7 @@ async fn review_of(context: &Context, story: &Story, place: &Workplace) -> Resul
         let read = context.git(move |git| git.diff(&base, &head, DiffForm::Patch, DIFF_BYTES)).await?;
         diff = read.map_err(|error| AttemptError::Git(describe(&error)))?.text;
     }
-    let _ = place;
     Ok(prompt::Review::new(&diff, head.map(|head| head.to_string()), notes, story.rejections()))
-}
-
-/// Names the branch that an attempt's work is on.
-pub(super) fn branch_of(task: &Name, attempt: AttemptName) -> Branch {
-    Branch::of_attempt(task, attempt)
 }
 
 /// Tells whether an agent was ended by its node, so that there is nothing to judge.

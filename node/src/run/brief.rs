@@ -3,10 +3,10 @@
 //! **Invariants**: everything comes from the task's records, so a task that changes machines keeps its story.
 
 use octopoid_crdt::ids::{AttemptName, Oid, RecordId};
-use octopoid_crdt::lifecycle::{Act, Entry, Verdict};
+use octopoid_crdt::lifecycle::{Act, Entry};
 use octopoid_crdt::record::{Body, Cause};
 
-use crate::prompt::context::{Kind, Previous};
+use crate::prompt::{Kind, Previous};
 use crate::store::{Fault, Reader, StoredLog, TaskNo};
 
 /// One attempt as the next one is told of it.
@@ -37,7 +37,7 @@ impl Story {
         let stored = reader.log(no)?;
         let mut story = Self::default();
         for (entry, arrival) in stored.log.entries().iter().zip(&stored.arrivals) {
-            if entry.verdict != Verdict::Counts || !tells(&entry.act) {
+            if !entry.counts() || !tells(&entry.act) {
                 continue;
             }
             let record = reader.record(*arrival)?.ok_or_else(|| Fault::Missing(entry.id.to_string()))?;
@@ -46,6 +46,7 @@ impl Story {
         Ok(story)
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`tells` has picked the kinds that are part of the story")]
     fn tell(&mut self, stored: &StoredLog, entry: &Entry, body: &Body) {
         match body {
             Body::Claim { epoch, agent, .. } => self.chapters.push(Chapter {
@@ -136,10 +137,7 @@ impl Story {
 
 /// Tells whether a record is part of the story.
 fn tells(act: &Act) -> bool {
-    matches!(
-        act,
-        Act::Claim { .. } | Act::Submit { .. } | Act::Reject { .. } | Act::Release { .. } | Act::Expire { .. } | Act::Move { .. }
-    )
+    matches!(act, Act::Claim { .. } | Act::Submit { .. } | Act::Reject { .. } | Act::Release { .. } | Act::Expire { .. } | Act::Move { .. })
 }
 
 /// Returns the claim of the attempt that a record which a verdict names belongs to.
@@ -149,6 +147,7 @@ pub(super) fn claim_of(stored: &StoredLog, on: &RecordId) -> Option<RecordId> {
         Act::Submit { claim, .. } => Some(*claim),
         Act::Claim { .. } => Some(*on),
         Act::Move { keep, .. } => *keep,
-        _ => None,
+        Act::Create | Act::Edit | Act::Heads | Act::Grant { .. } | Act::Review { .. } | Act::Release { .. } | Act::Expire { .. } => None,
+        Act::Accept { .. } | Act::Reject { .. } | Act::Merged { .. } | Act::Finish | Act::Cancel | Act::Delete | Act::Unknown => None,
     }
 }

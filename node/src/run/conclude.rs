@@ -54,9 +54,6 @@ pub(super) async fn conclude(
     result_file: &Path,
 ) -> Result<Conclusion, AttemptError> {
     let cost_usd = ended.stream.cost_usd.unwrap_or_default();
-    if !ended.swept.survivors.is_empty() {
-        tracing::warn!(task = %job.task.row.id, pids = ?ended.swept.survivors, "processes of the agent could not be ended");
-    }
     let evident = look(context, job, story, place).await?;
     if let Some(reason) = was_stopped(ended) {
         stopped(context, job, reason).await?;
@@ -108,7 +105,7 @@ async fn look(context: &Context, job: &Job, story: &Story, place: &Workplace) ->
     let known = story.start_from().and_then(|chapter| chapter.base.clone());
     let (name, attempt) = (worktree.task().clone(), worktree.attempt());
     let seen = context.git(move |git: &Repository| -> Result<Evident, String> {
-        let planted = git::compare(&guard, &git.snapshot(Some(&worktree)));
+        let planted = git::Snapshot::compare(&guard, &git.snapshot(Some(&worktree)));
         let dirty = !git.is_clean(&worktree).map_err(|error| describe(&error))?;
         let author = Identity::new(&format!("{author} (octopoid)"), &format!("{author}@octopoid.invalid"));
         git.commit_all(&worktree, &message, &author, &Identity::octopoid()).map_err(|error| describe(&error))?;
@@ -178,7 +175,9 @@ async fn carry_out(context: &Context, job: &Job, evident: &Evident, verdict: Ver
         Verdict::Subtasks(parts) => {
             let parts: Vec<Part> = parts.into_iter().map(part).collect();
             finish(context, job, move |unit, no, holds| match break_down(unit, no, &holds, &parts) {
-                Err(Refused::Field { field, message }) => fail(unit, no, &holds, &format!("its plan is wrong: {field}: {message}")).map(drop),
+                Err(Refused::Field { field, message }) => {
+                    fail(unit, no, &holds, &format!("its plan is wrong: {field}: {message}")).map(drop)
+                }
                 other => other.map(drop),
             })
             .await?;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use octopoid_crdt::ids::{AttemptName, Name, Oid, RecordId};
-use octopoid_crdt::lifecycle::{Act, Verdict};
+use octopoid_crdt::lifecycle::{Act, Entry};
 use octopoid_crdt::record::{Cause, Queue};
 
 use super::brief::{Story, claim_of};
@@ -115,7 +115,9 @@ async fn carry_out(context: &Context, accepted: &Accepted, outcome: MergeOutcome
             context.write(move |unit| move_to(unit, no, step).map(drop)).await?;
             Ok(None)
         }
-        MergeOutcome::OtherAttempt { landing } => Ok(Some(format!("attempt {} of this task is merged already: {landing:?}", accepted.attempt))),
+        MergeOutcome::OtherAttempt { landing } => {
+            Ok(Some(format!("attempt {} of this task is merged already: {landing:?}", accepted.attempt)))
+        }
         MergeOutcome::Awaiting { reason } => Ok(Some(reason)),
     }
 }
@@ -125,10 +127,8 @@ fn accepted(reader: &Reader, no: TaskNo, row: TaskRow) -> Result<Option<Accepted
     let Some(accept) = row.accept.map(RecordId) else { return Ok(None) };
     let stored = reader.log(no)?;
     let story = Story::read(reader, no)?;
-    let on = stored.log.entries().iter().find(|entry| entry.id == accept).and_then(|entry| match &entry.act {
-        Act::Accept { on } => Some(*on),
-        _ => None,
-    });
+    let entry = stored.log.entries().iter().find(|entry| entry.id == accept);
+    let on = entry.and_then(|entry| if let Act::Accept { on } = &entry.act { Some(*on) } else { None });
     let chapter = on.and_then(|on| claim_of(&stored, &on)).and_then(|claim| story.chapter(&claim).cloned());
     let (Some(chapter), Ok(task)) = (chapter, row.id.parse::<Name>()) else { return Ok(None) };
     let Some(head) = chapter.head.clone() else { return Ok(None) };
@@ -139,7 +139,7 @@ fn accepted(reader: &Reader, no: TaskNo, row: TaskRow) -> Result<Option<Accepted
 /// Returns the attempts whose own accepts were undone by a Move in this accept's past.
 fn reopened(stored: &StoredLog, story: &Story, accept: RecordId) -> Vec<AttemptName> {
     let entries = stored.log.entries();
-    let counted = |entry: &octopoid_crdt::lifecycle::Entry| entry.verdict == Verdict::Counts;
+    let counted = Entry::counts;
     let Some(this) = entries.iter().find(|entry| entry.id == accept) else { return Vec::new() };
     let mut attempts = Vec::new();
     for (index, earlier) in (0u32..).zip(entries) {

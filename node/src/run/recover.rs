@@ -35,7 +35,9 @@ async fn save_work(context: &Context, run: &RunRecord) -> Result<(), StepError> 
     let agent = run.agent.clone();
     let saved = context.git(move |git| {
         let found = git.list_worktrees(&worktrees).map_err(|error| describe(&error))?;
-        let Some(worktree) = found.into_iter().find(|worktree| *worktree.task() == task && worktree.attempt() == attempt) else { return Ok(()) };
+        let Some(worktree) = found.into_iter().find(|worktree| *worktree.task() == task && worktree.attempt() == attempt) else {
+            return Ok(());
+        };
         let author = Identity::new(&format!("{agent} (octopoid)"), &format!("{agent}@octopoid.invalid"));
         let message = format!("Work left uncommitted on task {task}\n\nCommitted by octopoid after its node was restarted.");
         if let Err(error) = git.commit_all(&worktree, &message, &author, &Identity::octopoid()) {

@@ -26,7 +26,7 @@ use crate::ops::claim::{Claimant, choose, claim, expire};
 use crate::ops::fail::{exhausted, give_up};
 use crate::ops::judge::{accept, finish};
 use crate::ops::{Refused, Snapshot};
-use crate::prompt::context::RoleName;
+use crate::prompt::RoleName;
 use crate::store::index::Facet;
 use crate::store::{Filter, Sort, Unit};
 
@@ -263,8 +263,10 @@ impl Scheduler {
     }
 
     fn roles(&self) -> Vec<RoleName> {
-        let own = self.agents.agents().roles.iter().map(|role| RoleName { name: role.name.to_string(), description: role.description.clone() });
-        BuiltIn::ALL.iter().map(|role| RoleName { name: role.as_str().to_owned(), description: role.description().to_owned() }).chain(own).collect()
+        let own =
+            self.agents.agents().roles.iter().map(|role| RoleName { name: role.name.to_string(), description: role.description.clone() });
+        let built_in = BuiltIn::ALL.iter().map(|role| RoleName { name: role.as_str().to_owned(), description: String::new() });
+        built_in.chain(own).collect()
     }
 
     fn start(&mut self, agent: &Agent, task: Snapshot, claim: RecordId, review: bool) {
@@ -406,7 +408,11 @@ impl Scheduler {
             paused: self.roster.is_paused(),
             agents: self.roster.describe(self.agents.agents()),
             cost_usd: self.cost_usd,
-            awaiting_merge: self.waiting.values().map(|(task_id, reason)| AwaitingMerge { task_id: task_id.clone(), reason: reason.clone() }).collect(),
+            awaiting_merge: self
+                .waiting
+                .values()
+                .map(|(task_id, reason)| AwaitingMerge { task_id: task_id.clone(), reason: reason.clone() })
+                .collect(),
             warnings: self.warnings.clone(),
         }
     }
@@ -418,7 +424,9 @@ impl Scheduler {
             let known = self.agents.agents().agents.iter().map(|agent| agent.name.to_string()).collect();
             return Err(ControlError::UnknownAgent { name: name.clone(), known });
         }
-        self.roster.pause(agent.as_deref(), paused).map_err(|error| ControlError::Refused(format!("the pause could not be kept: {error}")))?;
+        self.roster
+            .pause(agent.as_deref(), paused)
+            .map_err(|error| ControlError::Refused(format!("the pause could not be kept: {error}")))?;
         Ok(Paused { agent, paused })
     }
 
@@ -464,7 +472,7 @@ impl Scheduler {
             Ok(items)
         });
         let items = swept.await.map_err(|error| ControlError::Refused(describe(&error)))?.map_err(ControlError::Refused)?;
-        Ok(GcReport { items, ..GcReport::default() })
+        Ok(GcReport { items })
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! **Invariants**: a record is applied once, after `prev` and all `deps`; its verdict is reached here and never again.
 
+use std::collections::HashMap;
+
+use octopoid_crdt::chain::{Applied, Place};
 use octopoid_crdt::document::{Actor, Document};
 use octopoid_crdt::ids::{RecordId, Subject};
 use octopoid_crdt::lifecycle::Act;
@@ -17,12 +20,38 @@ impl Unit<'_> {
         if self.knows(&record.id())? {
             return Ok(());
         }
+        self.chain(&record)?;
         let arrival = self.state.next_arrival;
         self.state.next_arrival += 1;
         let task = self.follow(arrival, &record)?;
         self.by_id.insert(record.id(), self.records.len());
         self.records.push(NewRecord { arrival, record, task });
         Ok(())
+    }
+
+    /// Adds a record to its author's chain.
+    fn chain(&mut self, record: &Verified) -> Result<(), WriteFault> {
+        let payload = record.payload();
+        let mut places = HashMap::new();
+        for id in payload.prev.iter().chain(&payload.deps) {
+            places.insert(*id, self.place_of(id)?);
+        }
+        let applied = self.state.chains.apply(record, |id| places.get(id).copied().flatten());
+        let applied = applied.map_err(|error| Fault::Chain(error.to_string()));
+        if let Applied::Added { fork: Some(fork) } = self.note(applied)? {
+            tracing::warn!(author = %fork.author, record = %fork.by, "two records continue the same one: a store was restored from a backup");
+        }
+        Ok(())
+    }
+
+    /// Returns the place in its author's chain of a record that is applied.
+    fn place_of(&mut self, id: &RecordId) -> Result<Option<Place>, WriteFault> {
+        if let Some(at) = self.by_id.get(id) {
+            return Ok(Some(Place::of(self.records[*at].record.payload())));
+        }
+        let arrival = self.reader.arrival(id);
+        let Some(arrival) = self.note(arrival)? else { return Ok(None) };
+        Ok(Some(Place::of(self.record(arrival, id)?.payload())))
     }
 
     /// Tells whether a record is applied.
@@ -82,7 +111,8 @@ impl Unit<'_> {
         let payload = record.payload();
         let no = self.of_subject(payload.subject)?;
         self.load_log(no)?;
-        let (standing, removals) = (self.state.settings.standing.clone(), self.state.settings.removals.clone());
+        let standing = self.standing(&payload.author, payload.session, payload.seq);
+        let removals = self.state.settings.removals.clone();
         let slot = self.slot(no)?;
         let log = slot.log.as_mut().ok_or(WriteFault)?;
         let Some(act) = Act::of(&payload.body) else { return Ok(no) };

@@ -1,5 +1,7 @@
 //! Writes a unit of work: records, logs, rows and indexes in one durable transaction.
 
+use std::collections::BTreeSet;
+
 use minicbor::to_vec;
 use redb::WriteTransaction;
 
@@ -51,9 +53,12 @@ impl Unit<'_> {
         }
         let mut meta = txn.open_table(tables::META)?;
         meta.insert("next_task", self.state.next_task.to_be_bytes().as_slice())?;
-        if let Some(prev) = self.state.prev {
-            let mut tips = txn.open_table(tables::TIPS)?;
-            tips.insert(self.me().as_bytes(), prev.as_bytes().as_slice())?;
+        let mut tips = txn.open_table(tables::TIPS)?;
+        let authors: BTreeSet<_> = self.records.iter().map(|new| new.record.payload().author).collect();
+        for author in authors {
+            if let Some(chain) = self.state.chains.author(&author) {
+                tips.insert(author.as_bytes(), chain.to_bytes().as_slice())?;
+            }
         }
         Ok(())
     }
@@ -159,7 +164,7 @@ impl Unit<'_> {
 
 /// Encodes a view; writing to memory does not fail.
 pub(super) fn encode<T: minicbor::Encode<()>>(value: &T) -> Vec<u8> {
-    to_vec(value).unwrap_or_else(|error: minicbor::encode::Error<std::convert::Infallible>| unreachable!("memory refused {error}"))
+    to_vec(value).unwrap_or_else(|error| unreachable!("memory refused {error}"))
 }
 
 fn write_log(slot: &mut Slot, entries: &mut redb::Table<'_, (u64, u32), &'static [u8]>) -> Result<(), Fault> {
@@ -175,7 +180,7 @@ struct Indexes<'t> {
     by_bucket: redb::Table<'t, (u32, u64, &'static str), u64>,
     by_facet: redb::Table<'t, (u8, &'static str, u32, u64, &'static str), u64>,
     buckets: redb::Table<'t, u32, (&'static [u8], u64)>,
-    touched: std::collections::BTreeSet<u32>,
+    touched: BTreeSet<u32>,
 }
 
 impl<'t> Indexes<'t> {
@@ -184,7 +189,7 @@ impl<'t> Indexes<'t> {
             by_bucket: txn.open_table(tables::BY_BUCKET)?,
             by_facet: txn.open_table(tables::BY_FACET)?,
             buckets: txn.open_table(tables::BUCKETS)?,
-            touched: std::collections::BTreeSet::new(),
+            touched: BTreeSet::new(),
         })
     }
 

@@ -148,7 +148,7 @@ impl Reader {
         let mut page = Page::default();
         let mut skip = offset;
         for group in self.groups(filter, sort)? {
-            let (runs, size) = self.runs(filter, &group, sort == Sort::Priority)?;
+            let (runs, size) = self.ranges(filter, &group, sort == Sort::Priority)?;
             if filter.also.is_none() {
                 page.total += size;
                 if skip >= size || page.tasks.len() as u64 >= limit {
@@ -204,7 +204,7 @@ impl Reader {
     }
 
     /// Opens the ordered ranges of a group, with the number of tasks in them.
-    fn runs(&self, filter: &Filter, group: &[(BucketNo, u64)], oldest_first: bool) -> Result<(Vec<Run>, u64), Fault> {
+    fn ranges(&self, filter: &Filter, group: &[(BucketNo, u64)], oldest_first: bool) -> Result<(Vec<Run>, u64), Fault> {
         let Some((facet, values)) = &filter.facet else {
             let table = self.txn().open_table(tables::BY_BUCKET)?;
             let runs = group.iter().map(|(number, _)| bucket_run(&table, *number, oldest_first)).collect::<Result<_, _>>()?;

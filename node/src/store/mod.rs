@@ -55,6 +55,9 @@ pub enum Fault {
     /// A record that a view names is not there.
     #[error("record {0} is missing; restore the store from a backup")]
     Missing(String),
+    /// A record does not fit its author's chain.
+    #[error("a record does not fit its author's chain: {0}")]
+    Chain(String),
     /// A record of this node's own could not be made.
     #[error("a record could not be signed")]
     Sign(#[source] octopoid_crdt::record::SignError),

@@ -6,10 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use octopoid_crdt::chain::{AuthorChain, Chains, Writer as Place};
 use octopoid_crdt::ids::{AuthorKey, ClusterId, Oid, RecordId, SessionId, Subject};
 use octopoid_crdt::lease::Input;
-use octopoid_crdt::lifecycle::{Removals, Standing};
-use octopoid_crdt::record::{Access, Body, Payload, Signer, Verified, cluster_id};
+use octopoid_crdt::lifecycle::Removals;
+use octopoid_crdt::record::{Body, Payload, Signer, Verified, cluster_id};
 use redb::{Database, ReadableDatabase, ReadableTable};
 use tokio::sync::broadcast;
 
@@ -42,8 +43,6 @@ pub struct Identity {
 pub struct Settings {
     /// An accepted branch blocks its dependents until it is merged (`repo.merge` is `auto` or `pr`).
     pub merge_blocks: bool,
-    /// What membership says of this cluster's only author.
-    pub(super) standing: Standing,
     /// Members that were removed.
     pub(super) removals: Removals,
 }
@@ -107,20 +106,27 @@ impl Store {
         let failed = |source: Fault| OpenError::Store { path: path.to_owned(), source };
         let me = identity.signer.author();
         let session = identity.session;
-        let (cluster, seq) = match stored_cluster(&database).map_err(failed)? {
+        let (cluster, genesis) = match stored_cluster(&database).map_err(failed)? {
             Some(Founded { schema, .. }) if schema > tables::SCHEMA => return Err(OpenError::Newer { found: schema }),
-            Some(founded) => (founded.cluster, 0),
-            // The founding record was the session's first.
-            None => (found(&database, &identity).map_err(failed)?, 1),
+            Some(founded) => (founded.cluster, None),
+            None => {
+                let genesis = found(&database, &identity).map_err(failed)?;
+                (genesis.cluster(), Some(genesis))
+            }
         };
         let database = Arc::new(database);
         let (events, _) = broadcast::channel(EVENTS);
         let leases = Arc::new(Leases::new(me));
-        let settings = Settings { merge_blocks, standing: Standing::founder(Access::Admin), removals: Removals::default() };
+        let settings = Settings { merge_blocks, removals: Removals::none() };
         let mut state = load_state(&database, cluster, identity, settings, &leases, &events).map_err(failed)?;
-        state.seq = seq;
-        if state.prev.is_none() {
+        if state.chains.author(&me).is_none() {
             return Err(OpenError::OtherKey(path.to_owned()));
+        }
+        if let Some(genesis) = genesis {
+            // The founding record was this session's first.
+            let mut place = Place::new(me, &Chains::default());
+            place.wrote(&genesis).map_err(|error| failed(Fault::Chain(error.to_string())))?;
+            state.place = place;
         }
         let (writer, thread) = Writer::start(state);
         Ok(Self { database, cluster, me, session, writer, thread: Mutex::new(Some(thread)), leases, events })
@@ -216,7 +222,7 @@ fn stored_cluster(database: &Database) -> Result<Option<Founded>, Fault> {
 }
 
 /// Writes a Genesis record and every empty table, so that readers never meet a missing one.
-fn found(database: &Database, identity: &Identity) -> Result<ClusterId, Fault> {
+fn found(database: &Database, identity: &Identity) -> Result<Verified, Fault> {
     let author = identity.signer.author();
     let body = Body::Genesis { creator: author, nonce: identity.nonce, root_commit: identity.root_commit.clone() };
     let cluster = cluster_id(&body).ok_or_else(|| Fault::Missing("genesis".to_owned()))?;
@@ -233,7 +239,10 @@ fn found(database: &Database, identity: &Identity) -> Result<ClusterId, Fault> {
         meta.insert("next_task", 1u64.to_be_bytes().as_slice())?;
         txn.open_table(tables::RECORDS)?.insert(0, genesis.wire())?;
         txn.open_table(tables::RECORD_IDS)?.insert(genesis.id().as_bytes(), 0)?;
-        txn.open_table(tables::TIPS)?.insert(author.as_bytes(), genesis.id().as_bytes().as_slice())?;
+        let mut chains = Chains::default();
+        let _first = chains.apply(&genesis, |_| None).map_err(|error| Fault::Chain(error.to_string()))?;
+        let chain = chains.author(&author).map(octopoid_crdt::chain::AuthorChain::to_bytes).unwrap_or_default();
+        txn.open_table(tables::TIPS)?.insert(author.as_bytes(), chain.as_slice())?;
         txn.open_table(tables::SUBJECTS)?;
         txn.open_table(tables::TASK_IDS)?;
         txn.open_table(tables::ENTRIES)?;
@@ -249,7 +258,7 @@ fn found(database: &Database, identity: &Identity) -> Result<ClusterId, Fault> {
         txn.open_table(tables::IDEMPOTENCY)?;
     }
     txn.commit()?;
-    Ok(cluster)
+    Ok(genesis)
 }
 
 fn load_state(
@@ -277,17 +286,22 @@ fn load_state(
     let txn = database.begin_read()?;
     let meta = txn.open_table(tables::META)?;
     let next_task = meta.get("next_task")?.and_then(|bytes| Some(u64::from_be_bytes(bytes.value().try_into().ok()?))).unwrap_or(1);
-    let tips = txn.open_table(tables::TIPS)?;
-    let prev = tips.get(identity.signer.author().as_bytes())?.and_then(|tip| Some(RecordId(tip.value().try_into().ok()?)));
+    let mut chains = Vec::new();
+    for item in txn.open_table(tables::TIPS)?.iter()? {
+        let (author, chain) = item?;
+        let chain = AuthorChain::from_bytes(chain.value()).map_err(|error| Fault::Chain(error.to_string()))?;
+        chains.push((AuthorKey(*author.value()), chain));
+    }
+    let chains = Chains::restore(chains);
     let records = txn.open_table(tables::RECORDS)?;
     let next_arrival = records.last()?.map_or(0, |(arrival, _)| arrival.value() + 1);
     Ok(WriterState {
         database: database.clone(),
         cluster,
-        signer: identity.signer,
+        place: Place::new(identity.signer.author(), &chains),
         session: identity.session,
-        seq: 0,
-        prev,
+        chains,
+        signer: identity.signer,
         next_arrival,
         next_task,
         buckets,

@@ -3,7 +3,7 @@
 //! **Invariants**: a reader sees whole commits and never waits for the writer.
 
 use minicbor::decode;
-use octopoid_crdt::ids::{RecordId, Subject};
+use octopoid_crdt::ids::{ClusterId, RecordId, Subject};
 use octopoid_crdt::lifecycle::{Entry, TaskLog};
 use octopoid_crdt::record::Verified;
 use redb::{ReadTransaction, ReadableTable};
@@ -15,11 +15,11 @@ use super::{Fault, Stored, tables};
 /// A snapshot.
 pub struct Reader {
     txn: ReadTransaction,
-    cluster: octopoid_crdt::ids::ClusterId,
+    cluster: ClusterId,
 }
 
 /// A task's log with the arrival number of each of its records.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub struct StoredLog {
     /// What the lifecycle rules need.
     pub log: TaskLog,
@@ -28,7 +28,7 @@ pub struct StoredLog {
 }
 
 impl Reader {
-    pub(super) fn new(txn: ReadTransaction, cluster: octopoid_crdt::ids::ClusterId) -> Self {
+    pub(super) fn new(txn: ReadTransaction, cluster: ClusterId) -> Self {
         Self { txn, cluster }
     }
 
@@ -110,6 +110,12 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn log(&self, no: TaskNo) -> Result<StoredLog, Fault> {
+        let row = self.row(no)?.ok_or_else(|| Fault::Missing(format!("row {no}")))?;
+        self.log_of(no, Subject(row.subject))
+    }
+
+    /// Returns the log of a task whose subject is known.
+    pub(super) fn log_of(&self, no: TaskNo, subject: Subject) -> Result<StoredLog, Fault> {
         let table = self.txn.open_table(tables::ENTRIES)?;
         let (mut entries, mut arrivals) = (Vec::new(), Vec::new());
         for item in table.range((no, 0)..=(no, u32::MAX))? {
@@ -118,7 +124,7 @@ impl Reader {
             arrivals.push(arrival);
             entries.push(entry);
         }
-        Ok(StoredLog { log: TaskLog::from_entries(entries), arrivals })
+        Ok(StoredLog { log: TaskLog::from_entries(subject, entries), arrivals })
     }
 
     /// Returns a record by its arrival number.
@@ -129,7 +135,7 @@ impl Reader {
         let table = self.txn.open_table(tables::RECORDS)?;
         let found = table.get(arrival)?;
         found
-            .map(|wire| Verified::from_own_store(&self.cluster, wire.value()).map_err(|source| Fault::Record { arrival, source }))
+            .map(|wire| Verified::from_own_store(self.cluster, wire.value()).map_err(|source| Fault::Record { arrival, source }))
             .transpose()
     }
 

@@ -175,22 +175,24 @@ impl TaskRow {
 
 /// Codes for an optional record id: bytes, or null.
 mod optional_id {
-    use minicbor::{Decoder, Encoder, decode, encode};
+    use minicbor::decode::Error as DecodeError;
+    use minicbor::encode::{Error as EncodeError, Write};
+    use minicbor::{Decoder, Encoder};
 
-    pub fn encode<C, W: encode::Write>(id: &Option<[u8; 32]>, e: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
+    pub fn encode<C, W: Write>(id: &Option<[u8; 32]>, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
         match id {
             Some(bytes) => e.bytes(bytes)?.ok(),
             None => e.null()?.ok(),
         }
     }
 
-    pub fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Option<[u8; 32]>, decode::Error> {
+    pub fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Option<[u8; 32]>, DecodeError> {
         if d.datatype()? == minicbor::data::Type::Null {
             d.null()?;
             return Ok(None);
         }
         let bytes = d.bytes()?;
-        bytes.try_into().map(Some).map_err(|_| decode::Error::message("an id has 32 bytes"))
+        bytes.try_into().map(Some).map_err(|_| DecodeError::message("an id has 32 bytes"))
     }
 
     pub fn cbor_len<C>(id: &Option<[u8; 32]>, _: &mut C) -> usize {
@@ -203,14 +205,12 @@ mod field_map {
     use std::collections::BTreeMap;
 
     use minicbor::data::Type;
-    use minicbor::{CborLen, Decoder, Encoder, decode, encode};
+    use minicbor::decode::Error as DecodeError;
+    use minicbor::encode::{Error as EncodeError, Write};
+    use minicbor::{CborLen, Decoder, Encoder};
     use octopoid_crdt::document::Value;
 
-    pub fn encode<C, W: encode::Write>(
-        map: &BTreeMap<String, Value>,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), encode::Error<W::Error>> {
+    pub fn encode<C, W: Write>(map: &BTreeMap<String, Value>, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
         e.map(map.len() as u64)?;
         for (field, value) in map {
             e.str(field)?;
@@ -224,8 +224,8 @@ mod field_map {
         Ok(())
     }
 
-    pub fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<BTreeMap<String, Value>, decode::Error> {
-        let len = d.map()?.ok_or_else(|| decode::Error::message("a row's fields have a known number"))?;
+    pub fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<BTreeMap<String, Value>, DecodeError> {
+        let len = d.map()?.ok_or_else(|| DecodeError::message("a row's fields have a known number"))?;
         let mut map = BTreeMap::new();
         for _ in 0..len {
             let field = d.str()?.to_owned();
@@ -253,6 +253,7 @@ mod field_map {
                     Value::Text(text) => text.cbor_len(ctx),
                 }
         });
-        (map.len() as u64).cbor_len(ctx) + values.sum::<usize>()
+        let values = values.sum::<usize>();
+        values + (map.len() as u64).cbor_len(ctx)
     }
 }

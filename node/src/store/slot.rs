@@ -3,6 +3,8 @@
 use octopoid_crdt::document::Document;
 use octopoid_crdt::ids::Subject;
 
+use octopoid_crdt::lifecycle::TaskLog;
+
 use super::read::StoredLog;
 use super::row::{TaskNo, TaskRow};
 
@@ -37,7 +39,7 @@ impl Slot {
             subject,
             committed: None,
             row: TaskRow { subject: subject.0, queue: "incoming".to_owned(), blocks: true, ..TaskRow::default() },
-            log: Some(StoredLog::default()),
+            log: Some(StoredLog { log: TaskLog::new(subject), arrivals: Vec::new() }),
             stored: 0,
             document: None,
             prepared: None,

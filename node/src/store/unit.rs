@@ -8,10 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use octopoid_crdt::chain::{Chains, Writer as Place};
 use octopoid_crdt::document::{Actor, Document, Edit, Fields};
 use octopoid_crdt::ids::{AuthorKey, Name, RecordId, SessionId, Subject};
-use octopoid_crdt::lifecycle::{Act, TaskState};
-use octopoid_crdt::record::{Body, Payload, Signer, Verified};
+use octopoid_crdt::lifecycle::{Act, Past, Standing, TaskState};
+use octopoid_crdt::record::{Access, Body, Payload, Signer, Verified};
 
 use super::index::Buckets;
 use super::list::Filter;
@@ -30,11 +31,10 @@ pub struct WriterState {
     pub(super) database: std::sync::Arc<redb::Database>,
     pub(super) cluster: octopoid_crdt::ids::ClusterId,
     pub(super) signer: Signer,
+    /// The session that this run's first record opens.
     pub(super) session: SessionId,
-    /// The next sequence number of the session.
-    pub(super) seq: u64,
-    /// The author's latest record.
-    pub(super) prev: Option<RecordId>,
+    pub(super) chains: Chains,
+    pub(super) place: Place,
     pub(super) next_arrival: u64,
     pub(super) next_task: TaskNo,
     pub(super) buckets: Buckets,
@@ -44,21 +44,21 @@ pub struct WriterState {
 }
 
 /// The counters to go back to when a unit is given up.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Mark {
-    seq: u64,
-    prev: Option<RecordId>,
+    chains: Chains,
+    place: Place,
     next_arrival: u64,
     next_task: TaskNo,
 }
 
 impl WriterState {
     pub(super) fn mark(&self) -> Mark {
-        Mark { seq: self.seq, prev: self.prev, next_arrival: self.next_arrival, next_task: self.next_task }
+        Mark { chains: self.chains.clone(), place: self.place.clone(), next_arrival: self.next_arrival, next_task: self.next_task }
     }
 
     pub(super) fn reset(&mut self, mark: Mark) {
-        (self.seq, self.prev) = (mark.seq, mark.prev);
+        (self.chains, self.place) = (mark.chains, mark.place);
         (self.next_arrival, self.next_task) = (mark.next_arrival, mark.next_task);
     }
 
@@ -211,7 +211,8 @@ impl<'w> Unit<'w> {
 
     pub(super) fn load_log(&mut self, no: TaskNo) -> Result<(), WriteFault> {
         if self.slot(no)?.log.is_none() {
-            let log = self.reader.log(no);
+            let subject = self.slot(no)?.subject;
+            let log = self.reader.log_of(no, subject);
             let log = self.note(log)?;
             let slot = self.slot(no)?;
             slot.stored = u32::try_from(log.arrivals.len()).unwrap_or(u32::MAX);
@@ -302,8 +303,7 @@ impl<'w> Unit<'w> {
     fn heads(&mut self, no: TaskNo) -> Result<Vec<RecordId>, WriteFault> {
         loop {
             let log = self.log(no)?;
-            let mut heads: Vec<_> =
-                log.log.heads().into_iter().filter_map(|index| Some(log.log.entries().get(index as usize)?.id)).collect();
+            let mut heads: Vec<_> = log.log.heads().iter().filter_map(|index| Some(log.log.at(*index)?.id)).collect();
             heads.sort_unstable();
             if heads.len() <= octopoid_crdt::record::limits::DEPS {
                 return Ok(heads);
@@ -316,11 +316,12 @@ impl<'w> Unit<'w> {
 
     /// Signs a record as the next of this node's chain and applies it.
     pub(super) fn sign(&mut self, subject: Subject, deps: Vec<RecordId>, body: Body) -> Result<RecordId, WriteFault> {
+        let place = self.state.place.slot(|| self.state.session);
         let payload = Payload {
             author: self.me(),
-            session: self.state.session,
-            seq: self.state.seq,
-            prev: self.state.prev,
+            session: place.session,
+            seq: place.seq,
+            prev: place.prev,
             subject,
             wall_ms: self.now_ms,
             deps,
@@ -329,9 +330,9 @@ impl<'w> Unit<'w> {
         let signed = Verified::sign(&self.state.signer, self.state.cluster, payload).map_err(Fault::Sign);
         let record = self.note(signed)?;
         let id = record.id();
+        let wrote = self.state.place.wrote(&record).map_err(|error| Fault::Chain(error.to_string()));
+        self.note(wrote)?;
         self.apply(record)?;
-        self.state.seq += 1;
-        self.state.prev = Some(id);
         Ok(id)
     }
 
@@ -450,8 +451,16 @@ impl<'w> Unit<'w> {
     /// # Errors
     /// When it would not, with the rule that it breaks; the store's own failure is in the outer error.
     pub fn would_count(&mut self, no: TaskNo, act: &Act) -> Result<Result<(), octopoid_crdt::lifecycle::Refusal>, WriteFault> {
-        let (me, standing, removals) = (self.me(), self.state.settings.standing.clone(), self.state.settings.removals.clone());
+        let place = self.state.place.slot(|| self.state.session);
+        let standing = self.standing(&self.me(), place.session, place.seq);
+        let (me, removals) = (self.me(), self.state.settings.removals.clone());
         Ok(self.log(no)?.log.would_count(me, act, &standing, &removals))
+    }
+
+    /// Returns what membership says of an author: in a cluster of one its founder alone is a member.
+    pub(super) fn standing(&self, author: &AuthorKey, session: SessionId, seq: u64) -> Standing {
+        let access = (*author == self.me()).then_some(Access::Admin);
+        Standing { access, policy: None, session, seq, removals: Past::default() }
     }
 
     /// Keeps what this node runs for an attempt, or forgets it; local, never synced.

@@ -2,9 +2,9 @@
 //!
 //! **Invariants**: deriving twice gives the same row; a change of a blocker reaches its dependents within the same commit.
 
-use octopoid_crdt::ids::{AttemptName, RecordId, Subject};
-use octopoid_crdt::lifecycle::{Act, Entry, Phase, TaskState, Verdict};
-use octopoid_crdt::record::{Body, Cause, Queue, Verified};
+use octopoid_crdt::ids::{RecordId, Subject};
+use octopoid_crdt::lifecycle::{Act, End, Entry, Phase, TaskState};
+use octopoid_crdt::record::{Body, Cause, Verified};
 
 use super::read::StoredLog;
 use super::row::{Holder, TaskNo, TaskRow};
@@ -53,7 +53,7 @@ impl Unit<'_> {
         let state = self.state(no)?;
         let log = self.log(no)?.clone();
         let mut row = self.slot(no)?.row.clone();
-        row.listed = state.created && !matches!(state.phase, Phase::Deleted { .. });
+        row.listed = state.created && !state.deleted;
         row.queue = state.queue.as_str().to_owned();
         row.epoch = state.epoch;
         row.contested = state.contested;
@@ -64,13 +64,13 @@ impl Unit<'_> {
         row.heads = heads_hash(&log);
         self.derive_times(&mut row, &state, &log)?;
         self.derive_holder(&mut row, &state, &log)?;
-        derive_end(&mut row, &state, &log);
+        derive_end(&mut row, &state);
         self.derive_failures(&mut row, &log)?;
         let merge_blocks = self.state.settings.merge_blocks;
         row.blocks = match &state.phase {
             Phase::Done { .. } => merge_blocks && row.needs_merge,
             Phase::Cancelled { .. } | Phase::Deleted { .. } => false,
-            Phase::Waiting | Phase::Claimed { .. } | Phase::Provisional { .. } => true,
+            Phase::Waiting { .. } | Phase::Claimed { .. } | Phase::Provisional { .. } => true,
         };
         let slot = self.slot(no)?;
         slot.row = row;
@@ -79,37 +79,37 @@ impl Unit<'_> {
     }
 
     fn derive_times(&mut self, row: &mut TaskRow, state: &TaskState, log: &StoredLog) -> Result<(), WriteFault> {
-        let creates = log.log.entries().iter().filter(|entry| matches!(entry.act, Act::Create) && entry.verdict == Verdict::Counts);
-        // Of several creations the latest generation's lowest id decides, so that every node shows the same time.
-        if let Some(id) = creates.filter(|entry| state.is_effective(&entry.id)).map(|entry| entry.id).min() {
+        let creates = log.log.entries().iter().filter(|entry| matches!(entry.act, Act::Create) && entry.counts());
+        // Of several creations the lowest id of the latest generation decides, so that every node shows the same time.
+        let latest = creates.map(|entry| (!entry.anew, entry.id)).min();
+        if let Some((_, id)) = latest {
             row.created_ms = self.wall_ms(log, &id)?.unwrap_or(row.created_ms);
         }
-        row.submitted_ms = match state.submit() {
-            Some(submit) => self.wall_ms(log, &submit)?,
+        row.submitted_ms = match state.current().and_then(|attempt| attempt.submit.as_ref()) {
+            Some(submit) => self.wall_ms(log, &submit.id)?,
             None => None,
         };
         row.completed_ms = match &state.phase {
-            Phase::Done { end, .. } => self.wall_ms(log, end)?,
-            Phase::Waiting | Phase::Claimed { .. } | Phase::Provisional { .. } | Phase::Cancelled { .. } | Phase::Deleted { .. } => None,
+            Phase::Done { by: End::Accept { id, .. } | End::Finish { id }, .. } => self.wall_ms(log, id)?,
+            Phase::Waiting { .. } | Phase::Claimed { .. } | Phase::Provisional { .. } | Phase::Cancelled { .. } | Phase::Deleted { .. } => {
+                None
+            }
         };
         Ok(())
     }
 
     fn derive_holder(&mut self, row: &mut TaskRow, state: &TaskState, log: &StoredLog) -> Result<(), WriteFault> {
-        let claim = state.claim();
-        row.attempt = claim.and_then(|claim| Some(AttemptName::new(state.epoch_of(&claim)?, &claim).to_string()));
-        row.worker = None;
-        row.resume = state.resume.map(|claim| claim.0);
-        if let Some(claim) = claim
-            && let Some(record) = self.record_of(log, &claim)?
-            && let Body::Claim { agent, .. } = &record.payload().body
-        {
-            row.worker = Some(agent.clone());
-        }
+        row.attempt = state.current().map(|attempt| attempt.name.to_string());
+        row.worker = state.current().map(|attempt| attempt.agent.clone());
+        row.resume = match &state.phase {
+            Phase::Waiting { resume: Some(place) } => state.attempts.get(*place).map(|attempt| attempt.claim.0),
+            Phase::Waiting { resume: None } | Phase::Claimed { .. } | Phase::Provisional { .. } => None,
+            Phase::Done { .. } | Phase::Cancelled { .. } | Phase::Deleted { .. } => None,
+        };
         let (holds, review) = match &state.phase {
-            Phase::Claimed { claim } => (Some(*claim), false),
-            Phase::Provisional { review, .. } => (*review, true),
-            Phase::Waiting | Phase::Done { .. } | Phase::Cancelled { .. } | Phase::Deleted { .. } => (None, false),
+            Phase::Claimed { attempt } => (state.attempts.get(*attempt).map(|attempt| attempt.claim), false),
+            Phase::Provisional { review, .. } => (review.as_ref().map(|holder| holder.review), true),
+            Phase::Waiting { .. } | Phase::Done { .. } | Phase::Cancelled { .. } | Phase::Deleted { .. } => (None, false),
         };
         if holds.map(|id| id.0) == row.holder.as_ref().map(|holder| holder.record) {
             return Ok(());
@@ -124,7 +124,7 @@ impl Unit<'_> {
     /// Counts what went wrong since a person last put the task back, and when the next attempt may start.
     fn derive_failures(&mut self, row: &mut TaskRow, log: &StoredLog) -> Result<(), WriteFault> {
         let entries = log.log.entries();
-        let counted: Vec<_> = (0u32..).zip(entries).filter(|(_, entry)| entry.verdict == Verdict::Counts).collect();
+        let counted: Vec<_> = (0u32..).zip(entries).filter(|(_, entry)| entry.counts()).collect();
         let resets = |entry: &&(u32, &Entry)| match &entry.1.act {
             Act::Move { cause, .. } => !matches!(cause, Cause::AttemptFailed | Cause::BurnOut | Cause::MergeConflict),
             _ => false,
@@ -225,23 +225,17 @@ fn holder(record: &Verified, review: bool) -> Option<Holder> {
     Some(Holder { record: record.id().0, node: payload.author.0, agent, orchestrator, since_ms: payload.wall_ms, ttl_seconds, review })
 }
 
-fn derive_end(row: &mut TaskRow, state: &TaskState, log: &StoredLog) {
+fn derive_end(row: &mut TaskRow, state: &TaskState) {
     (row.accept, row.merged_commit, row.needs_merge) = (None, None, false);
-    let Phase::Done { end, merged } = &state.phase else { return };
-    let entry = |id: &RecordId| log.log.entries().iter().find(|entry| entry.id == *id);
-    let accepted = entry(end).is_some_and(|entry| matches!(entry.act, Act::Accept { .. }));
-    row.accept = accepted.then_some(end.0);
-    if let Some(Act::Merged { commit: Some(commit), .. }) = merged.as_ref().and_then(&entry).map(|entry| &entry.act) {
-        row.merged_commit = Some(commit.to_string());
-    }
-    if let Some(Act::Submit { base, head: Some(head), .. }) = state.submit().as_ref().and_then(entry).map(|entry| &entry.act) {
-        row.needs_merge = accepted && merged.is_none() && base.as_ref() != Some(head);
-    }
+    let Phase::Done { by: End::Accept { id, .. }, merged, needs_merge } = &state.phase else { return };
+    row.accept = Some(id.0);
+    row.merged_commit = merged.as_ref().and_then(|merge| merge.commit.as_ref()).map(ToString::to_string);
+    row.needs_merge = *needs_merge;
 }
 
 /// Hashes a log's heads for ETags.
 fn heads_hash(log: &StoredLog) -> [u8; 4] {
-    let mut heads: Vec<_> = log.log.heads().into_iter().filter_map(|index| Some(log.log.entries().get(index as usize)?.id)).collect();
+    let mut heads: Vec<_> = log.log.heads().iter().filter_map(|index| Some(log.log.at(*index)?.id)).collect();
     heads.sort_unstable();
     let mut hasher = blake3::Hasher::new();
     for head in heads {
@@ -249,10 +243,4 @@ fn heads_hash(log: &StoredLog) -> [u8; 4] {
     }
     let [a, b, c, d, ..] = *hasher.finalize().as_bytes();
     [a, b, c, d]
-}
-
-/// Tells whether a queue is one that a claim may take from.
-#[must_use]
-pub fn is_claimable(queue: &Queue) -> bool {
-    matches!(queue, Queue::Incoming | Queue::NeedsContinuation | Queue::Custom(_))
 }

@@ -32,7 +32,7 @@ pub use node::{
     StopAnswer, StopRequest,
 };
 pub use orchestrator::{
-    Heartbeat, HeartbeatAnswer, Orchestrator, OrchestratorList, OrchestratorPatch, RegisterAnswer, RegisterOrchestrator,
+    Heartbeat, HeartbeatAnswer, Orchestrator, OrchestratorList, OrchestratorPatch, RegisterAnswer, RegisterOrchestrator, Role, RoleList,
 };
 pub use project::{NewProject, Project, ProjectList, ProjectPatch, ProjectTasks};
 pub use scheduler::{FlowStates, PollResponse, PollTask};

@@ -73,6 +73,13 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The last of the actions that documents are made of: make a map, set, make a list, delete. Beyond are texts, which
+/// cost an operation per character, and increments and marks, whose bookkeeping no field needs.
+const DELETE: u64 = 3;
+/// Kinds of values: counters add up and overflow; beyond timestamps are those of later versions.
+const COUNTER: u64 = 8;
+const TIMESTAMP: u64 = 9;
+
 /// What the values of a run-length encoded column are.
 #[derive(Clone, Copy)]
 pub(super) enum Values {
@@ -80,9 +87,11 @@ pub(super) enum Values {
     Numbers,
     /// Indices into the change's actors, of which there are so many.
     Actors(u64),
+    /// What operations do.
+    Actions,
     /// Differences of numbers.
     Deltas,
-    /// Keys and names.
+    /// Keys.
     Texts,
     /// Kinds and lengths of values, for the sum of the lengths.
     Lengths,
@@ -142,7 +151,12 @@ fn value(cursor: &mut Cursor<'_>, values: Values) -> Result<u64, Reason> {
             cursor.take(length)?;
             Ok(length)
         }
-        Values::Lengths => Ok(cursor.unsigned()? >> 4),
+        Values::Actions => cursor.unsigned().and_then(|action| if action <= DELETE { Ok(0) } else { Err(Reason::Operation) }),
+        Values::Lengths => {
+            let value = cursor.unsigned()?;
+            let kind = value & 0xf;
+            if kind > TIMESTAMP || kind == COUNTER { Err(Reason::Operation) } else { Ok(value >> 4) }
+        }
     }
 }
 
@@ -186,7 +200,7 @@ mod tests {
 
         #[test]
         fn a_walk_never_fails_otherwise_than_with_a_reason(bytes: Vec<u8>) {
-            for values in [Values::Numbers, Values::Actors(2), Values::Deltas, Values::Texts, Values::Lengths] {
+            for values in [Values::Numbers, Values::Actors(2), Values::Actions, Values::Deltas, Values::Texts, Values::Lengths] {
                 if let Ok(walked) = run_lengths(&bytes, values) {
                     prop_assert!(walked.rows <= MAX_ROWS);
                 }

@@ -15,7 +15,7 @@ use std::fmt;
 
 pub(crate) use scan::{Scanned, scan};
 pub use trial::in_trial;
-pub(super) use trial::{contained, judge, usable};
+pub(super) use trial::{contained, judge, proven, usable};
 
 /// The version of the rules; stored beside verdicts.
 pub const GATE_VERSION: u16 = 1;
@@ -104,17 +104,21 @@ reasons! {
     Actors, Scan, "actors", "the actors are not at most 256 well-formed ones";
     /// More than [`MAX_DEPS`], or not in order.
     Deps, Scan, "deps", "the deps are not at most 256 in order";
+    /// A time or message, which no change of ours carries; extreme times panic only when two of them meet.
+    Metadata, Scan, "metadata", "the change carries a time or a message";
+    /// An operation other than setting, deleting and making lists and maps, or a counter.
+    Operation, Scan, "operation", "an operation is not one of those that documents are made of";
     /// Not written by the record's author in the record's session.
     Actor, Scan, "actor", "the actor is not the record's author and session";
     /// The first operation's number is not the next one after the past.
     StartOp, Scan, "start_op", "the first operation's number does not follow the past";
     /// The sequence number is not the author's next one after the past.
     Seq, Scan, "seq", "the sequence number does not follow the past";
-    /// Decoding and encoding again gives other bytes.
-    Encoding, Trial, "encoding", "encoding the change again gives other bytes";
+    /// Automerge cannot decode it.
+    Encoding, Trial, "encoding", "automerge cannot decode the change";
     /// Automerge did not take it.
     Apply, Trial, "apply", "automerge refuses the change";
-    /// The document with it does not load, or loads as another.
+    /// The document with it does not load, or encoding the change again gives another hash.
     Load, Trial, "load", "the document with the change does not load again";
     /// The document with it cannot be edited.
     Write, Trial, "write", "the document with the change cannot be edited";

@@ -26,6 +26,7 @@ pub(crate) struct Scanned {
     pub(crate) deps: Vec<ChangeHash>,
     pub(crate) seq: u64,
     pub(crate) start_op: u64,
+    pub(crate) operations: u64,
 }
 
 /// Scans a change that `expected` is to have written.
@@ -41,12 +42,12 @@ pub(crate) fn scan(bytes: &[u8], expected: Actor) -> Result<Scanned, Reason> {
         return Err(Reason::Actor);
     }
     let (seq, start_op) = (cursor.unsigned()?, cursor.unsigned()?);
-    cursor.signed()?;
-    let message = cursor.unsigned()?;
-    cursor.take(message)?;
+    if (cursor.signed()?, cursor.unsigned()?) != (0, 0) {
+        return Err(Reason::Metadata);
+    }
     let actors = 1 + other_actors(&mut cursor)?;
-    columns(&mut cursor, actors)?;
-    Ok(Scanned { hash, deps, seq, start_op })
+    let operations = columns(&mut cursor, actors)?;
+    Ok(Scanned { hash, deps, seq, start_op, operations })
 }
 
 /// Checks the chunk's frame and returns its hash and what it frames.
@@ -105,8 +106,8 @@ fn other_actors(cursor: &mut Cursor<'_>) -> Result<u64, Reason> {
     Ok(count)
 }
 
-/// Walks every column; all must have as many rows as there are operations.
-fn columns(cursor: &mut Cursor<'_>, actors: u64) -> Result<(), Reason> {
+/// Walks every column and returns the number of operations; all must have as many rows.
+fn columns(cursor: &mut Cursor<'_>, actors: u64) -> Result<u64, Reason> {
     let count = cursor.unsigned()?;
     let mut metadata: Vec<(u64, u64)> = Vec::new();
     for _ in 0..count {
@@ -142,14 +143,14 @@ impl Rows {
     fn column(&mut self, spec: u64, bytes: &[u8], actors: u64) -> Result<(), Reason> {
         let per_operation = |rows: &mut Self, walked: Walked| rows.operations.push(walked.rows);
         match spec {
-            // Object and key, actor and counter; key text; mark name.
+            // Object and key, actor and counter; key text.
             1 | 17 => per_operation(self, run_lengths(bytes, Values::Actors(actors))?),
             2 => per_operation(self, run_lengths(bytes, Values::Numbers)?),
             19 => per_operation(self, run_lengths(bytes, Values::Deltas)?),
-            21 | 165 => per_operation(self, run_lengths(bytes, Values::Texts)?),
-            // Insert, expand.
-            52 | 148 => per_operation(self, flags(bytes)?),
-            66 => self.actions = run_lengths(bytes, Values::Numbers)?.rows,
+            21 => per_operation(self, run_lengths(bytes, Values::Texts)?),
+            // Insert.
+            52 => per_operation(self, flags(bytes)?),
+            66 => self.actions = run_lengths(bytes, Values::Actions)?.rows,
             // Values: kinds and lengths, then their bytes.
             86 => {
                 let walked = run_lengths(bytes, Values::Lengths)?;
@@ -170,7 +171,7 @@ impl Rows {
         Ok(())
     }
 
-    fn agree(self) -> Result<(), Reason> {
+    fn agree(self) -> Result<u64, Reason> {
         let operations = self.operations.iter().all(|rows| *rows == self.actions);
         let predecessors = match self.predecessor_columns.as_slice() {
             [] => self.predecessors == 0,
@@ -180,6 +181,6 @@ impl Rows {
         if self.predecessors > MAX_ROWS {
             return Err(Reason::Rows);
         }
-        if operations && predecessors && self.value_bytes.0 == self.value_bytes.1 { Ok(()) } else { Err(Reason::Columns) }
+        if operations && predecessors && self.value_bytes.0 == self.value_bytes.1 { Ok(self.actions) } else { Err(Reason::Columns) }
     }
 }

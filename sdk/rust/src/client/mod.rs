@@ -174,3 +174,14 @@ async fn read(client: &Client, mut body: ByteStream, limit: usize) -> Result<Byt
     }
     Ok(whole.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_stays_hidden_in_the_logs_of_whatever_carries_it() {
+        let token = Token::new("oct_secret").expect("token");
+        assert_eq!(format!("{:?} {token:?}", token.0), "Sensitive Token(…)");
+    }
+}

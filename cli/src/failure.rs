@@ -1,0 +1,258 @@
+//! Why a command failed, as an exit code and a hint.
+//!
+//! **Invariants**: every failure has one exit code, decided here and nowhere else; a hint names a command.
+
+use std::{error::Error, process::ExitCode};
+
+use octopoid_client::{ClientError, ErrorKind};
+
+use crate::{
+    commands::{
+        edit::EditError, enqueue::EnqueueError, logs::LogsError, start::StartError, stop::StopError, validate::ValidateError,
+        wait::WaitError,
+    },
+    connection::ConnectError,
+    node_bridge::{BridgeError, LocalError},
+    output::OutputError,
+};
+
+/// How a command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Did what it was asked.
+    Done = 0,
+    /// Could not.
+    Failed = 1,
+    /// Was asked wrongly.
+    Usage = 2,
+    /// There is no project here.
+    NotInitialised = 3,
+    /// The state forbids it.
+    Refused = 4,
+    /// The node cannot be reached.
+    Unreachable = 5,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The project's state cannot be reached.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A call failed.
+    #[error(transparent)]
+    Call(#[from] ClientError),
+    /// A call about one task failed.
+    #[error("{id}: {source}")]
+    Task {
+        /// The task.
+        id: String,
+        /// Its text is part of this one's, so it is not named as the source.
+        source: Box<ClientError>,
+    },
+    /// Nothing more can be told.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The node's part failed.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
+    /// See [`EnqueueError`].
+    #[error(transparent)]
+    Enqueue(#[from] EnqueueError),
+    /// See [`EditError`].
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// See [`LogsError`].
+    #[error(transparent)]
+    Logs(#[from] LogsError),
+    /// See [`StartError`].
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// See [`StopError`].
+    #[error(transparent)]
+    Stop(#[from] StopError),
+    /// See [`ValidateError`].
+    #[error(transparent)]
+    Validate(#[from] ValidateError),
+    /// See [`WaitError`].
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+    /// What `doctor` found is told already.
+    #[error("the store has problems")]
+    Unsound,
+    /// What the demo shows is told already.
+    #[error("the demo did not end as it should")]
+    DemoFailed,
+}
+
+impl Failure {
+    /// Says which task a failed call was about, so that the hint can name it.
+    pub fn about(id: &str) -> impl FnOnce(ClientError) -> Self {
+        move |source| Self::Task { id: id.to_owned(), source: Box::new(source) }
+    }
+
+    /// Tells how the command ends.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Connect(error) => of_connect(error),
+            Self::Call(error) => of_call(error),
+            Self::Task { source, .. } => of_call(source),
+            Self::Output(OutputError::Closed) => Exit::Done,
+            Self::Enqueue(error) => error.exit(),
+            Self::Edit(error) => error.exit(),
+            Self::Logs(error) => error.exit(),
+            Self::Start(error) => error.exit(),
+            Self::Stop(error) => error.exit(),
+            Self::Wait(error) => error.exit(),
+            Self::Output(OutputError::Write(_) | OutputError::Json(_))
+            | Self::Bridge(_)
+            | Self::Validate(_)
+            | Self::Unsound
+            | Self::DemoFailed => Exit::Failed,
+        }
+    }
+
+    /// Names the command to try next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Connect(error) => connect_hint(error),
+            Self::Call(error) => call_hint(error, None),
+            Self::Task { id, source } => call_hint(source, Some(id)),
+            Self::Enqueue(error) => error.hint(),
+            Self::Edit(error) => error.hint(),
+            Self::Logs(error) => error.hint(),
+            Self::Start(error) => error.hint(),
+            Self::Stop(error) => error.hint(),
+            Self::Validate(_) => Some("fix what is listed, then run 'octopoid validate' again".to_owned()),
+            Self::Wait(error) => Some(error.hint()),
+            Self::Unsound => Some("octopoid doctor --rebuild makes the views anew from the records".to_owned()),
+            Self::DemoFailed => Some("octopoid demo --keep keeps the folder, so that its logs can be read".to_owned()),
+            Self::Output(_) | Self::Bridge(_) => None,
+        }
+    }
+
+    /// Tells the failure and everything that led to it in one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        // A task's failure holds its cause's text already.
+        let mut cause = if let Self::Task { source, .. } = self { source.source() } else { self.source() };
+        while let Some(error) = cause {
+            let part = error.to_string();
+            if !text.ends_with(&part) {
+                text.push_str(": ");
+                text.push_str(&part);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// Tells how a command ends whose call failed.
+pub fn of_call(error: &ClientError) -> Exit {
+    match error.kind() {
+        ErrorKind::Refused => Exit::Refused,
+        ErrorKind::Unreachable => Exit::Unreachable,
+        ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Failed => Exit::Failed,
+    }
+}
+
+fn of_connect(error: &ConnectError) -> Exit {
+    match error {
+        ConnectError::Find(_) => Exit::NotInitialised,
+        ConnectError::Held { .. } => Exit::Unreachable,
+        ConnectError::Folder(_) | ConnectError::Token { .. } | ConnectError::Written { .. } | ConnectError::Local { .. } => Exit::Failed,
+    }
+}
+
+fn connect_hint(error: &ConnectError) -> Option<String> {
+    Some(match error {
+        // Its text names the command.
+        ConnectError::Find(_) => return None,
+        ConnectError::Held { .. } => "run 'octopoid stop', or 'octopoid logs' to see what the node does".to_owned(),
+        ConnectError::Token { .. } => "run 'octopoid init' again: it makes what is missing".to_owned(),
+        ConnectError::Written { .. } => "run 'octopoid stop', then 'octopoid start'".to_owned(),
+        ConnectError::Local { source: LocalError::Bridge(_) | LocalError::Locked, .. } => {
+            "run 'octopoid start' and repeat the command".to_owned()
+        }
+        ConnectError::Folder(_) => return None,
+    })
+}
+
+fn call_hint(error: &ClientError, task: Option<&str>) -> Option<String> {
+    let candidates = error.body().map(|body| body.candidates.as_slice()).unwrap_or_default();
+    if !candidates.is_empty() {
+        let ids: Vec<&str> = candidates.iter().take(8).map(|candidate| candidate.id.as_str()).collect();
+        return Some(format!("name one of {}", ids.join(", ")));
+    }
+    Some(match (error.kind(), task) {
+        (ErrorKind::Refused, Some(id)) => format!("'octopoid show {id}' tells where the task is"),
+        (ErrorKind::NotFound, Some(_)) => "'octopoid list' shows every task".to_owned(),
+        (ErrorKind::Unreachable, _) => "'octopoid status' tells whether the node runs, 'octopoid logs' what it says".to_owned(),
+        (ErrorKind::Denied, _) => "run 'octopoid stop', then 'octopoid start': the node uses another token".to_owned(),
+        (ErrorKind::Failed, _) => "'octopoid logs' shows what the node says about it".to_owned(),
+        (ErrorKind::Refused | ErrorKind::NotFound, None) | (ErrorKind::Invalid, _) => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use octopoid_client::{ErrorBody, Resolved};
+
+    use super::*;
+    use crate::node_bridge::FindError;
+
+    fn status(status: u16) -> ClientError {
+        ClientError::Status { status, body: Box::new(ErrorBody { error: "because".to_owned(), ..ErrorBody::default() }) }
+    }
+
+    #[test]
+    fn a_status_decides_the_exit_code() {
+        for (code, exit) in [
+            (400, Exit::Failed),
+            (401, Exit::Failed),
+            (404, Exit::Failed),
+            (409, Exit::Refused),
+            (412, Exit::Refused),
+            (500, Exit::Failed),
+            (503, Exit::Unreachable),
+        ] {
+            assert_eq!(Failure::Call(status(code)).exit(), exit, "{code}");
+            assert_eq!(Failure::about("a")(status(code)).exit(), exit, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_missing_project_has_its_own_code_and_names_init() {
+        let failure = Failure::from(ConnectError::Find(FindError::NotInitialised { from: "/x".into() }));
+        assert_eq!(failure.exit(), Exit::NotInitialised);
+        assert!(failure.chain().contains("octopoid init"), "{}", failure.chain());
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure_and_a_full_disk_is() {
+        assert_eq!(Failure::Output(OutputError::Closed).exit(), Exit::Done);
+        assert_eq!(Failure::Output(OutputError::Write(std::io::Error::from(std::io::ErrorKind::StorageFull))).exit(), Exit::Failed);
+    }
+
+    #[test]
+    fn a_refusal_names_the_task_once_and_the_next_command() {
+        let failure = Failure::about("fix-1")(status(409));
+        assert_eq!(failure.chain(), "fix-1: because");
+        assert!(failure.hint().is_some_and(|hint| hint.contains("octopoid show fix-1")));
+    }
+
+    #[test]
+    fn an_ambiguous_prefix_lists_what_it_could_mean() {
+        let candidates = ["fix-1", "fix-2"].map(|id| Resolved { id: id.to_owned(), scope: "default".to_owned() }).to_vec();
+        let body = ErrorBody { error: "'fix' means several tasks".to_owned(), candidates, ..ErrorBody::default() };
+        let failure = Failure::about("fix")(ClientError::Status { status: 409, body: Box::new(body) });
+        assert_eq!(failure.hint().as_deref(), Some("name one of fix-1, fix-2"));
+    }
+}

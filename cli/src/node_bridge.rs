@@ -1,0 +1,271 @@
+//! Everything that the command line takes from `octopoid_node`, in one place.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use octopoid_client::{InProcess, NodeInfo, Transport};
+use octopoid_node::{
+    agent::Launcher,
+    config::{self, Surroundings},
+    daemon::{self, InitRequest, NodeFile, StartOptions},
+    project::{UninitOptions, uninit as remove},
+    run::Mode,
+    store,
+};
+use serde::Serialize;
+use tokio::sync::watch;
+
+pub use octopoid_node::project::{FindError, Layout};
+
+/// States why the node's part of a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BridgeError {
+    /// The project could not be made.
+    #[error("initialise the project")]
+    Init(#[source] Box<daemon::InitError>),
+    /// The node did not start, or did not end well.
+    #[error("run the node")]
+    Start(#[source] Box<daemon::StartError>),
+    /// The store, or what lies beside it, cannot be used.
+    #[error("open the project")]
+    Open(#[source] Box<daemon::OpenError>),
+    /// The project's folder was not removed.
+    #[error("remove the project")]
+    Uninit(#[source] Box<octopoid_node::project::UninitError>),
+    /// The program does not know its own path.
+    #[error("find this program's own path")]
+    Program(#[source] std::io::Error),
+}
+
+/// What `octopoid init` asks for.
+#[derive(Debug, Clone, Default)]
+pub struct InitOptions {
+    /// This machine's name; the host's name by default.
+    pub machine_id: Option<String>,
+    /// A fixed port for the API; 0 for any.
+    pub api_port: Option<u16>,
+}
+
+/// What init did.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct InitReport {
+    /// The repository's work tree.
+    pub root: PathBuf,
+    /// This machine's name.
+    pub machine_id: String,
+    /// Files and folders that were made, relative to the root.
+    pub created: Vec<PathBuf>,
+    /// Files that were there and were left alone.
+    pub kept: Vec<PathBuf>,
+    /// Files of this machine that were brought up to date.
+    pub updated: Vec<PathBuf>,
+    /// What is worth telling, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Makes the project of the repository that holds a folder.
+pub fn init(start: &Path, options: &InitOptions) -> Result<InitReport, BridgeError> {
+    let request = InitRequest { machine_id: options.machine_id.clone(), api_port: options.api_port };
+    let made = daemon::init(start, &request).map_err(|error| BridgeError::Init(Box::new(error)))?;
+    let report = made.report;
+    Ok(InitReport {
+        root: made.root,
+        machine_id: made.machine_id,
+        created: report.created,
+        kept: report.kept,
+        updated: report.updated,
+        notes: report.notes,
+    })
+}
+
+/// How a node runs.
+#[derive(Debug, Clone, Default)]
+pub struct NodeOptions {
+    /// Whether a pid file is written, for a node without a terminal.
+    pub pid_file: bool,
+    /// Whether one scheduler tick is enough.
+    pub once: bool,
+    /// Whether no agent is started and nothing claimed.
+    pub no_agents: bool,
+    /// Milliseconds between ticks; config.yaml's by default.
+    pub tick_interval_ms: Option<u64>,
+    /// A port that must be free; 0 for any.
+    pub api_port: Option<u16>,
+}
+
+/// How a node is told to end from outside its API.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Signal {
+    /// It runs on.
+    #[default]
+    None,
+    /// It commits what agents did, ends them, and ends.
+    Stop,
+}
+
+/// Runs a node until it is stopped. `ready` is called once, when the socket listens and node.json is written.
+pub async fn run_node(
+    layout: &Layout,
+    options: &NodeOptions,
+    mut signal: watch::Receiver<Signal>,
+    ready: impl FnOnce(&NodeInfo) + Send,
+) -> Result<(), BridgeError> {
+    let start = StartOptions {
+        mode: match (options.no_agents, options.once) {
+            (true, _) => Mode::NoAgents,
+            (false, true) => Mode::Once,
+            (false, false) => Mode::Serve,
+        },
+        tick: options.tick_interval_ms.map(Duration::from_millis),
+        api_port: options.api_port,
+        pid_file: options.pid_file,
+        launcher: Launcher::this_program().map_err(BridgeError::Program)?,
+    };
+    let stop = async move {
+        if signal.wait_for(|signal| *signal == Signal::Stop).await.is_err() {
+            // Nobody can signal any more: the node ends by its API only.
+            std::future::pending::<()>().await;
+        }
+    };
+    let tell = |file: &NodeFile| {
+        ready(&NodeInfo {
+            machine_id: file.machine_id.clone(),
+            peer_id: file.peer_id.clone(),
+            pid: Some(file.pid),
+            api_url: Some(file.api_url.clone()),
+            ..NodeInfo::default()
+        });
+    };
+    daemon::start(layout, start, stop, tell).await.map_err(|error| BridgeError::Start(Box::new(error)))
+}
+
+/// States why the store could not be opened without a node.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// Another process holds the store.
+    #[error("the store is in use")]
+    Locked,
+    /// The store, or what lies beside it, cannot be used.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
+}
+
+/// Opens the store under its lock and answers the API's calls in this process, until the transport is dropped.
+///
+/// Calls need the token of `runtime/api.token`, as over a socket.
+pub fn open_local(layout: &Layout) -> Result<Arc<dyn Transport>, LocalError> {
+    match daemon::open_local(layout) {
+        Ok(local) => Ok(Arc::new(InProcess::new(local.router))),
+        Err(daemon::OpenError::Store(store::OpenError::Locked(_))) => Err(LocalError::Locked),
+        Err(error) => Err(BridgeError::Open(Box::new(error)).into()),
+    }
+}
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Works, though perhaps not as meant.
+    Warning,
+    /// Does not work.
+    Error,
+}
+
+/// One thing that `octopoid validate` found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// How much it matters.
+    pub severity: Severity,
+    /// The file, relative to the root.
+    pub file: PathBuf,
+    /// The line, counted from 1.
+    pub line: Option<u32>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+/// Checks the files, the repository, git, the agents' programs and the ports. `node` is the node that runs, if one does.
+pub fn validate(layout: &Layout, node: Option<u32>) -> Vec<Finding> {
+    let surroundings = Surroundings { path: std::env::var_os("PATH"), node };
+    let finding = |found: config::Finding| Finding {
+        severity: match found.severity {
+            config::Severity::Error => Severity::Error,
+            config::Severity::Warning => Severity::Warning,
+        },
+        file: found.file,
+        line: found.line,
+        message: found.message,
+        fix: found.fix,
+    };
+    config::validate(layout, &surroundings).into_iter().map(finding).collect()
+}
+
+/// Returns the names of the roles that agents.yaml gives its agents; none when it cannot be read.
+pub fn agent_roles(layout: &Layout) -> Vec<String> {
+    let Ok((agents, _)) = config::load_agents(layout) else { return Vec::new() };
+    let used = agents.agents.iter().map(|agent| agent.role.to_string());
+    used.chain(agents.roles.iter().map(|role| role.name.to_string())).collect()
+}
+
+/// What uninit did.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct UninitReport {
+    /// What was removed, relative to the root.
+    pub removed: Vec<PathBuf>,
+    /// What was kept, since somebody had edited it.
+    pub kept: Vec<PathBuf>,
+    /// Worktrees that were removed.
+    pub worktrees: Vec<PathBuf>,
+}
+
+/// Takes a project's folder away. Without `force` it keeps what was edited and refuses while work is unfinished.
+pub fn uninit(layout: &Layout, force: bool) -> Result<UninitReport, BridgeError> {
+    let mut worktrees = daemon::remove_worktrees(layout, force);
+    // What is still there could not be removed without losing something.
+    let mut unfinished = |worktree: &Path| worktree.is_dir().then(|| "uncommitted work".to_owned());
+    let mut options = UninitOptions { force, running: None, unfinished: &mut unfinished };
+    let report = remove(layout, &mut options).map_err(|error| BridgeError::Uninit(Box::new(error)))?;
+    worktrees.extend(report.worktrees);
+    Ok(UninitReport { removed: report.removed, kept: report.kept, worktrees })
+}
+
+/// Runs the launcher of agents' processes: the whole of a program's main function in the hidden mode `__launch`.
+pub fn launcher_main() -> ExitCode {
+    octopoid_node::agent::launcher_main()
+}
+
+/// What the demo did.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct DemoReport {
+    /// Whether everything is as it should be.
+    pub ok: bool,
+    /// The repository, if it was kept.
+    pub repository: PathBuf,
+    /// What happened to each task.
+    pub tasks: Vec<DemoTask>,
+}
+
+/// What happened to one task of the demo.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct DemoTask {
+    /// The task.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// Where it ended.
+    pub queue: String,
+    /// What happened, one line each.
+    pub story: Vec<String>,
+}
+
+/// Plays the whole job in a scratch repository.
+pub async fn demo(keep: bool, watch: impl FnMut(&octopoid_client::NodeStatus) + Send) -> Result<DemoReport, BridgeError> {
+    let _ = (keep, watch);
+    Err(BridgeError::Program(std::io::Error::other("the demo is being written")))
+}

@@ -1,0 +1,312 @@
+//! Starts a node, or opens its store without one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::identity::{self, KeyError};
+use super::listen::{ListenError, listen};
+use super::node_file::NodeFile;
+use crate::agent::{Launcher, render_line};
+use crate::config::{self, AgentsFile, Config, Invalid, Merge};
+use crate::git::{Branch, BranchError, DiffForm, Repository};
+use crate::project::Layout;
+use crate::rest::{self, ApiToken, App, Auth, DiffError, DiffQuery, DiffSource};
+use crate::run::{Context, Control, Mode, Scheduler, StepError};
+use crate::store::{self, Store};
+
+/// How long agents get to end when the store has failed and nothing can be written any more.
+const FAREWELL: Duration = Duration::from_secs(8);
+/// The most bytes of a difference that the API shows.
+const DIFF_BYTES: usize = 4 * 1024 * 1024;
+
+/// How a node runs.
+#[derive(Debug, Clone)]
+pub struct StartOptions {
+    /// Whether it starts agents, and for how long.
+    pub mode: Mode,
+    /// The time between ticks; config.yaml's where none is given.
+    pub tick: Option<Duration>,
+    /// The port of the API: an explicit one must be free, 0 takes any.
+    pub api_port: Option<u16>,
+    /// Whether the pid file is written, for a node that runs in the background.
+    pub pid_file: bool,
+    /// Starts agents.
+    pub launcher: Launcher,
+}
+
+/// States why a project's store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// config.yaml cannot be used.
+    #[error("the configuration has mistakes:\n{}", shown(.0))]
+    Config(Invalid),
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The token's file cannot be read.
+    #[error("failed to read the token {}: run `octopoid init`", path.display())]
+    Token {
+        /// The file.
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    /// The key has no id in the network.
+    #[error("the node's key is no key of the network")]
+    Network(#[from] octopoid_net::KeyError),
+}
+
+/// States why a node did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store or what lies beside it cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// agents.yaml cannot be used.
+    #[error("agents.yaml has mistakes:\n{}", shown(.0))]
+    Agents(Invalid),
+    /// The repository cannot be used.
+    #[error(transparent)]
+    Repository(#[from] crate::git::OpenError),
+    /// A branch of config.yaml has no valid name.
+    #[error("config.yaml names a branch that cannot be")]
+    Branch(#[from] BranchError),
+    /// The API has no port.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The program's own path is unknown, or node.json cannot be written.
+    #[error("failed to announce the node in {}", path.display())]
+    Announce {
+        /// The file.
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The API's socket failed.
+    #[error("the API's socket failed")]
+    Serve(#[source] io::Error),
+    /// The scheduler ended.
+    #[error("the scheduler ended")]
+    Scheduler(#[source] StepError),
+    /// The store does not write any more.
+    #[error("the store does not write any more: {0}; agents were ended")]
+    Store(Arc<str>),
+}
+
+fn shown(invalid: &Invalid) -> String {
+    invalid.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// What every way of opening a project needs.
+struct Opened {
+    config: Config,
+    store: Arc<Store>,
+    token: ApiToken,
+    peer_id: String,
+    machine: String,
+    repository: Option<Arc<Repository>>,
+    repository_error: Option<crate::git::OpenError>,
+}
+
+fn open(layout: &Layout) -> Result<Opened, OpenError> {
+    let (config, warnings) = config::load(layout).map_err(OpenError::Config)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let (repository, repository_error) = match Repository::open(&config.repo.path) {
+        Ok(repository) => (Some(Arc::new(repository)), None),
+        Err(error) => (None, Some(error)),
+    };
+    let root_commit = repository.as_ref().and_then(|repository| repository.root_commit().ok());
+    let identity = identity::load(&layout.key_file(), &layout.store_file(), root_commit)?;
+    let peer_id = octopoid_net::peer_id(identity.signer.author().as_bytes())?;
+    let path = layout.token_file();
+    let token = std::fs::read_to_string(&path).map_err(|source| OpenError::Token { path, source })?;
+    let store = Arc::new(Store::open(&layout.store_file(), identity, config.repo.merge != Merge::Never)?);
+    let machine = config.server.machine_id.as_ref().map_or_else(|| "local".to_owned(), ToString::to_string);
+    Ok(Opened { config, store, token: ApiToken::new(&token), peer_id, machine, repository, repository_error })
+}
+
+impl Opened {
+    fn app(&self, layout: &Layout, control: Option<Control>, api_url: Option<String>) -> App {
+        App::new(rest::Settings {
+            store: self.store.clone(),
+            scope: self.config.scope.clone(),
+            machine_id: self.machine.clone(),
+            peer_id: self.peer_id.clone(),
+            token: self.token.clone(),
+            auth: match self.config.api.auth {
+                config::Auth::Token => Auth::Required,
+                config::Auth::None => Auth::NoneOnLoopback,
+            },
+            hosts: self.config.api.hosts.clone(),
+            control,
+            api_url,
+            logs: layout.logs_dir(),
+            diff: self.repository.clone().map(diff_source),
+            render: render_line,
+        })
+    }
+}
+
+fn diff_source(repository: Arc<Repository>) -> DiffSource {
+    Arc::new(move |query: &DiffQuery| {
+        let failed = |error: &dyn std::error::Error| DiffError::Failed(error.to_string());
+        let head = match &query.head {
+            Some(head) => head.clone(),
+            None => {
+                let branch: Branch = query.branch.parse().map_err(|error: BranchError| failed(&error))?;
+                repository
+                    .branch_tip(&branch)
+                    .map_err(|_| DiffError::Nothing(format!("branch '{branch}' is not here: nothing was done yet")))?
+            }
+        };
+        let base = match &query.base {
+            Some(base) => base.clone(),
+            None => {
+                let tip = repository.head_branch().ok().flatten().and_then(|branch| repository.branch_tip(&branch).ok());
+                let base = tip.and_then(|tip| repository.merge_base(&tip, &head).ok().flatten());
+                base.ok_or_else(|| DiffError::Nothing("the commit that the attempt started from is not known".to_owned()))?
+            }
+        };
+        let form = if query.stat { DiffForm::Stat } else { DiffForm::Patch };
+        repository.diff(&base, &head, form, DIFF_BYTES).map(|diff| diff.text).map_err(|error| failed(&error))
+    })
+}
+
+/// A project that is open without a node: its API answers within this process.
+pub struct Local {
+    /// Answers the API's calls; they need the token, as over a socket.
+    pub router: axum::Router,
+}
+
+/// Opens a project's store under its lock, without scheduler and socket.
+///
+/// # Errors
+/// When another process has the store, or the project cannot be used.
+pub fn open_local(layout: &Layout) -> Result<Local, OpenError> {
+    let opened = open(layout)?;
+    Ok(Local { router: rest::router(opened.app(layout, None, None)) })
+}
+
+/// Runs a node until `stop` says so or the API does. `ready` is called once the API answers and `node.json` is written.
+///
+/// # Errors
+/// When the node cannot start, or its store, socket or scheduler fails.
+pub async fn start(
+    layout: &Layout,
+    options: StartOptions,
+    stop: impl Future<Output = ()>,
+    ready: impl FnOnce(&NodeFile),
+) -> Result<(), StartError> {
+    let opened = open(layout)?;
+    let (agents, warnings) = AgentsFile::open(layout).map_err(StartError::Agents)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let Some(repository) = opened.repository.clone() else {
+        return Err(match opened.repository_error {
+            Some(error) => StartError::Repository(error),
+            None => StartError::Repository(crate::git::OpenError::NotARepository(layout.root().to_owned())),
+        });
+    };
+    let context = Arc::new(context(layout, &opened, repository, options.launcher)?);
+    let tick = options.tick.unwrap_or(context.config.tick_interval);
+    let (scheduler, control) = Scheduler::new(context.clone(), agents, options.mode, tick);
+    let listener = listen(context.config.api.host, options.api_port.or(context.config.api.port)).await?;
+    let address = listener.local_addr().map_err(StartError::Serve)?;
+    let file = NodeFile {
+        pid: std::process::id(),
+        api_url: format!("http://{address}"),
+        peer_id: opened.peer_id.clone(),
+        machine_id: opened.machine.clone(),
+    };
+    let app = opened.app(layout, Some(control.clone()), Some(file.api_url.clone()));
+    let pid_file = options.pid_file.then(|| layout.pid_file());
+    let announce =
+        |path: &Path| file.announce(path, pid_file.as_deref()).map_err(|source| StartError::Announce { path: path.to_owned(), source });
+    let announced = announce(&layout.node_file())?;
+    tracing::info!(api = %file.api_url, machine = %file.machine_id, "the node serves");
+    ready(&file);
+    let result = run(opened.store.clone(), scheduler, control, listener, app, stop).await;
+    announced.withdraw();
+    result
+}
+
+fn context(layout: &Layout, opened: &Opened, repository: Arc<Repository>, launcher: Launcher) -> Result<Context, StartError> {
+    let cluster = opened.config.server.cluster.as_ref().map_or_else(|| "local".to_owned(), ToString::to_string);
+    Ok(Context {
+        layout: layout.clone(),
+        config: opened.config.clone(),
+        store: opened.store.clone(),
+        repository,
+        launcher,
+        machine: opened.machine.clone(),
+        orchestrator: format!("{cluster}-{}", opened.machine),
+        main_branch: opened.config.repo.main_branch.parse()?,
+        base_branch: opened.config.repo.base.parse()?,
+    })
+}
+
+/// Runs scheduler and API side by side; the end of one ends the other.
+async fn run(
+    store: Arc<Store>,
+    scheduler: Scheduler,
+    control: Control,
+    listener: TcpListener,
+    app: App,
+    stop: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let (close, mut closed) = watch::channel(false);
+    let shutdown = async move {
+        // The sender lives as long as this function, so the wait ends by its word.
+        let _ = closed.wait_for(|closed| *closed).await;
+    };
+    let mut serving = tokio::spawn(rest::serve(listener, app, rest::Limits::default(), shutdown));
+    let mut scheduling = tokio::spawn(scheduler.run());
+    let mut stop = std::pin::pin!(stop);
+    let mut asked = false;
+    let result = loop {
+        tokio::select! {
+            () = &mut stop, if !asked => {
+                asked = true;
+                let control = control.clone();
+                tokio::spawn(async move { control.stop(false).await });
+            }
+            ended = &mut scheduling => break match ended {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(StartError::Scheduler(error)),
+                Err(error) => Err(StartError::Scheduler(error.into())),
+            },
+            ended = &mut serving => {
+                let error = match ended {
+                    Ok(Ok(())) => io::Error::other("it was closed"),
+                    Ok(Err(error)) => error,
+                    Err(error) => io::Error::other(error),
+                };
+                break Err(StartError::Serve(error));
+            }
+            why = store.writer().wait_for_failure() => {
+                // Nothing can be written any more: agents are ended, and a restart tidies up after them.
+                let ended = tokio::time::timeout(FAREWELL, control.stop(false)).await;
+                tracing::error!(reason = %why, agents_ended = ended.is_ok(), "the node ends");
+                scheduling.abort();
+                break Err(StartError::Store(why));
+            }
+        }
+    };
+    close.send_replace(true);
+    if !serving.is_finished() {
+        // What was asked before the end is still answered.
+        let _ = tokio::time::timeout(FAREWELL, serving).await;
+    }
+    result
+}

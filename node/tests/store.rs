@@ -1,0 +1,201 @@
+//! The store through its operations: what is done is there after a reopening, and lists agree with tasks.
+
+use octopoid_crdt::document::Fields;
+use octopoid_crdt::ids::SessionId;
+use octopoid_crdt::record::{Cause, Queue, Signer};
+use octopoid_node::ops::claim::{Claimant, Holds, claim_next, release};
+use octopoid_node::ops::create::{NewTask, create};
+use octopoid_node::ops::finish::{Submission, submit};
+use octopoid_node::ops::judge::{Move, accept, delete, move_to, reject};
+use octopoid_node::ops::{Expect, Refused, Snapshot};
+use octopoid_node::store::{Filter, Identity, Sort, Store};
+
+struct Scratch {
+    dir: tempfile::TempDir,
+    session: u8,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("scratch folder"), session: 0 }
+    }
+
+    fn open(&mut self) -> Store {
+        self.session += 1;
+        let identity =
+            Identity { signer: Signer::from_seed(&[7; 32]), session: SessionId([self.session; 16]), nonce: [1; 16], root_commit: None };
+        Store::open(&self.dir.path().join("octopoid.redb"), identity, true).expect("store")
+    }
+}
+
+async fn add(store: &Store, id: &str, blocked_by: &[&str]) -> Result<Snapshot, Refused> {
+    let mut fields = Fields::default().with("title", id).with("priority", "P1").with("role", "implement").with_content("do it");
+    for blocker in blocked_by {
+        fields = fields.with_entry("blocked_by", blocker);
+    }
+    let task = NewTask::new(
+        store.actor(),
+        "default".parse().expect("scope"),
+        id.parse().expect("id"),
+        Queue::Incoming,
+        "test".to_owned(),
+        &fields,
+    )?;
+    store.write(|unit| create(unit, task)).await.expect("store")
+}
+
+fn claimant() -> Claimant {
+    Claimant {
+        agent: "agent-1".to_owned(),
+        orchestrator: "here".to_owned(),
+        ttl_seconds: 300,
+        queue: "incoming".to_owned(),
+        scope: "default".to_owned(),
+        ..Claimant::default()
+    }
+}
+
+async fn take(store: &Store) -> Option<Snapshot> {
+    store.write(|unit| claim_next(unit, &claimant())).await.expect("store").expect("claim")
+}
+
+async fn hand_in(store: &Store, no: u64) -> Result<Snapshot, Refused> {
+    let work = Submission { commits: 1, turns: 5, ..Submission::default() };
+    store.write(move |unit| submit(unit, no, &Holds::default(), &Expect::default(), &work)).await.expect("store")
+}
+
+fn in_queue(store: &Store, queue: &str) -> u64 {
+    let filter = Filter { queues: vec![queue.to_owned()], ..Filter::default() };
+    store.reader().expect("reader").list(&filter, Sort::Newest, 0, 50).expect("list").total
+}
+
+#[tokio::test]
+async fn a_task_goes_from_incoming_to_done_and_is_there_after_a_reopening() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    let made = add(&store, "one", &[]).await.expect("created");
+    assert_eq!((made.row.queue.as_str(), made.row.version, made.row.epoch), ("incoming", 1, 0));
+    assert_eq!(made.content.as_deref(), Some("do it"));
+    let claimed = take(&store).await.expect("a task waits");
+    assert_eq!((claimed.row.queue.as_str(), claimed.row.epoch), ("claimed", 1));
+    assert_eq!(claimed.row.holder.as_ref().map(|holder| holder.agent.as_str()), Some("agent-1"));
+    let submitted = hand_in(&store, claimed.no).await.expect("submitted");
+    assert_eq!(submitted.row.queue, "provisional");
+    assert_eq!(submitted.row.number("commits_count"), Some(1));
+    let no = claimed.no;
+    let done = store.write(move |unit| accept(unit, no, None, "me", "good")).await.expect("store").expect("accepted");
+    assert_eq!(done.row.queue, "done");
+    assert!(done.row.completed_ms.is_some() && !done.row.needs_merge);
+    store.close();
+
+    let store = scratch.open();
+    let reader = store.reader().expect("reader");
+    let row = reader.row(no).expect("read").expect("row");
+    assert_eq!(row, done.row);
+    assert_eq!(in_queue(&store, "done"), 1);
+    assert_eq!(in_queue(&store, "incoming"), 0);
+}
+
+#[tokio::test]
+async fn a_claim_is_given_once_and_a_second_claimant_gets_the_next_task() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    for id in ["a", "b"] {
+        add(&store, id, &[]).await.expect("created");
+    }
+    let (first, second, third) = tokio::join!(take(&store), take(&store), take(&store));
+    let mut ids: Vec<_> = [&first, &second, &third].into_iter().flatten().map(|task| task.row.id.clone()).collect();
+    ids.sort();
+    assert_eq!(ids, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_blocked_task_waits_for_its_blocker_and_no_longer() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    let blocker = add(&store, "blocker", &[]).await.expect("created");
+    let blocked = add(&store, "blocked", &["blocker"]).await.expect("created");
+    assert_eq!(blocked.row.open_blockers, ["blocker"]);
+    assert_eq!(take(&store).await.expect("the blocker waits").row.id, "blocker");
+    assert!(take(&store).await.is_none(), "the blocked task must not be claimed");
+    hand_in(&store, blocker.no).await.expect("submitted");
+    let no = blocker.no;
+    store.write(move |unit| accept(unit, no, None, "me", "")).await.expect("store").expect("accepted");
+    assert_eq!(take(&store).await.expect("unblocked").row.id, "blocked");
+}
+
+#[tokio::test]
+async fn a_deleted_blocker_unblocks_and_a_failed_one_does_not() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    let (gone, failed) = (add(&store, "gone", &[]).await.expect("created"), add(&store, "failed", &[]).await.expect("created"));
+    let waits = add(&store, "waits", &["gone", "failed"]).await.expect("created");
+    let (gone, failed) = (gone.no, failed.no);
+    store.write(move |unit| delete(unit, gone, "me", "")).await.expect("store").expect("deleted");
+    let step = Move { queue: Queue::Failed, cause: Cause::Edit, by: "me".to_owned(), reason: String::new(), keep: None };
+    store.write(move |unit| move_to(unit, failed, step)).await.expect("store").expect("moved");
+    let row = store.reader().expect("reader").row(waits.no).expect("read").expect("row");
+    assert_eq!(row.open_blockers, ["failed"]);
+}
+
+#[tokio::test]
+async fn blockers_must_exist_and_must_not_wait_for_the_task() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    let refused = add(&store, "a", &["nobody"]).await.expect_err("unknown blocker");
+    assert!(refused.to_string().contains("blocked_by") && refused.to_string().contains("nobody"), "{refused}");
+    let a = add(&store, "a", &[]).await.expect("created");
+    add(&store, "b", &["a"]).await.expect("created");
+    let changes = octopoid_node::ops::edit::Changes { blocked_by: Some(["b".to_owned()].into()), ..Default::default() };
+    let no = a.no;
+    let edited = store.write(move |unit| octopoid_node::ops::edit::edit(unit, no, &Expect::default(), changes)).await.expect("store");
+    assert!(edited.expect_err("a cycle").to_string().contains("would wait for itself"));
+}
+
+#[tokio::test]
+async fn a_rejected_task_waits_again_and_a_released_one_returns_where_it_came_from() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    let no = add(&store, "a", &[]).await.expect("created").no;
+    take(&store).await.expect("claimed");
+    hand_in(&store, no).await.expect("submitted");
+    let rejected = store.write(move |unit| reject(unit, no, None, "me", "no tests")).await.expect("store").expect("rejected");
+    assert_eq!((rejected.row.queue.as_str(), rejected.row.rejection_count), ("incoming", 1));
+    let again = take(&store).await.expect("claimed again");
+    assert_eq!(again.row.epoch, 2);
+    let released =
+        store.write(move |unit| release(unit, no, &Holds::default(), Cause::GivenBack, "")).await.expect("store").expect("released");
+    assert_eq!((released.row.queue.as_str(), released.row.attempt_count), ("incoming", 0));
+    let late = hand_in(&store, no).await.expect_err("the claim has ended");
+    assert!(matches!(late, Refused::Transition { .. }), "{late}");
+}
+
+#[tokio::test]
+async fn a_refused_operation_leaves_no_trace() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    let no = add(&store, "a", &[]).await.expect("created").no;
+    let before = store.reader().expect("reader").next_arrival().expect("read");
+    let refused = store.write(move |unit| accept(unit, no, None, "me", "")).await.expect("store");
+    assert!(matches!(refused, Err(Refused::Transition { .. })));
+    assert_eq!(add(&store, "a", &[]).await.expect_err("taken"), Refused::Exists { id: "a".to_owned() });
+    assert_eq!(store.reader().expect("reader").next_arrival().expect("read"), before);
+}
+
+#[tokio::test]
+async fn a_second_process_cannot_open_the_store() {
+    let mut scratch = Scratch::new();
+    let _store = scratch.open();
+    let identity = Identity { signer: Signer::from_seed(&[7; 32]), session: SessionId([9; 16]), nonce: [1; 16], root_commit: None };
+    let again = Store::open(&scratch.dir.path().join("octopoid.redb"), identity, true);
+    assert!(matches!(again, Err(octopoid_node::store::OpenError::Locked(_))));
+}
+
+#[tokio::test]
+async fn another_key_cannot_open_the_store() {
+    let mut scratch = Scratch::new();
+    scratch.open().close();
+    let identity = Identity { signer: Signer::from_seed(&[8; 32]), session: SessionId([9; 16]), nonce: [1; 16], root_commit: None };
+    let other = Store::open(&scratch.dir.path().join("octopoid.redb"), identity, true);
+    assert!(matches!(other, Err(octopoid_node::store::OpenError::OtherKey(_))));
+}

@@ -219,3 +219,129 @@ fn examine(reader: &Reader) -> Result<Doctor, Fault> {
     }
     Ok(Doctor { ok: problems.is_empty(), records: reader.next_arrival()?, tasks: listed, rebuilt: false, problems })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::body::Body;
+    use axum::http::Request;
+    use http_body_util::BodyExt;
+    use octopoid_client::{AgentInstance, AgentStatus, GcItem};
+    use octopoid_crdt::ids::SessionId;
+    use octopoid_crdt::record::Signer;
+    use tokio::sync::mpsc;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::rest::{ApiToken, Auth, Settings, router};
+    use crate::run::{Control, Request as Told};
+    use crate::store::{Identity, Store};
+
+    fn view() -> AgentsView {
+        let instance = AgentInstance { task_id: "t".to_owned(), ..AgentInstance::default() };
+        let agent = |role: &str, state, instances| AgentStatus {
+            name: "a".to_owned(),
+            role: role.to_owned(),
+            state,
+            instances,
+            ..AgentStatus::default()
+        };
+        AgentsView {
+            agents: vec![agent("implement", AgentState::Running, vec![instance]), agent("review", AgentState::Idle, Vec::new())],
+            cost_usd: 1.5,
+            warnings: vec!["look".to_owned()],
+            ..AgentsView::default()
+        }
+    }
+
+    /// Stands at the scheduler's end of the channel and notes what it is told.
+    async fn answer(mut told: mpsc::Receiver<Told>) -> Vec<String> {
+        let mut heard = Vec::new();
+        while let Some(request) = told.recv().await {
+            match request {
+                Told::Agents(answer) => drop(answer.send(view())),
+                Told::Pause { agent: Some(name), answer, .. } if name != "a" => {
+                    drop(answer.send(Err(ControlError::UnknownAgent { name, known: vec!["a".to_owned()] })));
+                }
+                Told::Pause { agent, paused, answer } => {
+                    heard.push(format!("pause {agent:?} {paused}"));
+                    drop(answer.send(Ok(Paused { agent, paused })));
+                }
+                Told::Stop { drain, answer } => {
+                    heard.push(format!("stop {drain}"));
+                    drop(answer.send(()));
+                }
+                Told::Merge { answer, .. } => drop(answer.send(Err(ControlError::Refused("nothing to merge".to_owned())))),
+                Told::Gc { dry_run, answer } => {
+                    heard.push(format!("gc {dry_run}"));
+                    drop(answer.send(Ok(GcReport { items: vec![GcItem::default()] })));
+                }
+            }
+        }
+        heard
+    }
+
+    fn app(folder: &std::path::Path, control: Control) -> App {
+        let identity = Identity { signer: Signer::from_seed(&[7; 32]), session: SessionId([1; 16]), nonce: [3; 16], root_commit: None };
+        App::new(Settings {
+            store: Arc::new(Store::open(&folder.join("store.redb"), identity, false).expect("a store")),
+            scope: "default".parse().expect("a scope"),
+            machine_id: "m".to_owned(),
+            peer_id: "p".to_owned(),
+            token: ApiToken::new("oct_1"),
+            auth: Auth::NoneOnLoopback,
+            hosts: Vec::new(),
+            control: Some(control),
+            api_url: Some("http://127.0.0.1:8787".to_owned()),
+            logs: folder.join("logs"),
+            diff: None,
+            render: |line| Some(line.to_owned()),
+        })
+    }
+
+    async fn ask(app: &App, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let request = Request::builder().method(method).uri(path).header("host", "localhost").header("content-type", "application/json");
+        let request = request.body(Body::from(body.to_string())).expect("a request");
+        let response = router(app.clone()).oneshot(request).await.unwrap_or_else(|never| match never {});
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn what_a_person_tells_the_node_reaches_the_scheduler() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (requests, told) = mpsc::channel(4);
+        let scheduler = tokio::spawn(answer(told));
+        let app = app(folder.path(), Control::new(requests));
+        let none = || json!({});
+        assert_eq!(ask(&app, "POST", "/api/v1/node/pause", none()).await, (200, json!({ "agent": null, "paused": true })));
+        assert_eq!(ask(&app, "POST", "/api/v1/node/agents/a/resume", none()).await, (200, json!({ "agent": "a", "paused": false })));
+        let (status, body) = ask(&app, "POST", "/api/v1/node/agents/b/pause", none()).await;
+        assert!(status == 404 && body["error"].as_str().is_some_and(|error| error.contains("'b'")), "{body}");
+        assert_eq!(ask(&app, "POST", "/api/v1/node/gc", json!({ "dry_run": true })).await.0, 200);
+        let (status, stopped) = ask(&app, "POST", "/api/v1/node/stop", json!({ "drain": true })).await;
+        assert_eq!((status, &stopped["stopping"], &stopped["running"]), (200, &json!(true), &json!(1)));
+        let task = json!({ "id": "t", "file_path": "t.md" });
+        assert_eq!(ask(&app, "POST", "/api/v1/tasks", task).await.0, 201);
+        let (status, body) = ask(&app, "POST", "/api/v1/tasks/t/merge", none()).await;
+        assert_eq!((status, &body["error"]), (409, &json!("nothing to merge")));
+        drop(app);
+        assert_eq!(scheduler.await.expect("it ends"), ["pause None true", "pause Some(\"a\") false", "gc true", "stop true"]);
+    }
+
+    #[tokio::test]
+    async fn the_status_joins_the_store_and_the_scheduler() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (requests, told) = mpsc::channel(4);
+        let scheduler = tokio::spawn(answer(told));
+        let app = app(folder.path(), Control::new(requests));
+        let (_, status) = ask(&app, "GET", "/api/v1/node/status", json!({})).await;
+        assert_eq!((&status["cost_usd"], &status["warnings"]), (&json!(1.5), &json!(["look"])));
+        assert_eq!((&status["node"]["api_url"], &status["node"]["pid"]), (&json!("http://127.0.0.1:8787"), &json!(std::process::id())));
+        assert_eq!(status["agents"].as_array().map(Vec::len), Some(2));
+        drop(app);
+        assert!(scheduler.await.expect("it ends").is_empty());
+    }
+}

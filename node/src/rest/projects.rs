@@ -14,6 +14,7 @@ use super::commit::json as answer;
 use super::input::{Call, Input, Segments};
 use super::params::Params;
 use super::refusal::Refusal;
+use super::task_view::with_bodies;
 use super::texts;
 use super::times::rfc3339;
 use crate::ops::{self, projects};
@@ -140,14 +141,13 @@ pub(super) async fn tasks(State(app): State<App>, segments: Segments, params: Pa
     let limit = params.number("limit")?.unwrap_or(500).min(500);
     let offset = params.window()?.offset;
     let wanted = Wanted::of(&app, &call.caller, call.scope.as_deref(), segments.get("id"))?;
-    let reasons = app.merge_reasons().await;
-    let found = app.read(move |app, reader| {
+    let found = app.read(move |_, reader| {
         let project = wanted.find(reader)?;
         let page = reader.list(&projects::tasks_of(&project.scope, &project.id), Sort::Newest, offset, limit)?;
-        let tasks = app.views(reader, &page.tasks, &reasons)?;
-        Ok::<_, Refusal>(ProjectTasks { project_id: project.id, tasks, total: page.total })
+        Ok::<_, Refusal>((project.id, with_bodies(reader, page.tasks)?, page.total))
     });
-    Ok(Json(found.await?))
+    let (project_id, tasks, total) = found.await?;
+    Ok(Json(ProjectTasks { project_id, tasks: app.views(tasks).await, total }))
 }
 
 /// Edits a project.

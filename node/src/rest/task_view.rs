@@ -18,6 +18,17 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// Why accepted tasks of the node's own scope are not merged, by id.
 pub(super) type MergeReasons = HashMap<String, String>;
 
+/// A task as a snapshot holds it.
+pub(super) struct Shown {
+    pub row: TaskRow,
+    pub content: Option<String>,
+}
+
+/// Adds the bodies to the rows of a page.
+pub(super) fn with_bodies(reader: &Reader, rows: Vec<(TaskNo, TaskRow)>) -> Result<Vec<Shown>, Fault> {
+    rows.into_iter().map(|(no, row)| Ok(Shown { content: reader.content(no)?, row })).collect()
+}
+
 impl App {
     /// Shows a task.
     pub(super) fn view(&self, row: &TaskRow, content: Option<String>, reasons: Option<&MergeReasons>) -> Task {
@@ -92,9 +103,12 @@ impl App {
         Some(now_ms().saturating_add(left))
     }
 
-    /// Shows tasks of a snapshot with their bodies.
-    pub(super) fn views(&self, reader: &Reader, rows: &[(TaskNo, TaskRow)], reasons: &MergeReasons) -> Result<Vec<Task>, Fault> {
-        rows.iter().map(|(no, row)| Ok(self.view(row, reader.content(*no)?, Some(reasons)))).collect()
+    /// Shows the tasks of a page.
+    pub(super) async fn views(&self, tasks: Vec<Shown>) -> Vec<Task> {
+        // The scheduler is asked only when there is something to say, so that a busy one slows no list.
+        let unmerged = tasks.iter().any(|task| task.row.needs_merge);
+        let reasons = if unmerged { self.merge_reasons().await } else { MergeReasons::new() };
+        tasks.into_iter().map(|task| self.view(&task.row, task.content, Some(&reasons))).collect()
     }
 
     /// Asks the scheduler why accepted work is not merged; nothing when it does not answer at once.

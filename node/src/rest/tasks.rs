@@ -18,11 +18,12 @@ use super::input::{self, Call, Input, Segments};
 use super::params::Params;
 use super::refusal::Refusal;
 use super::task_fields::{self, Patch};
+use super::task_view::{Shown, with_bodies};
 use super::texts;
 use crate::ops::edit::Changes;
 use crate::ops::{self, Expect, Refused, admission, projects};
 use crate::store::index::Facet;
-use crate::store::{Filter, Reader, Sort, TaskNo, Unit};
+use crate::store::{Fault, Filter, Reader, Sort, TaskNo, Unit};
 
 /// Who is said to have done what a caller without a name does.
 pub(super) const NOBODY: &str = "api";
@@ -61,13 +62,12 @@ pub(super) async fn list(State(app): State<App>, params: Params, call: Call) -> 
         also: facets.next(),
         ..Filter::default()
     };
-    let reasons = app.merge_reasons().await;
-    let page = app.read(move |app, reader| {
+    let page = app.read(move |_, reader| {
         let page = reader.list(&filter, sort, window.offset, window.limit)?;
-        let tasks = app.views(reader, &page.tasks, &reasons)?;
-        Ok::<_, Refusal>(TaskList { tasks, total: page.total, offset: window.offset, limit: window.limit })
+        Ok::<_, Fault>((with_bodies(reader, page.tasks)?, page.total))
     });
-    Ok(Json(page.await?))
+    let (tasks, total) = page.await?;
+    Ok(Json(TaskList { tasks: app.views(tasks).await, total, offset: window.offset, limit: window.limit }))
 }
 
 /// Makes a task.
@@ -128,12 +128,12 @@ pub(super) async fn show(State(app): State<App>, segments: Segments, call: Call)
     let target = call.caller.target(&app, call.scope.as_deref(), segments.get("id"))?;
     let found = app.read(move |_, reader| {
         let (no, row) = find(reader, &target)?;
-        Ok::<_, Refusal>((reader.content(no)?, row))
+        Ok::<_, Refusal>(Shown { content: reader.content(no)?, row })
     });
-    let (content, row) = found.await?;
-    let reasons = if row.needs_merge { Some(app.merge_reasons().await) } else { None };
-    let tag = HeaderValue::from_str(&tag(&row)).map_err(|_| Refusal::Defect)?;
-    Ok(([(header::ETAG, tag)], Json(app.view(&row, content, reasons.as_ref()))).into_response())
+    let found = found.await?;
+    let tag = HeaderValue::from_str(&tag(&found.row)).map_err(|_| Refusal::Defect)?;
+    let task = app.views(vec![found]).await.pop().ok_or(Refusal::Defect)?;
+    Ok(([(header::ETAG, tag)], Json(task)).into_response())
 }
 
 /// Finds the one task whose id is, or begins with, a text.
@@ -202,6 +202,7 @@ fn apply(unit: &mut Unit<'_>, no: TaskNo, expect: &Expect, patch: Patch) -> Resu
         admission::queue_of_flow(unit, &scope, &flow, queue)?;
         // Everything is checked before anything is written.
         if *queue == Queue::Cancelled
+            && unit.row(no)?.queue != "cancelled"
             && let Err(refusal) = unit.would_count(no, &Act::Cancel)?
         {
             return Err(Refused::step(format!("Cannot cancel task '{}'", unit.row(no)?.id), refusal.to_string()).into());

@@ -20,5 +20,7 @@ mod scheduler;
 mod workplace;
 
 pub use context::{Context, StepError};
+#[cfg(test)]
+pub(crate) use control::Request;
 pub use control::{AgentsView, Control, ControlError};
 pub use scheduler::{Mode, Scheduler};

@@ -118,6 +118,7 @@ impl Unit<'_> {
         let Some(act) = Act::of(&payload.body) else { return Ok(no) };
         let past = log.log.past_of(&payload.deps);
         let entry = log.log.judge(record.id(), payload.author, past, act, standing, &removals);
+        let anew = entry.anew;
         log.log.push(entry);
         log.arrivals.push(arrival);
         slot.stale = true;
@@ -127,6 +128,10 @@ impl Unit<'_> {
             Body::TaskCreate { scope, id, change, .. } => {
                 (slot.row.scope, slot.row.id) = (scope.to_string(), id.to_string());
                 self.task_ids.insert((id.to_string(), scope.to_string()), no);
+                if anew {
+                    // What a deleted task said is no part of the one that is made anew under its id.
+                    self.slot(no)?.document = Some(Document::empty());
+                }
                 self.follow_change(no, record, change)?;
             }
             Body::DocChange { change } => self.follow_change(no, record, change)?,

@@ -349,7 +349,7 @@ impl<'w> Unit<'w> {
     ) -> Result<TaskNo, WriteFault> {
         let subject = Subject::task(scope, id);
         let no = self.of_subject(subject)?;
-        if self.load_document(no)?.is_none() {
+        if !self.row(no)?.listed {
             self.slot(no)?.prepared = Some(document);
         }
         let body = Body::TaskCreate { scope: scope.clone(), id: id.clone(), change, imported };

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -10,7 +11,7 @@ use http_body_util::BodyExt;
 use octopoid_crdt::ids::SessionId;
 use octopoid_crdt::record::Signer;
 use octopoid_node::rest::{ApiToken, App, Auth, DiffQuery, Settings, router};
-use octopoid_node::store::{Identity, Store};
+use octopoid_node::store::{Identity, OpenError, Store};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -21,7 +22,6 @@ pub const TOKEN: &str = "oct_0123456789abcdef0123456789abcdef";
 pub struct Node {
     pub app: App,
     pub router: Router,
-    pub store: Arc<Store>,
     pub folder: PathBuf,
     _kept: Option<tempfile::TempDir>,
 }
@@ -61,8 +61,17 @@ impl Answer {
 }
 
 fn open(folder: &Path, session: u8) -> Arc<Store> {
-    let identity = Identity { signer: Signer::from_seed(&[7; 32]), session: SessionId([session; 16]), nonce: [3; 16], root_commit: None };
-    Arc::new(Store::open(&folder.join("store.redb"), identity, false).expect("a store"))
+    let began = Instant::now();
+    loop {
+        let identity =
+            Identity { signer: Signer::from_seed(&[7; 32]), session: SessionId([session; 16]), nonce: [3; 16], root_commit: None };
+        match Store::open(&folder.join("store.redb"), identity, false) {
+            Ok(store) => return Arc::new(store),
+            // The node before this one lets go of the file in its own time.
+            Err(OpenError::Locked(_)) if began.elapsed() < Duration::from_secs(10) => std::thread::yield_now(),
+            Err(error) => panic!("the store does not open: {error}"),
+        }
+    }
 }
 
 fn diff(query: &DiffQuery) -> Result<String, octopoid_node::rest::DiffError> {
@@ -108,10 +117,10 @@ impl Node {
 
     fn on(folder: PathBuf, kept: Option<tempfile::TempDir>, session: u8, change: impl FnOnce(&mut Settings)) -> Self {
         let store = open(&folder, session);
-        let mut settings = settings(&folder, store.clone());
+        let mut settings = settings(&folder, store);
         change(&mut settings);
         let app = App::new(settings);
-        Self { router: router(app.clone()), app, store, folder, _kept: kept }
+        Self { router: router(app.clone()), app, folder, _kept: kept }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
@@ -187,10 +196,6 @@ impl Node {
     pub async fn finish(&self) -> Value {
         let id = self.submit("a").await["id"].as_str().expect("an id").to_owned();
         self.post(&format!("/api/v1/tasks/{id}/accept"), json!({ "accepted_by": "r" })).await.is(200)
-    }
-
-    pub async fn queue(&self, id: &str) -> String {
-        self.get(&format!("/api/v1/tasks/{id}")).await.is(200)["queue"].as_str().unwrap_or_default().to_owned()
     }
 }
 

@@ -270,7 +270,7 @@ mod tests {
                 }
                 Told::Stop { drain, answer } => {
                     heard.push(format!("stop {drain}"));
-                    drop(answer.send(()));
+                    answer.send(()).expect("the caller waits");
                 }
                 Told::Merge { answer, .. } => drop(answer.send(Err(ControlError::Refused("nothing to merge".to_owned())))),
                 Told::Gc { dry_run, answer } => {

@@ -155,7 +155,6 @@ impl Trail {
     /// Returns when and why an attempt ended.
     fn end(&self, attempt: &Attempt) -> (Option<String>, Option<String>) {
         let names_it = |id: &RecordId| *id == attempt.claim || attempt.submit.as_ref().is_some_and(|submit| submit.id == *id);
-        #[expect(clippy::wildcard_enum_match_arm, reason = "every other pair of kind and status is no end")]
         let ends = |(entry, payload): &&(Entry, Payload)| {
             entry.counts()
                 && match (&payload.body, attempt.status) {

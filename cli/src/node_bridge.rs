@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use octopoid_client::{InProcess, NodeInfo, Transport};
+use octopoid_client::{AgentState, AgentStatus, InProcess, NodeInfo, Transport};
 use octopoid_node::{
     agent::Launcher,
     config::{self, Surroundings},
@@ -211,6 +211,23 @@ pub fn agent_roles(layout: &Layout) -> Vec<String> {
     let Ok((agents, _)) = config::load_agents(layout) else { return Vec::new() };
     let used = agents.agents.iter().map(|agent| agent.role.to_string());
     used.chain(agents.roles.iter().map(|role| role.name.to_string())).collect()
+}
+
+/// Describes the agents of agents.yaml while no node runs: nobody works.
+pub fn agents_at_rest(layout: &Layout) -> Vec<AgentStatus> {
+    let Ok((agents, _)) = config::load_agents(layout) else { return Vec::new() };
+    let state = |agent: &config::Agent| match (agent.enabled, agent.paused) {
+        (false, _) => AgentState::Disabled,
+        (true, true) => AgentState::Paused,
+        (true, false) => AgentState::Idle,
+    };
+    let describe = |agent: &config::Agent| AgentStatus {
+        name: agent.name.to_string(),
+        role: agent.role.to_string(),
+        state: state(agent),
+        ..AgentStatus::default()
+    };
+    agents.agents.iter().map(describe).collect()
 }
 
 /// What uninit did.

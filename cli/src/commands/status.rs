@@ -10,8 +10,8 @@ use crate::{
     clean,
     connection::{Connection, find_project},
     failure::Failure,
-    node_bridge,
     live::{self, LiveTable},
+    node_bridge,
     output::{Output, Tone},
 };
 

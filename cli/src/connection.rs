@@ -138,7 +138,7 @@ impl Connection {
             {
                 return Self::through(layout, node.clone());
             }
-            match node_bridge::open_local(&layout).await {
+            match node_bridge::open_local(&layout) {
                 Ok(transport) => {
                     let token = read_token(&layout.token_file())?;
                     return Ok(Self { client: Client::over(transport, Some(token)), node: None, layout });

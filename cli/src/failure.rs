@@ -13,7 +13,7 @@ use crate::{
     },
     connection::ConnectError,
     demo::DemoFailure,
-    node_bridge::{BridgeError, FindError, LocalError},
+    node_bridge::{BridgeError, LocalError},
     output::OutputError,
 };
 
@@ -183,8 +183,8 @@ fn of_connect(error: &ConnectError) -> Exit {
 
 fn connect_hint(error: &ConnectError) -> Option<String> {
     Some(match error {
-        ConnectError::Find(FindError::NotInitialised { .. }) => "run 'octopoid init' in the repository".to_owned(),
-        ConnectError::Find(FindError::WrongVariable { .. }) => "run 'octopoid init' there, or unset OCTOPOID_DIR".to_owned(),
+        // Its text names the command.
+        ConnectError::Find(_) => return None,
         ConnectError::Held { .. } => "run 'octopoid stop', or 'octopoid logs' to see what the node does".to_owned(),
         ConnectError::Token { .. } => "run 'octopoid init' again: it makes what is missing".to_owned(),
         ConnectError::Written { .. } => "run 'octopoid stop', then 'octopoid start'".to_owned(),
@@ -216,6 +216,7 @@ mod tests {
     use octopoid_client::{ErrorBody, Resolved};
 
     use super::*;
+    use crate::node_bridge::FindError;
 
     fn status(status: u16) -> ClientError {
         ClientError::Status { status, body: Box::new(ErrorBody { error: "because".to_owned(), ..ErrorBody::default() }) }
@@ -241,7 +242,7 @@ mod tests {
     fn a_missing_project_has_its_own_code_and_names_init() {
         let failure = Failure::from(ConnectError::Find(FindError::NotInitialised { from: "/x".into() }));
         assert_eq!(failure.exit(), Exit::NotInitialised);
-        assert!(failure.hint().is_some_and(|hint| hint.contains("octopoid init")));
+        assert!(failure.chain().contains("octopoid init"), "{}", failure.chain());
     }
 
     #[test]

@@ -7,7 +7,6 @@ mod demo;
 mod failure;
 mod live;
 mod log_file;
-#[expect(dead_code, reason = "the node reads these options and makes these findings once it is wired")]
 mod node_bridge;
 mod output;
 mod process;

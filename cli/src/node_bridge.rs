@@ -1,101 +1,44 @@
 //! Everything that the command line takes from `octopoid_node`, in one place.
-//!
-//! The node's parts are not wired yet: what needs them answers [`BridgeError::NotWired`]. The commands are written
-//! against the signatures of this file alone.
 
 use std::{
-    ffi::OsStr,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
-use octopoid_client::{NodeInfo, Transport};
+use octopoid_client::{InProcess, NodeInfo, Transport};
+use octopoid_node::{
+    agent::Launcher,
+    config::{self, Surroundings},
+    daemon::{self, InitRequest, NodeFile, StartOptions},
+    project::{UninitOptions, uninit as remove},
+    run::Mode,
+    store,
+};
 use serde::Serialize;
 use tokio::sync::watch;
+
+pub use octopoid_node::project::{FindError, Layout};
 
 /// States why the node's part of a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BridgeError {
-    /// This build has no such part.
-    #[error("this build of octopoid cannot {0} yet")]
-    NotWired(&'static str),
-}
-
-/// States why no project was found.
-#[derive(Debug, thiserror::Error)]
-pub enum FindError {
-    /// There is none here.
-    #[error("no Octopoid project at {} or above it", .from.display())]
-    NotInitialised {
-        /// Where the search began.
-        from: PathBuf,
-    },
-    /// The folder that `OCTOPOID_DIR` names is none of a project.
-    #[error("OCTOPOID_DIR names {}, which holds no Octopoid project", .dir.display())]
-    WrongVariable {
-        /// What it names.
-        dir: PathBuf,
-    },
-}
-
-/// The places of one project.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
-    root: PathBuf,
-}
-
-impl Layout {
-    /// Names the places of a project whose repository's work tree is `root`, whether or not they exist.
-    pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
-    }
-
-    /// Finds the nearest `.octopoid` at or above a folder that has a `runtime/`, or the one that `OCTOPOID_DIR` names.
-    pub fn find(start: &Path, octopoid_dir: Option<&OsStr>) -> Result<Self, FindError> {
-        let initialised = |root: &Path| Self::at(root).runtime_dir().is_dir().then(|| Self::at(root));
-        if let Some(named) = octopoid_dir.filter(|named| !named.is_empty()) {
-            let dir = start.join(named);
-            let above = if dir.file_name() == Some(OsStr::new(".octopoid")) { dir.parent() } else { None };
-            return above.and_then(initialised).or_else(|| initialised(&dir)).ok_or(FindError::WrongVariable { dir });
-        }
-        start.ancestors().find_map(initialised).ok_or_else(|| FindError::NotInitialised { from: start.to_owned() })
-    }
-
-    /// Returns the repository's work tree.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Returns the folder `.octopoid`.
-    pub fn dir(&self) -> PathBuf {
-        self.root.join(".octopoid")
-    }
-
-    /// Returns the folder of this machine's state.
-    pub fn runtime_dir(&self) -> PathBuf {
-        self.dir().join("runtime")
-    }
-
-    /// Returns the token for the node's API.
-    pub fn token_file(&self) -> PathBuf {
-        self.runtime_dir().join("api.token")
-    }
-
-    /// Returns the file in which a running node says where it listens.
-    pub fn node_file(&self) -> PathBuf {
-        self.runtime_dir().join("node.json")
-    }
-
-    /// Returns the folder of logs.
-    pub fn logs_dir(&self) -> PathBuf {
-        self.dir().join("logs")
-    }
-
-    /// Returns the node's own log.
-    pub fn node_log(&self) -> PathBuf {
-        self.logs_dir().join("node.log")
-    }
+    /// The project could not be made.
+    #[error("initialise the project")]
+    Init(#[source] Box<daemon::InitError>),
+    /// The node did not start, or did not end well.
+    #[error("run the node")]
+    Start(#[source] Box<daemon::StartError>),
+    /// The store, or what lies beside it, cannot be used.
+    #[error("open the project")]
+    Open(#[source] Box<daemon::OpenError>),
+    /// The project's folder was not removed.
+    #[error("remove the project")]
+    Uninit(#[source] Box<octopoid_node::project::UninitError>),
+    /// The program does not know its own path.
+    #[error("find this program's own path")]
+    Program(#[source] std::io::Error),
 }
 
 /// What `octopoid init` asks for.
@@ -118,14 +61,25 @@ pub struct InitReport {
     pub created: Vec<PathBuf>,
     /// Files that were there and were left alone.
     pub kept: Vec<PathBuf>,
+    /// Files of this machine that were brought up to date.
+    pub updated: Vec<PathBuf>,
     /// What is worth telling, one sentence each.
     pub notes: Vec<String>,
 }
 
 /// Makes the project of the repository that holds a folder.
 pub fn init(start: &Path, options: &InitOptions) -> Result<InitReport, BridgeError> {
-    let _ = (start, options);
-    Err(BridgeError::NotWired("initialise a project"))
+    let request = InitRequest { machine_id: options.machine_id.clone(), api_port: options.api_port };
+    let made = daemon::init(start, &request).map_err(|error| BridgeError::Init(Box::new(error)))?;
+    let report = made.report;
+    Ok(InitReport {
+        root: made.root,
+        machine_id: made.machine_id,
+        created: report.created,
+        kept: report.kept,
+        updated: report.updated,
+        notes: report.notes,
+    })
 }
 
 /// How a node runs.
@@ -157,11 +111,36 @@ pub enum Signal {
 pub async fn run_node(
     layout: &Layout,
     options: &NodeOptions,
-    signal: watch::Receiver<Signal>,
+    mut signal: watch::Receiver<Signal>,
     ready: impl FnOnce(&NodeInfo) + Send,
 ) -> Result<(), BridgeError> {
-    let _ = (layout, options, signal, ready);
-    Err(BridgeError::NotWired("run a node"))
+    let start = StartOptions {
+        mode: match (options.no_agents, options.once) {
+            (true, _) => Mode::NoAgents,
+            (false, true) => Mode::Once,
+            (false, false) => Mode::Serve,
+        },
+        tick: options.tick_interval_ms.map(Duration::from_millis),
+        api_port: options.api_port,
+        pid_file: options.pid_file,
+        launcher: Launcher::this_program().map_err(BridgeError::Program)?,
+    };
+    let stop = async move {
+        if signal.wait_for(|signal| *signal == Signal::Stop).await.is_err() {
+            // Nobody can signal any more: the node ends by its API only.
+            std::future::pending::<()>().await;
+        }
+    };
+    let tell = |file: &NodeFile| {
+        ready(&NodeInfo {
+            machine_id: file.machine_id.clone(),
+            peer_id: file.peer_id.clone(),
+            pid: Some(file.pid),
+            api_url: Some(file.api_url.clone()),
+            ..NodeInfo::default()
+        });
+    };
+    daemon::start(layout, start, stop, tell).await.map_err(|error| BridgeError::Start(Box::new(error)))
 }
 
 /// States why the store could not be opened without a node.
@@ -178,9 +157,12 @@ pub enum LocalError {
 /// Opens the store under its lock and answers the API's calls in this process, until the transport is dropped.
 ///
 /// Calls need the token of `runtime/api.token`, as over a socket.
-pub async fn open_local(layout: &Layout) -> Result<Arc<dyn Transport>, LocalError> {
-    let _ = layout;
-    Err(BridgeError::NotWired("work on the store without a running node").into())
+pub fn open_local(layout: &Layout) -> Result<Arc<dyn Transport>, LocalError> {
+    match daemon::open_local(layout) {
+        Ok(local) => Ok(Arc::new(InProcess::new(local.router))),
+        Err(daemon::OpenError::Store(store::OpenError::Locked(_))) => Err(LocalError::Locked),
+        Err(error) => Err(BridgeError::Open(Box::new(error)).into()),
+    }
 }
 
 /// How much a finding matters.
@@ -208,16 +190,27 @@ pub struct Finding {
     pub fix: String,
 }
 
-/// Checks the files, the repository, git, the agents' programs and the ports.
-pub fn validate(layout: &Layout) -> Result<Vec<Finding>, BridgeError> {
-    let _ = layout;
-    Err(BridgeError::NotWired("check a project's files"))
+/// Checks the files, the repository, git, the agents' programs and the ports. `node` is the node that runs, if one does.
+pub fn validate(layout: &Layout, node: Option<u32>) -> Vec<Finding> {
+    let surroundings = Surroundings { path: std::env::var_os("PATH"), node };
+    let finding = |found: config::Finding| Finding {
+        severity: match found.severity {
+            config::Severity::Error => Severity::Error,
+            config::Severity::Warning => Severity::Warning,
+        },
+        file: found.file,
+        line: found.line,
+        message: found.message,
+        fix: found.fix,
+    };
+    config::validate(layout, &surroundings).into_iter().map(finding).collect()
 }
 
 /// Returns the names of the roles that agents.yaml gives its agents; none when it cannot be read.
 pub fn agent_roles(layout: &Layout) -> Vec<String> {
-    let _ = layout;
-    Vec::new()
+    let Ok((agents, _)) = config::load_agents(layout) else { return Vec::new() };
+    let used = agents.agents.iter().map(|agent| agent.role.to_string());
+    used.chain(agents.roles.iter().map(|role| role.name.to_string())).collect()
 }
 
 /// What uninit did.
@@ -233,8 +226,18 @@ pub struct UninitReport {
 
 /// Takes a project's folder away. Without `force` it keeps what was edited and refuses while work is unfinished.
 pub fn uninit(layout: &Layout, force: bool) -> Result<UninitReport, BridgeError> {
-    let _ = (layout, force);
-    Err(BridgeError::NotWired("remove a project"))
+    let mut worktrees = daemon::remove_worktrees(layout, force);
+    // What is still there could not be removed without losing something.
+    let mut unfinished = |worktree: &Path| worktree.is_dir().then(|| "uncommitted work".to_owned());
+    let mut options = UninitOptions { force, running: None, unfinished: &mut unfinished };
+    let report = remove(layout, &mut options).map_err(|error| BridgeError::Uninit(Box::new(error)))?;
+    worktrees.extend(report.worktrees);
+    Ok(UninitReport { removed: report.removed, kept: report.kept, worktrees })
+}
+
+/// Runs the launcher of agents' processes: the whole of a program's main function in the hidden mode `__launch`.
+pub fn launcher_main() -> ExitCode {
+    octopoid_node::agent::launcher_main()
 }
 
 /// What the demo did.
@@ -261,36 +264,8 @@ pub struct DemoTask {
     pub story: Vec<String>,
 }
 
-/// Plays the whole job in a scratch repository. `watch` is called with the node's status whenever it may have changed.
+/// Plays the whole job in a scratch repository.
 pub async fn demo(keep: bool, watch: impl FnMut(&octopoid_client::NodeStatus) + Send) -> Result<DemoReport, BridgeError> {
     let _ = (keep, watch);
-    Err(BridgeError::NotWired("play the demo"))
-}
-
-/// Runs the launcher of agents' processes: the whole of a program's main function in the hidden mode `__launch`.
-pub fn launcher_main() -> ExitCode {
-    ExitCode::FAILURE
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_project_with_a_runtime_is_found_and_a_variable_wins() {
-        let dir = tempfile::tempdir().expect("scratch folder");
-        let outer = dir.path().join("outer");
-        let inner = outer.join("worktree/src");
-        std::fs::create_dir_all(outer.join(".octopoid/runtime")).expect("project");
-        // A checkout that commits its settings has no runtime folder.
-        std::fs::create_dir_all(outer.join("worktree/.octopoid")).expect("checkout");
-        std::fs::create_dir_all(&inner).expect("folder");
-        let other = dir.path().join("other");
-        std::fs::create_dir_all(other.join(".octopoid/runtime")).expect("project");
-        assert_eq!(Layout::find(&inner, None).expect("project").root(), outer);
-        assert_eq!(Layout::find(&inner, Some(other.as_os_str())).expect("project").root(), other);
-        assert_eq!(Layout::find(&inner, Some(other.join(".octopoid").as_os_str())).expect("project").root(), other);
-        assert!(matches!(Layout::find(&inner, Some(inner.as_os_str())), Err(FindError::WrongVariable { .. })));
-        assert!(matches!(Layout::find(dir.path(), None), Err(FindError::NotInitialised { .. })));
-    }
+    Err(BridgeError::Program(std::io::Error::other("the demo is being written")))
 }

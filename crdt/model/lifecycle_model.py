@@ -20,7 +20,7 @@ import lifecycle_rules as rules
 from lifecycle_rules import CLAIMABLE, Cut, Record, World, bits
 
 MUTANTS = ("law", "tie", "expire", "merged", "keep", "delete", "exclusive", "mask", "builders", "forced", "epochs", "anew", "authority",
-           "ungranted", "grants", "numbers")
+           "ungranted", "grants", "numbers", "resume", "trailer")
 ADMIN = 0
 
 
@@ -212,11 +212,11 @@ class Schedule:
             self.move(node, state)
         elif dice < 0.05 + self.moves + self.ends:
             self.finish(node, state, judges)
-        elif state.phase == "waiting":
+        elif state.phase == "waiting" or state.queue in CLAIMABLE:
             if authority == node.number and rnd.random() < 0.7:
                 self.grant(node, state)
             elif state.queue in CLAIMABLE or state.queue == "staging":
-                self.write(node, "claim", epoch=1 + state.epoch)
+                self.obeyed(node, self.write(node, "claim", epoch=1 + state.epoch), None if authority is not None else "claimed")
         elif state.phase == "claimed":
             if at[state.claim].author == node.number:
                 self.start(state)
@@ -282,16 +282,25 @@ class Schedule:
 
     def reopened(self, accept, view):
         """The Accept is in the past of a Move or Delete in the view."""
-        return self.world.pasts(view & (self.world.of["move"] | self.world.of["delete"])) >> accept & 1
+        moved = self.world.pasts(view & (self.world.of["move"] | self.world.of["delete"]))
+        return moved >> accept & 1
+
+    def reopened_by_attempt(self, accept, view):
+        """What a fence could see if the trailers named attempts alone."""
+        claim = self.world.claim_of(self.world.records[accept].about)
+        same = [a for a in bits(view & self.world.of["accept"]) if self.world.claim_of(self.world.records[a].about) == claim]
+        return any(self.reopened(a, view) for a in same)
 
     def merge(self, node, state):
         """The fence: refused while a commit of another Accept is there that was not reopened in this Accept's past. The trailer names the
         Accept, not only its attempt: one attempt may be accepted, reopened and accepted again."""
         if state.submit is None or state.merged is not None:
             return
-        accept = state.end
-        if accept not in self.branch:
-            if not all(self.reopened(earlier, self.world.records[accept].past) for earlier in self.branch):
+        accept, by_attempt = state.end, "trailer" in rules.FAULTS
+        there = [self.world.claim_of(self.world.records[a].about) for a in self.branch] if by_attempt else self.branch
+        reopened = self.reopened_by_attempt if by_attempt else self.reopened
+        if (state.claim if by_attempt else accept) not in there:
+            if not all(reopened(earlier, self.world.records[accept].past) for earlier in self.branch):
                 return
             self.branch.append(accept)
             if self.rnd.random() < 0.3:

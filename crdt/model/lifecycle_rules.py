@@ -219,7 +219,7 @@ class World:
         kept = {}
         for i in sorted(bits(last_moves), key=lambda i: self.records[i].id):
             move = self.records[i]
-            if move.keep is None or move.queue in CLAIMABLE or not eff >> move.keep & 1 or "keep" in FAULTS:
+            if move.keep is None or (move.queue in CLAIMABLE and "resume" not in FAULTS) or not eff >> move.keep & 1 or "keep" in FAULTS:
                 continue
             if any(self.records[s].ref == move.keep for s in bits(move.past & eff & self.of["submit"] & ~rejected)):
                 kept.setdefault(move.keep, i)
@@ -341,7 +341,7 @@ class World:
         if kind in ("claim", "grant"):
             if kind == "grant" and (ref is None or ref.kind != "claim" or not ref.policy):
                 return "unknown-target"
-            if state.phase != "waiting":
+            if state.phase != "waiting" and not ("resume" in FAULTS and state.queue in CLAIMABLE):
                 return "held"
             if kind == "grant" and state.status.get(record.ref) != "ungranted":
                 return "ended"

@@ -7,7 +7,7 @@ use octopoid_crdt::{
     },
     ids::{AuthorKey, SessionId},
 };
-use proptest::{collection::vec, prelude::*};
+use proptest::{collection::vec, prelude::*, test_runner::FileFailurePersistence};
 
 fn actor(n: u8) -> Actor {
     Actor { author: AuthorKey([n; 32]), session: SessionId([n; 16]) }
@@ -266,7 +266,11 @@ fn changes(document: &Document, actor: Actor, edits: &[Vec<Edit>]) -> Vec<(Actor
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/document.proptest-regressions"))),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn what_is_written_is_read(fields in fields()) {

@@ -16,7 +16,7 @@ use octopoid_node::agent::{
 };
 
 const HELPER: &str = env!("CARGO_BIN_EXE_octopoid-agent-helper");
-/// For conditions that hold at once on an idle machine.
+/// For conditions that hold at once on an idle machine. Scripts last a little longer, so that a failed test leaves nothing for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Ground {
@@ -123,10 +123,6 @@ fn is_alive(pid: i32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, tail)| !tail.starts_with(['Z', 'X']))
 }
 
-fn is_running(name: &Path) -> bool {
-    name.exists()
-}
-
 #[tokio::test]
 async fn an_agent_leads_its_own_session_in_its_worktree_with_nothing_to_read() {
     let ground = Ground::new();
@@ -229,7 +225,7 @@ async fn other_reasons_not_to_start_are_told_apart() {
     assert!(matches!(error(large).await, LaunchError::Program { source, .. } if source.kind() == std::io::ErrorKind::ArgumentListTooLong));
     let wrong = Launcher { program: "/bin/true".into(), arguments: vec![] };
     assert!(matches!(wrong.launch(base()).await, Err(LaunchError::Launcher { program, .. }) if program == Path::new("/bin/true")));
-    assert!(!is_running(&ground.path("ran")), "none of them ran");
+    assert!(!ground.path("ran").exists(), "none of them ran");
 }
 
 #[tokio::test]
@@ -240,7 +236,7 @@ async fn an_agent_that_is_held_does_not_run_and_is_gone_when_dropped() {
     assert!(is_alive(pid));
     drop(held);
     eventually(|| !is_alive(pid)).await;
-    assert!(!is_running(&ground.path("ran")));
+    assert!(!ground.path("ran").exists());
 }
 
 #[tokio::test]
@@ -252,13 +248,13 @@ async fn a_node_that_is_killed_before_the_go_leaves_no_agent() {
     node.kill().expect("killed");
     node.wait().expect("reaped");
     eventually(|| !is_alive(record.pid)).await;
-    assert!(!is_running(&ran));
+    assert!(!ran.exists());
 }
 
 /// Starts a child and a grandchild that ignore SIGTERM, one in the group, one in a session of its own, and one that is stopped.
 const STUBBORN: &str = "trap '' TERM
-sh -c 'trap \"\" TERM; echo $$ >$GROUND/child; while :; do sleep 1; done' &
-setsid sh -c 'trap \"\" TERM; echo $$ >$GROUND/escaped; while :; do sleep 1; done' &
+sh -c 'trap \"\" TERM; echo $$ >$GROUND/child; for i in 1 2 3 4 5 6; do sleep 20; done' &
+setsid sh -c 'trap \"\" TERM; echo $$ >$GROUND/escaped; for i in 1 2 3 4 5 6; do sleep 20; done' &
 sh -c 'echo $$ >$GROUND/stopped; kill -STOP $$' &
 echo $$ >$GROUND/main
 ";
@@ -266,7 +262,7 @@ echo $$ >$GROUND/main
 #[tokio::test]
 async fn stop_kills_a_group_that_ignores_sigterm_and_what_left_its_session() {
     let ground = Ground::new();
-    let running = ground.start(ground.script(&format!("{STUBBORN}while :; do sleep 1; done"))).await;
+    let running = ground.start(ground.script(&format!("{STUBBORN}for i in 1 2 3 4 5 6; do sleep 20; done"))).await;
     let pids = ground.pids(["main", "child", "escaped", "stopped"]).await;
     let ended = running.stop(StopReason::LeaseLost).await.expect("an end");
     assert_eq!(pids.map(is_alive), [false; 4]);
@@ -282,7 +278,7 @@ async fn stop_lets_an_agent_end_by_itself_within_the_grace() {
     let mut agent = ground.script("trap 'echo saved; exit 3' TERM; touch $GROUND/ready; while :; do sleep 0.01; done");
     agent.limits.grace = PATIENCE;
     let running = ground.start(agent).await;
-    eventually(|| is_running(&ground.path("ready"))).await;
+    eventually(|| ground.path("ready").exists()).await;
     let start = Instant::now();
     let ended = running.stop(StopReason::NodeStops).await.expect("an end");
     assert_eq!((ended.exit, ground.stdout().as_str()), (Exit::Code(3), "saved\n"));
@@ -307,7 +303,7 @@ async fn what_an_agent_leaves_behind_is_dead_before_its_end_is_told() {
 #[tokio::test]
 async fn a_stubborn_child_that_left_the_session_and_emptied_its_environment_dies_after_its_parent() {
     let ground = Ground::new();
-    let script = "sh -c 'env -i setsid sh -c \"echo \\$\\$ >$GROUND/bare; while :; do sleep 1; done\"; :' & while :; do sleep 1; done";
+    let script = "sh -c 'env -i setsid sh -c \"trap : TERM; echo \\$\\$ >$GROUND/bare; for i in 1 2 3 4 5 6; do sleep 20; done\"; :' & for i in 1 2 3 4 5 6; do sleep 20; done";
     let running = ground.start(ground.script(script)).await;
     let [bare] = ground.pids(["bare"]).await;
     let ended = running.stop(StopReason::TaskWithdrawn).await.expect("an end");
@@ -317,7 +313,7 @@ async fn a_stubborn_child_that_left_the_session_and_emptied_its_environment_dies
 #[tokio::test]
 async fn a_chain_in_which_each_process_starts_the_next_in_a_session_of_its_own_is_caught() {
     let ground = Ground::new();
-    let link = "echo $$ >>$GROUND/links; setsid sh -c \"$LINK\" & exit";
+    let link = "[ -d $GROUND ] || exit; echo $$ >>$GROUND/links; setsid sh -c \"$LINK\" & exit";
     let script = format!("export LINK='{link}'; (eval \"$LINK\") & until [ -e $GROUND/go ]; do sleep 0.01; done");
     let mut running = ground.start(ground.script(&script)).await;
     let links = || fs::read_to_string(ground.path("links")).unwrap_or_default().lines().count();
@@ -334,7 +330,7 @@ async fn a_chain_in_which_each_process_starts_the_next_in_a_session_of_its_own_i
 #[tokio::test]
 async fn an_agent_whose_time_is_up_is_ended() {
     let ground = Ground::new();
-    let mut agent = ground.script(&format!("{STUBBORN}while :; do sleep 1; done"));
+    let mut agent = ground.script(&format!("{STUBBORN}for i in 1 2 3 4 5 6; do sleep 20; done"));
     agent.limits.time = Duration::from_millis(1500);
     let ended = ground.run(agent).await;
     assert_eq!((ended.cause, ended.exit), (EndCause::TimedOut, Exit::Signal(9)));
@@ -346,7 +342,7 @@ async fn an_agent_whose_time_is_up_is_ended() {
 #[tokio::test]
 async fn an_agent_that_nobody_holds_is_ended() {
     let ground = Ground::new();
-    let running = ground.start(ground.script("while :; do sleep 1; done")).await;
+    let running = ground.start(ground.script("for i in 1 2 3 4 5 6; do sleep 20; done")).await;
     let pid = running.record().pid;
     drop(running);
     eventually(|| !is_alive(pid)).await;
@@ -396,7 +392,7 @@ async fn the_stream_can_be_followed_while_the_agent_runs() {
 #[tokio::test]
 async fn what_is_left_after_the_node_was_killed_is_swept_at_its_next_start() {
     let ground = Ground::new();
-    let script = format!("export GROUND='{}'; {STUBBORN}while :; do sleep 1; done", ground.folder.path().display());
+    let script = format!("export GROUND='{}'; {STUBBORN}for i in 1 2 3 4 5 6; do sleep 20; done", ground.folder.path().display());
     let (mut node, record) = ground.node("run", &script).await;
     let pids = ground.pids(["main", "child", "escaped", "stopped"]).await;
     node.kill().expect("killed");
@@ -412,7 +408,7 @@ async fn what_is_left_after_the_node_was_killed_is_swept_at_its_next_start() {
 #[tokio::test]
 async fn leftovers_of_a_group_whose_leader_is_gone_are_found_by_their_marker() {
     let ground = Ground::new();
-    let script = format!("export GROUND='{}'; {STUBBORN}while :; do sleep 1; done", ground.folder.path().display());
+    let script = format!("export GROUND='{}'; {STUBBORN}for i in 1 2 3 4 5 6; do sleep 20; done", ground.folder.path().display());
     let (mut node, record) = ground.node("run", &script).await;
     let [main, child, escaped, _] = ground.pids(["main", "child", "escaped", "stopped"]).await;
     // Stopped first, or the node would sweep when the leader dies.
@@ -429,7 +425,7 @@ async fn leftovers_of_a_group_whose_leader_is_gone_are_found_by_their_marker() {
 #[tokio::test]
 async fn a_process_that_got_the_number_of_an_agent_is_left_alone() {
     let ground = Ground::new();
-    let running = ground.start(ground.script("while :; do sleep 1; done")).await;
+    let running = ground.start(ground.script("for i in 1 2 3 4 5 6; do sleep 20; done")).await;
     let true_record = running.record().clone();
     let other = Token::random().expect("randomness");
     let later = true_record.started.map(|started| started + 1);

@@ -1,3 +1,1 @@
-//! What the cross-crate suite shares: the program under test and scratch projects.
-
-pub mod project;
+//! What the cross-crate suite shares.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     clean,
-    connection::find_project,
+    connection::{NodeFile, find_project},
     failure::Failure,
     node_bridge::{self, Finding, Severity},
     output::{Output, Tone},
@@ -28,7 +28,9 @@ struct Report<'f> {
 }
 
 pub fn run(_: &Args, output: Output) -> Result<(), Failure> {
-    let findings = node_bridge::validate(&find_project()?)?;
+    let layout = find_project()?;
+    let node = NodeFile::of_living(&layout).map(|node| node.pid);
+    let findings = node_bridge::validate(&layout, node);
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     if output.json() {
         output.value(&Report { ok: errors == 0, findings: &findings })?;

@@ -53,10 +53,10 @@ pub enum DemoError {
     Git(#[from] GitError),
     /// The project could not be made.
     #[error("initialise the project")]
-    Init(#[from] daemon::InitError),
+    Init(#[source] Box<daemon::InitError>),
     /// The node did not start, or failed.
     #[error("run the node")]
-    Node(#[from] daemon::StartError),
+    Node(#[source] Box<daemon::StartError>),
     /// The node ended by itself.
     #[error("the node ended before the work was done")]
     NodeEnded,

@@ -64,17 +64,21 @@ pub async fn run(project: &Project, interrupt: &mut Interrupt, watch: &mut dyn F
     };
     let mut node = pin!(daemon::start(&project.layout, options, stopped, ready));
     let outcome = tokio::select! {
-        ended = &mut node => return Err(ended.map_or_else(DemoError::Node, |()| DemoError::NodeEnded)),
+        ended = &mut node => return Err(ended.map_or_else(failed, |()| DemoError::NodeEnded)),
         outcome = work(&project.layout, announced, watch) => outcome,
         () = interrupt.wait() => Err(DemoError::Interrupted),
     };
     // The node's own word decides, whether or not it still listens.
     let _ = stop.send(());
     match timeout(FAREWELL, node).await {
-        Ok(ended) => ended?,
+        Ok(ended) => ended.map_err(failed)?,
         Err(_) => return Err(DemoError::NodeStays { seconds: FAREWELL.as_secs() }),
     }
     outcome
+}
+
+fn failed(error: daemon::StartError) -> DemoError {
+    DemoError::Node(Box::new(error))
 }
 
 /// Logs to the node's own file, so that it can be read afterwards.

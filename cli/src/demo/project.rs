@@ -63,7 +63,8 @@ impl Project {
         write_all(&repository, PROGRAM.iter().chain([&FAILING]))?;
         write_all(&agents, &SCRIPTS)?;
         commit(&repository).await?;
-        daemon::init(&repository, &InitRequest { machine_id: Some("demo".to_owned()), api_port: Some(0) })?;
+        let request = InitRequest { machine_id: Some("demo".to_owned()), api_port: Some(0) };
+        daemon::init(&repository, &request).map_err(|error| DemoError::Init(Box::new(error)))?;
         let layout = Layout::at(&repository);
         write(&layout.agents_file(), &agents_yaml(&agents))?;
         Ok(Self { checkout: scratch.join("checkout"), layout, repository })

@@ -217,14 +217,19 @@ fn settle(effects: &Effects<'_>, open: &[Open], fates: &mut [Fate]) -> (Settled,
     }
     let setters: Vec<Index> = effects.moves.iter().chain(&effects.rejects).copied().collect();
     let setter = lowest(&setters, &effects.overruled);
-    let (settled, queue) = match setter.and_then(|by| effects.log.at(by).map(|entry| (by, entry))) {
-        Some((by, entry)) => match &entry.act {
-            Act::Move { queue, .. } => (Settled::Waiting { by: Some(by), resume: entry.target }, queue.clone()),
-            _reject => (Settled::Waiting { by: None, resume: entry.about.and_then(|a| effects.log.claim_of(a)) }, Queue::Incoming),
-        },
-        None => (Settled::Waiting { by: None, resume: None }, Queue::Incoming),
-    };
+    let (settled, queue) = waiting(effects, setter);
     (settled, queue, false)
+}
+
+/// The queue of the last word: that of a Move; incoming after a Reject, going on from what was rejected.
+fn waiting(effects: &Effects<'_>, setter: Option<Index>) -> (Settled, Queue) {
+    let Some((by, entry)) = setter.and_then(|by| effects.log.at(by).map(|entry| (by, entry))) else {
+        return (Settled::Waiting { by: None, resume: None }, Queue::Incoming);
+    };
+    if let Act::Move { queue, .. } = &entry.act {
+        return (Settled::Waiting { by: Some(by), resume: entry.target }, queue.clone());
+    }
+    (Settled::Waiting { by: None, resume: entry.about.and_then(|about| effects.log.claim_of(about)) }, Queue::Incoming)
 }
 
 /// Done: what git has comes first, then Accepts, then the lowest id.

@@ -208,11 +208,14 @@ impl Names<'_> {
         Some(Holder { review: entry.id, reviewer: entry.author, agent: agent.clone() })
     }
 
+    fn merge(&self, merged: Index) -> Option<Merge> {
+        let entry = self.log.at(merged)?;
+        let Act::Merged { commit, .. } = &entry.act else { return None };
+        Some(Merge { id: entry.id, commit: commit.clone() })
+    }
+
     fn done(&self, end: Index, about: Option<Index>, merged: Option<Index>) -> Phase {
-        let merged = merged.and_then(|index| self.log.at(index)).and_then(|entry| match &entry.act {
-            Act::Merged { commit, .. } => Some(Merge { id: entry.id, commit: commit.clone() }),
-            _other => None,
-        });
+        let merged = merged.and_then(|index| self.merge(index));
         let submit = about.and_then(|index| submission(self.log, index));
         let needs_merge = merged.is_none() && submit.as_ref().is_some_and(Submission::has_commits);
         let by = if matches!(self.log.act(end), Some(Act::Finish)) {

@@ -84,11 +84,11 @@ impl Entry {
         Self { number, id: record.id(), author: payload.author, session: payload.session, seq: payload.seq, change, past }
     }
 
-    /// Returns the removal that this record is, if it removes the given member.
-    pub(super) fn removal_of(&self, key: &AuthorKey) -> Option<&Removal> {
+    /// Returns the removal that this record is, if it is one.
+    pub(super) fn removal(&self) -> Option<&Removal> {
         match &self.change {
-            Change::Remove { member, removal } if member == key => Some(removal),
-            Change::Remove { .. } | Change::Found | Change::Name(_) | Change::Join { .. } | Change::Policy(_) => None,
+            Change::Remove { removal, .. } => Some(removal),
+            Change::Found | Change::Name(_) | Change::Join { .. } | Change::Policy(_) => None,
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn resolve(entries: &[Entry], set: &Bits) -> View {
     let mut chosen: Vec<_> = entries.iter().filter(|entry| set.contains(entry.number)).collect();
     // A record's past is smaller than the record's own set, so this order is causal.
     chosen.sort_by_key(|entry| (entry.past.len(), entry.id));
-    let mut resolver = Resolver { creator: creator(&chosen), entries: chosen, removals: Vec::new(), spared: BTreeSet::new() };
+    let mut resolver = Resolver { creator: creator(&chosen), entries: chosen, removals: BTreeMap::new(), spared: BTreeSet::new() };
     // Whom sparing keeps a member may have removed somebody: settle again. The spared only grow, so this ends.
     loop {
         resolver.settle_removals();
@@ -45,8 +45,8 @@ struct Resolver<'a> {
     creator: Option<AuthorKey>,
     /// In causal order.
     entries: Vec<&'a Entry>,
-    /// The removals in effect.
-    removals: Vec<&'a Entry>,
+    /// The removals in effect, by whom they remove.
+    removals: BTreeMap<AuthorKey, Vec<&'a Entry>>,
     /// Numbers of entries above a frontier that a remaining member had built on.
     spared: BTreeSet<usize>,
 }
@@ -70,20 +70,31 @@ impl<'a> Resolver<'a> {
         self.removals.clear();
         let mut removes: Vec<_> = self.entries.iter().copied().filter(|entry| matches!(entry.change, Change::Remove { .. })).collect();
         removes.sort_by_key(|entry| (ranks.get(&entry.author).copied(), entry.past.len(), entry.id));
+        let mut effective = self.effective();
         for remove in removes {
-            if self.effective().contains(&remove.number) {
-                self.removals.push(remove);
+            let Change::Remove { member, .. } = &remove.change else { continue };
+            if !effective.contains(&remove.number) {
+                continue;
+            }
+            self.removals.entry(*member).or_default().push(remove);
+            // Most who leave wrote no cluster record: then nothing else changes.
+            if self.entries.iter().any(|entry| entry.author == *member && self.masking(entry).next().is_some()) {
+                effective = self.effective();
             }
         }
     }
 
     /// Returns the removals in effect that leave an entry out by its author and place.
     fn masking<'b>(&'b self, entry: &'b Entry) -> impl Iterator<Item = &'b Entry> {
-        self.removals.iter().copied().filter(move |remove| {
+        self.removals_of(&entry.author).iter().copied().filter(move |remove| {
             remove.number != entry.number
                 && !entry.past.contains(remove.number)
-                && remove.removal_of(&entry.author).is_some_and(|removal| removal.leaves_out(&entry.session, entry.seq))
+                && remove.removal().is_some_and(|removal| removal.leaves_out(&entry.session, entry.seq))
         })
+    }
+
+    fn removals_of(&self, member: &AuthorKey) -> &[&'a Entry] {
+        self.removals.get(member).map_or(&[], Vec::as_slice)
     }
 
     /// Returns the numbers of the entries in effect: written by the creator or on a Join in effect, and not masked.
@@ -148,7 +159,7 @@ impl<'a> Resolver<'a> {
                 Change::Join { member, access, name, .. } => (*member, Member { access: *access, name: Some(name.clone()), by: entry.id }),
                 Change::Name(_) | Change::Remove { .. } | Change::Policy(_) => continue,
             };
-            if self.removals.iter().all(|remove| remove.removal_of(&key).is_none() || entry.past.contains(remove.number)) {
+            if self.removals_of(&key).iter().all(|remove| entry.past.contains(remove.number)) {
                 let joins = standing.entry(key).or_default();
                 joins.retain(|(earlier, _)| !entry.past.contains(earlier.number));
                 joins.push((entry, member));
@@ -169,12 +180,11 @@ impl<'a> Resolver<'a> {
                 view.invites.entry(*invite).or_insert(*member);
             }
         }
-        for remove in &self.removals {
-            if let Change::Remove { member, removal } = &remove.change {
-                view.removals.entry(*member).or_default().push(removal.clone());
-            }
+        for (member, removes) in &self.removals {
+            let mut removals: Vec<_> = removes.iter().filter_map(|remove| remove.removal().cloned()).collect();
+            removals.sort_by_key(|removal| removal.id);
+            view.removals.insert(*member, removals);
         }
-        view.removals.values_mut().for_each(|removals| removals.sort_by_key(|removal| removal.id));
         view.uprooted = self.uprooted(&effective);
         view.name = self.last_name(&effective);
         view.policy = self.policy(&effective);

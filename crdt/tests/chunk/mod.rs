@@ -72,11 +72,6 @@ pub fn data_start(chunk: &[u8]) -> usize {
     9 + chunk[9..].iter().position(|byte| byte & 0x80 == 0).expect("length") + 1
 }
 
-/// Gives changed data a right length and checksum.
-pub fn reframe(chunk: &[u8], data: &[u8]) -> Vec<u8> {
-    frame(chunk[8], data)
-}
-
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {

@@ -263,3 +263,32 @@ fn a_stored_membership_comes_back_and_a_damaged_one_is_refused() {
     assert!(matches!(restore(&[vec![1, 2, 3]]), Err(MembershipError::StoredSet(1))));
     assert!(matches!(node.membership.view(Seen(999)), Err(MembershipError::UnknownSeen(999))));
 }
+
+#[test]
+fn a_removed_member_spares_nothing_by_having_built_on_it() {
+    let mut world = World::founded();
+    let admin = world.write(0, join(1, Access::Admin), &[]);
+    let other = world.write(0, join(2, Access::Admin), &[]);
+    let let_in = world.write(1, join(3, Access::Worker), &[admin, other]);
+    let named = world.write(2, Body::ClusterName { name: name("home") }, &[other, let_in]);
+    world.remove(0, 1, None, &[]);
+    assert_eq!(world.node().access(3), Some(Access::Worker));
+    world.remove(0, 2, Some(named), &[]);
+    let mut node = world.node();
+    assert_eq!(node.view().name(), Some(&name("home")), "below the frontier it stays in effect");
+    assert_eq!(node.access(3), None);
+}
+
+#[test]
+fn whom_a_remaining_member_had_built_on_removes_others_like_any_admin() {
+    let mut world = World::founded();
+    let admin = world.write(0, join(1, Access::Admin), &[]);
+    let other = world.write(0, join(2, Access::Admin), &[]);
+    let let_in = world.write(1, join(3, Access::Admin), &[admin, other]);
+    let named = world.write(2, Body::ClusterName { name: name("home") }, &[other, let_in]);
+    let removal = world.remove(0, 1, None, &[]);
+    let target = world.write(0, join(4, Access::Worker), &[]);
+    world.remove(3, 4, None, &[named, removal, target]);
+    let mut node = world.node();
+    assert_eq!([1, 3, 4].map(|author| node.access(author)), [None, Some(Access::Admin), None]);
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use octopoid_crdt::{
     chain::{Applied, ApplyError, AuthorChain, Chains, Fork, Place, Plan, Span, Tips, Writer, WriterError},
-    ids::{RecordId, SessionId},
+    ids::{AuthorKey, RecordId, SessionId},
     record::{Body, Payload, Signer, Verified},
 };
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
@@ -75,8 +75,8 @@ fn build(steps: &[Step]) -> Vec<Verified> {
     let mut all: Vec<Verified> = Vec::new();
     for (n, (author, after, fresh, dep)) in steps.iter().enumerate() {
         let own: Vec<_> = all.iter().filter(|record| record.payload().author == signer(*author).author()).collect();
-        // Mostly the last one, so that chains grow and forks stay few.
-        let prev = (!own.is_empty()).then(|| own[after.index(own.len() * 4).min(own.len() - 1)]);
+        // Mostly the last one, so that chains grow and forks stay few; sometimes a second beginning.
+        let prev = (!own.is_empty() && after.index(24) > 0).then(|| own[after.index(own.len() * 4).min(own.len() - 1)]);
         let deps = if all.is_empty() { vec![] } else { vec![all[dep.index(all.len())].id()] };
         let n = u8::try_from(n).expect("there are few steps");
         let (session, seq) = match prev.map(Verified::payload) {
@@ -108,6 +108,15 @@ fn tips_by_definition(records: &[Verified]) -> Tips {
     tips
 }
 
+/// Each author's forks by their definition: what more than one of its records continues.
+fn forks_by_definition(records: &[Verified]) -> BTreeSet<(AuthorKey, Option<RecordId>)> {
+    let mut continuations = BTreeMap::new();
+    for record in records {
+        *continuations.entry((record.payload().author, record.payload().prev)).or_insert(0) += 1;
+    }
+    continuations.into_iter().filter(|(_, count)| *count > 1).map(|(at, _)| at).collect()
+}
+
 proptest! {
     #![proptest_config(config())]
 
@@ -123,6 +132,8 @@ proptest! {
         prop_assert_eq!(&in_order.chains, &other.chains);
         prop_assert_eq!(in_order.chains.digest(), other.chains.digest());
         prop_assert_eq!(in_order.chains.tips(), tips_by_definition(&records));
+        let forks = other.chains.authors().flat_map(|(author, chain)| chain.forks().map(|at| (*author, at.copied())));
+        prop_assert_eq!(forks.collect::<BTreeSet<_>>(), forks_by_definition(&records));
         let rows = other.chains.authors().map(|(author, chain)| (*author, AuthorChain::from_bytes(&chain.to_bytes()).expect("it was just written")));
         prop_assert_eq!(&Chains::restore(rows), &in_order.chains);
     }

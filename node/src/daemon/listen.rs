@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use tokio::net::TcpListener;
 
-use crate::config::port_holder;
+use crate::config::holder as port_holder;
 
 /// The port that a node takes when none is set.
 pub const DEFAULT_PORT: u16 = 8787;

@@ -12,5 +12,5 @@ mod start;
 pub use identity::KeyError;
 pub use listen::{DEFAULT_PORT, ListenError};
 pub use node_file::NodeFile;
-pub use setup::{InitError, InitRequest, Initialised, init};
+pub use setup::{InitError, InitRequest, Initialised, init, remove_worktrees};
 pub use start::{Local, OpenError, StartError, StartOptions, open_local, start};

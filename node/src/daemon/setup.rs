@@ -98,3 +98,15 @@ fn gh_answers() -> bool {
     let status = Command::new("gh").args(["auth", "status"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
+
+/// Removes a project's worktrees: with `force` all of them, what is on no branch being rescued; else those without
+/// uncommitted work. Returns what was removed.
+#[must_use]
+pub fn remove_worktrees(layout: &Layout, force: bool) -> Vec<PathBuf> {
+    let Ok(repository) = Repository::open(layout.root()) else { return Vec::new() };
+    let known = repository.list_worktrees(&layout.worktrees_dir()).unwrap_or_default();
+    let goes = |worktree: &git::Worktree| {
+        (force || repository.is_clean(worktree).unwrap_or(false)) && repository.remove_worktree(worktree).is_ok()
+    };
+    known.into_iter().filter(|worktree| goes(worktree)).map(|worktree| worktree.path().to_owned()).collect()
+}

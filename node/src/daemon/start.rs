@@ -164,7 +164,9 @@ fn diff_source(repository: Arc<Repository>) -> DiffSource {
             Some(head) => head.clone(),
             None => {
                 let branch: Branch = query.branch.parse().map_err(|error: BranchError| failed(&error))?;
-                repository.branch_tip(&branch).map_err(|_| DiffError::Nothing(format!("branch '{branch}' is not here: nothing was done yet")))?
+                repository
+                    .branch_tip(&branch)
+                    .map_err(|_| DiffError::Nothing(format!("branch '{branch}' is not here: nothing was done yet")))?
             }
         };
         let base = match &query.base {
@@ -229,7 +231,8 @@ pub async fn start(
     };
     let app = opened.app(layout, Some(control.clone()), Some(file.api_url.clone()));
     let pid_file = options.pid_file.then(|| layout.pid_file());
-    let announce = |path: &Path| file.announce(path, pid_file.as_deref()).map_err(|source| StartError::Announce { path: path.to_owned(), source });
+    let announce =
+        |path: &Path| file.announce(path, pid_file.as_deref()).map_err(|source| StartError::Announce { path: path.to_owned(), source });
     let announced = announce(&layout.node_file())?;
     tracing::info!(api = %file.api_url, machine = %file.machine_id, "the node serves");
     ready(&file);

@@ -146,7 +146,10 @@ impl Repository {
         if let Some(path) = hooks_path {
             self.add_hooks(&mut snapshot, "core.hooksPath", &self.root().join(path));
         }
-        snapshot.add_file("info/attributes".to_owned(), &self.common_dir().join("info/attributes"));
+        // Attributes choose filters; grafts and alternates change what history git sees.
+        for file in ["info/attributes", "info/grafts", "objects/info/alternates", "shallow"] {
+            snapshot.add_file(file.to_owned(), &self.common_dir().join(file));
+        }
         if let Some(worktree) = worktree {
             let name = worktree.name();
             let git_dir = self.common_dir().join("worktrees").join(&name);

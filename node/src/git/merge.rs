@@ -4,11 +4,7 @@
 //! made in memory, and the branch moves by compare-and-swap here or by a plain fast-forward push, so git serialises
 //! mergers; a crash at any point is made good by calling again.
 
-use std::{
-    fs::{self, File},
-    io, thread,
-    time::Duration,
-};
+use std::{fs::File, io, thread, time::Duration};
 
 use git2::{ErrorCode, MergeOptions};
 use octopoid_crdt::ids::{AttemptName, Name, Oid, RecordId};
@@ -271,11 +267,8 @@ impl Repository {
         Ok(Plan::Move(write_commit(git, tree, &[tip, head.id()], &message, request.author, &self.committer())?))
     }
 
-    /// Takes the lock that orders the mergers of this machine; it goes with the file handle, also by a crash.
     fn lock_merges(&self) -> Result<File, MergeError> {
-        let path = self.common_dir().join(LOCK_FILE);
-        let open = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path);
-        open.and_then(|file| file.lock().map(|()| file)).map_err(MergeError::Lock)
+        self.lock(LOCK_FILE).map_err(MergeError::Lock)
     }
 }
 

@@ -3,7 +3,7 @@
 //! **Invariants**: what a worktree holds is reachable from a reference before its folder goes; a folder that is being removed
 //! is first renamed, so that a half-removed one is never taken for work.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
 use octopoid_crdt::ids::Oid;
 
@@ -12,7 +12,7 @@ use super::{
     branch::rescue_reference,
     commit::{nested_repository, nothing_uncommitted, stage, write_commit},
     repository::{from_git, tip},
-    worktree::{branch_commit, forget, head_commit, is_kept},
+    worktree::{LOCK_FILE, branch_commit, forget, head_commit, is_kept},
 };
 
 /// The folder that a worktree is renamed to while it is removed.
@@ -76,7 +76,10 @@ impl Repository {
             delete_folder(&doomed).map_err(RemoveError::Folder)?;
             fs::rename(worktree.path(), &doomed).map_err(RemoveError::Folder)?;
         }
-        self.git().and_then(|git| forget(&git, &name)).map_err(RemoveError::Forget)?;
+        {
+            let _lock = self.lock(LOCK_FILE).map_err(RemoveError::Folder)?;
+            self.git().and_then(|git| forget(&git, &name)).map_err(RemoveError::Forget)?;
+        }
         delete_folder(&doomed).map_err(RemoveError::Folder)?;
         Ok(removed)
     }
@@ -84,22 +87,24 @@ impl Repository {
     /// Deletes folders whose removal a crash cut short, and returns how many there were.
     ///
     /// # Errors
-    /// When one cannot be deleted.
+    /// When one cannot be deleted; the others are.
     pub fn sweep_removed(&self, folder: &Path) -> Result<usize, RemoveError> {
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
             Err(error) => return Err(RemoveError::Folder(error)),
         };
-        let mut swept = 0;
+        let mut swept = Ok(0);
         for entry in entries {
             let entry = entry.map_err(RemoveError::Folder)?;
             if entry.file_name().to_string_lossy().starts_with(REMOVING) {
-                delete_folder(&entry.path()).map_err(RemoveError::Folder)?;
-                swept += 1;
+                match delete_folder(&entry.path()) {
+                    Ok(()) => swept = swept.map(|count| count + 1),
+                    Err(error) => swept = Err(error),
+                }
             }
         }
-        Ok(swept)
+        swept.map_err(RemoveError::Folder)
     }
 
     /// Writes the rescue reference when the worktree holds something that no branch does.
@@ -159,9 +164,26 @@ fn earlier_holds(git: &git2::Repository, earlier: git2::Oid, found: &git2::Commi
     Ok(true)
 }
 
+/// Deletes a folder, also one with folders that forbid it, as package managers leave them.
 fn delete_folder(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
+    let deleted = match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open_folders(path).and_then(|()| fs::remove_dir_all(path)),
+        other => other,
+    };
+    match deleted {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
+}
+
+fn open_folders(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        // The type of the entry itself: a link is not followed.
+        if entry.file_type()?.is_dir() {
+            open_folders(&entry.path())?;
+        }
+    }
+    Ok(())
 }

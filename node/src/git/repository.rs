@@ -1,6 +1,7 @@
 //! The repository that a project's agents work on.
 
 use std::{
+    fs::{File, OpenOptions},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -111,6 +112,13 @@ impl Repository {
 
     pub(super) fn common_dir(&self) -> &Path {
         &self.common_dir
+    }
+
+    /// Takes a lock that orders what this machine's processes do; it goes with the file handle, also by a crash.
+    pub(super) fn lock(&self, file: &str) -> io::Result<File> {
+        let opened = OpenOptions::new().create(true).truncate(false).write(true).open(self.common_dir.join(file))?;
+        opened.lock()?;
+        Ok(opened)
     }
 
     pub(super) fn git(&self) -> Result<git2::Repository, git2::Error> {

@@ -18,6 +18,9 @@ use super::{
     repository::{tip, to_git},
 };
 
+/// The file in git's folder whose lock orders who makes and forgets worktrees: libgit2 refuses one while another is half made.
+pub(super) const LOCK_FILE: &str = "octopoid-worktrees.lock";
+
 /// The worktree of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Worktree {
@@ -77,8 +80,8 @@ pub enum AddError {
     /// The folder for worktrees leads elsewhere.
     #[error("'{}' is a symbolic link; worktrees are made in a plain folder only", .0.display())]
     Link(PathBuf),
-    /// A folder could not be made.
-    #[error("failed to make the folder '{}'", path.display())]
+    /// The folder or the lock could not be made.
+    #[error("failed to make '{}'", path.display())]
     Io { path: PathBuf, source: io::Error },
     /// Git refused.
     #[error("failed to make worktree '{name}'")]
@@ -106,6 +109,7 @@ impl Repository {
     pub fn add_worktree(&self, task: &Name, attempt: AttemptName, base: &Oid, folder: &Path) -> Result<Worktree, AddError> {
         let name = branch::worktree_name(task, attempt);
         let folder = plain_folder(folder)?;
+        let _lock = self.lock(LOCK_FILE).map_err(|source| AddError::Io { path: self.common_dir().join(LOCK_FILE), source })?;
         let worktree = Worktree { task: task.clone(), attempt, path: folder.join(&name) };
         if worktree.path.symlink_metadata().is_ok() {
             return Err(AddError::FolderExists(worktree.path));

@@ -2,13 +2,18 @@
 //!
 //! **Invariants**: an operation checks everything before it writes; a refusal leaves no trace.
 
+pub mod admission;
 pub mod breakdown;
 pub mod claim;
 pub mod create;
 pub mod edit;
 pub mod fail;
 pub mod finish;
+pub mod idempotency;
 pub mod judge;
+pub mod keys;
+pub mod orchestrators;
+pub mod projects;
 
 use octopoid_crdt::ids::{Name, RecordId};
 use octopoid_crdt::lifecycle::Act;

@@ -1,1 +1,150 @@
-//! The REST API.
+//! The REST API: the contract of version 2 over this node's store.
+//!
+//! A request passes, outermost first: the count of requests, the net for panics, the check of `Host` and `Origin`, the check
+//! of the token; then a handler reads its path, query and body, runs one operation in the store, and shows what it left.
+//! `docs/adr/0007-rest.md` tells what was decided where the contract left a choice.
+//!
+//! **Invariants**: a write is answered after it is durable; every answer but logs, metrics and events is JSON; nothing of a
+//! panic reaches a client; no body, stream or table grows with what a client sends.
+
+mod access;
+mod app;
+mod commit;
+mod events;
+mod find;
+mod heartbeats;
+mod hosts;
+mod input;
+mod metrics;
+mod node;
+mod openapi;
+mod orchestrators;
+mod params;
+mod projects;
+mod refusal;
+mod serve;
+mod steps;
+mod task_fields;
+mod task_view;
+mod tasks;
+mod texts;
+mod times;
+mod trail;
+mod work;
+
+use std::any::Any;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::OriginalUri;
+use axum::http::{Method, StatusCode};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use octopoid_client::ErrorBody;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use app::{API_VERSION, ApiToken, App, Auth, DiffError, DiffQuery, DiffSource, RenderLine, Settings};
+pub use hosts::Hosts;
+pub use openapi::openapi;
+pub use refusal::Refusal;
+pub use serve::{Limits, serve};
+
+/// Builds the service that answers requests, over a socket or within the process.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/", get(node::root))
+        .route("/metrics", get(metrics::show))
+        .route("/api/health", get(node::health))
+        .route("/api/openapi.json", get(openapi::describe))
+        .nest("/api/v1/tasks", task_routes())
+        .nest("/api/v1/projects", project_routes())
+        .nest("/api/v1/orchestrators", orchestrator_routes())
+        .nest("/api/v1/node", node_routes())
+        .route("/api/v1/scheduler/poll", get(orchestrators::poll))
+        .route("/api/v1/events", get(events::stream))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(from_fn_with_state(app.clone(), access::check_token))
+        .layer(from_fn_with_state(app.clone(), access::check_host))
+        .layer(CatchPanicLayer::custom(caught))
+        .layer(from_fn_with_state(app.clone(), metrics::count))
+        .with_state(app)
+}
+
+fn task_routes() -> Router<App> {
+    Router::new()
+        .route("/", get(tasks::list).post(tasks::create))
+        .route("/claim", post(steps::claim))
+        .route("/resolve/{prefix}", get(tasks::resolve_prefix))
+        .route("/{id}", get(tasks::show).patch(tasks::edit).delete(tasks::delete))
+        .route("/{id}/renew", post(steps::renew))
+        .route("/{id}/submit", post(steps::submit))
+        .route("/{id}/accept", post(steps::accept))
+        .route("/{id}/reject", post(steps::reject))
+        .route("/{id}/requeue", post(steps::requeue))
+        .route("/{id}/release", post(steps::release))
+        .route("/{id}/cancel", post(steps::cancel))
+        .route("/{id}/force-queue", post(steps::force_queue))
+        .route("/{id}/hooks/{name}/complete", post(steps::complete_hook))
+        .route("/{id}/merge", post(steps::merge))
+        .route("/{id}/messages", get(trail::messages))
+        .route("/{id}/history", get(trail::history))
+        .route("/{id}/attempts", get(trail::attempts))
+        .route("/{id}/log", get(work::log))
+        .route("/{id}/diff", get(work::diff))
+}
+
+fn project_routes() -> Router<App> {
+    Router::new()
+        .route("/", get(projects::list).post(projects::create))
+        .route("/{id}", get(projects::show).patch(projects::edit).delete(projects::delete))
+        .route("/{id}/tasks", get(projects::tasks))
+}
+
+fn orchestrator_routes() -> Router<App> {
+    Router::new()
+        .route("/", get(orchestrators::list))
+        .route("/register", post(orchestrators::register))
+        .route("/scopes/{scope}/rotate-key", post(orchestrators::rotate_key))
+        .route("/{id}", get(orchestrators::show).patch(orchestrators::edit))
+        .route("/{id}/heartbeat", post(orchestrators::heartbeat))
+}
+
+fn node_routes() -> Router<App> {
+    Router::new()
+        .route("/status", get(node::status))
+        .route("/pause", post(node::pause))
+        .route("/resume", post(node::resume))
+        .route("/agents/{name}/pause", post(node::pause_agent))
+        .route("/agents/{name}/resume", post(node::resume_agent))
+        .route("/stop", post(node::stop))
+        .route("/gc", post(node::gc))
+        .route("/doctor", get(node::doctor))
+}
+
+/// How much of an address is said back.
+const ECHO: usize = 200;
+
+fn not_served(status: StatusCode, error: &str, message: String) -> Response {
+    let body = ErrorBody { error: error.to_owned(), message: Some(message), timestamp: Some(times::now()), ..ErrorBody::default() };
+    (status, Json(body)).into_response()
+}
+
+async fn unknown_route(OriginalUri(uri): OriginalUri) -> Response {
+    let url: String = uri.path().chars().take(ECHO).collect();
+    not_served(StatusCode::NOT_FOUND, "Not Found", format!("Endpoint {url} not found"))
+}
+
+async fn unknown_method(method: Method, OriginalUri(uri): OriginalUri) -> Response {
+    let url: String = uri.path().chars().take(ECHO).collect();
+    not_served(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", format!("{method} is not answered at {url}"))
+}
+
+/// Answers for a handler that panicked. What it says is for the log.
+#[expect(clippy::needless_pass_by_value, reason = "the layer gives the panic away")]
+fn caught(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(reason = text.unwrap_or("no text"), "a request ended unexpectedly");
+    Refusal::Defect.into_response()
+}

@@ -19,7 +19,7 @@ use crate::agent::{
     TaskVariables,
 };
 use crate::config::{Agent, Paths};
-use crate::git::{Branch, DiffForm};
+use crate::git::DiffForm;
 use crate::ops::Snapshot;
 use crate::prompt::{self, RenderError, Template};
 
@@ -60,8 +60,6 @@ pub(super) enum AttemptError {
     Folder(#[source] std::io::Error),
     #[error("{0}")]
     Git(String),
-    #[error("the command in agents.yaml is wrong: {0}")]
-    Command(String),
     #[error("the node ends")]
     NodeEnds,
 }
@@ -261,7 +259,7 @@ fn agent_process(
 async fn brief(context: &Context, job: &Job, task: &Name, story: &Story, place: &Workplace) -> Result<String, AttemptError> {
     let row = &job.task.row;
     let text = |field: &str| row.text(field).map(str::to_owned);
-    let review = if job.review { Some(review_of(context, story, place).await?) } else { None };
+    let review = if job.review { Some(review_of(context, story).await?) } else { None };
     let prompt = prompt::Context {
         task: prompt::Task {
             id: row.id.clone(),
@@ -292,7 +290,7 @@ async fn brief(context: &Context, job: &Job, task: &Name, story: &Story, place: 
     Ok(template.render(&prompt)?)
 }
 
-async fn review_of(context: &Context, story: &Story, place: &Workplace) -> Result<prompt::Review, AttemptError> {
+async fn review_of(context: &Context, story: &Story) -> Result<prompt::Review, AttemptError> {
     let submitted = story.chapters.iter().rev().find(|chapter| chapter.head.is_some());
     let notes = submitted.map(|chapter| chapter.notes.clone()).unwrap_or_default();
     let head = submitted.and_then(|chapter| chapter.head.clone());
@@ -302,13 +300,7 @@ async fn review_of(context: &Context, story: &Story, place: &Workplace) -> Resul
         let read = context.git(move |git| git.diff(&base, &head, DiffForm::Patch, DIFF_BYTES)).await?;
         diff = read.map_err(|error| AttemptError::Git(describe(&error)))?.text;
     }
-    let _ = place;
     Ok(prompt::Review::new(&diff, head.map(|head| head.to_string()), notes, story.rejections()))
-}
-
-/// Names the branch that an attempt's work is on.
-pub(super) fn branch_of(task: &Name, attempt: AttemptName) -> Branch {
-    Branch::of_attempt(task, attempt)
 }
 
 /// Tells whether an agent was ended by its node, so that there is nothing to judge.

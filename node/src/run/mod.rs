@@ -19,6 +19,6 @@ mod run_record;
 mod scheduler;
 mod workplace;
 
-pub use context::Context;
+pub use context::{Context, StepError};
 pub use control::{AgentsView, Control, ControlError};
 pub use scheduler::{Mode, Scheduler};

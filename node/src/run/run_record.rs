@@ -1,6 +1,6 @@
 //! What this node remembers of an attempt that it runs, so that a restart can tidy up after it.
 
-use octopoid_crdt::ids::{AttemptName, Name, Oid, RecordId};
+use octopoid_crdt::ids::{AttemptName, Name, RecordId};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::ProcessRecord;
@@ -36,9 +36,5 @@ impl RunRecord {
 
     pub fn names(&self) -> Option<(Name, AttemptName)> {
         Some((self.task.parse().ok()?, self.attempt.parse().ok()?))
-    }
-
-    pub fn base(&self) -> Option<Oid> {
-        self.base.as_ref()?.parse().ok()
     }
 }

@@ -206,6 +206,23 @@ impl Reader {
         }
         Ok(found)
     }
+
+    /// Returns what was kept for an idempotency key.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn answer(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(self.txn.open_table(tables::IDEMPOTENCY)?.get(key)?.map(|answer| answer.value().to_vec()))
+    }
+
+    /// Returns at most `limit` keys of answers from one key up to another.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn answers_between(&self, from: &str, to: &str, limit: usize) -> Result<Vec<String>, Fault> {
+        let table = self.txn.open_table(tables::IDEMPOTENCY)?;
+        table.range(from..to)?.take(limit).map(|item| Ok(item?.0.value().to_owned())).collect()
+    }
 }
 
 /// Joins a record's arrival number and its entry for [`tables::ENTRIES`].

@@ -117,7 +117,7 @@ impl<'w> Unit<'w> {
     }
 
     /// Keeps a fault for the commit, which then fails.
-    pub(super) fn note<T>(&mut self, result: Result<T, Fault>) -> Result<T, WriteFault> {
+    pub(crate) fn note<T>(&mut self, result: Result<T, Fault>) -> Result<T, WriteFault> {
         result.map_err(|fault| {
             self.fault.get_or_insert(fault);
             WriteFault
@@ -471,5 +471,38 @@ impl<'w> Unit<'w> {
     /// Keeps which task answered a request with an idempotency key; local, never synced.
     pub fn set_answer(&mut self, key: String, answer: Vec<u8>) {
         self.answers.insert(key, Some(answer));
+    }
+
+    /// Forgets which task answered a request.
+    pub fn forget_answer(&mut self, key: String) {
+        self.answers.insert(key, None);
+    }
+
+    /// Returns what was kept for an idempotency key.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn answer(&mut self, key: &str) -> Result<Option<Vec<u8>>, WriteFault> {
+        if let Some(answer) = self.answers.get(key) {
+            return Ok(answer.clone());
+        }
+        let found = self.reader.answer(key);
+        self.note(found)
+    }
+
+    /// Returns at most `limit` stored keys of answers from one key up to another, this unit's own changes left out.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn answers_between(&mut self, from: &str, to: &str, limit: usize) -> Result<Vec<String>, WriteFault> {
+        let found = self.reader.answers_between(from, to, limit);
+        let mut found = self.note(found)?;
+        found.retain(|key| !self.answers.contains_key(key));
+        Ok(found)
+    }
+
+    /// Goes through the rows that this unit has changed so far.
+    pub fn changed_rows(&self) -> impl Iterator<Item = &TaskRow> {
+        self.slots.values().filter(|slot| slot.changed).map(|slot| &slot.row)
     }
 }

@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
@@ -43,6 +44,7 @@ pub struct Writer {
     jobs: mpsc::Sender<Job>,
     failure: Arc<OnceLock<Arc<str>>>,
     failed: Arc<tokio::sync::Notify>,
+    commits: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -51,7 +53,8 @@ impl Writer {
         let (jobs, mut waiting) = mpsc::channel::<Job>(QUEUE);
         let failure = Arc::new(OnceLock::new());
         let failed = Arc::new(tokio::sync::Notify::new());
-        let writer = Self { jobs, failure: failure.clone(), failed: failed.clone() };
+        let commits = Arc::new(AtomicU64::new(0));
+        let writer = Self { jobs, failure: failure.clone(), failed: failed.clone(), commits: commits.clone() };
         let thread = std::thread::spawn(move || {
             while let Some(first) = waiting.blocking_recv() {
                 let mut batch = vec![first];
@@ -59,7 +62,7 @@ impl Writer {
                     batch.push(job);
                 }
                 if failure.get().is_none() {
-                    run(&mut state, batch, &failure);
+                    run(&mut state, batch, &failure, &commits);
                 }
                 if failure.get().is_some() {
                     failed.notify_waiters();
@@ -90,6 +93,12 @@ impl Writer {
         answered.await.unwrap_or_else(|_| Err(self.failure.get().map_or(Unavailable::Closed, |why| Unavailable::Failed(why.clone()))))
     }
 
+    /// Returns how many batches were committed since the start.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
     /// Returns why the store stopped writing, if it did.
     #[must_use]
     pub fn failure(&self) -> Option<Arc<str>> {
@@ -109,7 +118,7 @@ impl Writer {
 }
 
 /// Runs a batch on one unit of work and commits it.
-fn run(state: &mut WriterState, batch: Vec<Job>, failure: &OnceLock<Arc<str>>) {
+fn run(state: &mut WriterState, batch: Vec<Job>, failure: &OnceLock<Arc<str>>, commits: &AtomicU64) {
     let mark = state.mark();
     let mut answers = Vec::with_capacity(batch.len());
     let outcome = catch_unwind(AssertUnwindSafe(|| -> Result<Vec<Event>, Fault> {
@@ -121,6 +130,7 @@ fn run(state: &mut WriterState, batch: Vec<Job>, failure: &OnceLock<Arc<str>>) {
     }));
     let result = match outcome {
         Ok(Ok(events)) => {
+            commits.fetch_add(1, Ordering::Relaxed);
             state.publish(events);
             Ok(())
         }

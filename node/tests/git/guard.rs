@@ -87,6 +87,18 @@ fn a_planted_or_changed_hook_is_a_change() {
 }
 
 #[test]
+fn files_that_change_what_history_git_sees_are_watched() {
+    isolated(|| {
+        let project = Project::new();
+        for (number, file) in ["info/attributes", "info/grafts", "objects/info/alternates", "shallow"].iter().enumerate() {
+            let changes = changed_by(&project, &format!("t{number}"), |_| write(&project.root().join(".git"), file, ""));
+            assert_eq!(names(&changes), [*file]);
+            fs::remove_file(project.root().join(".git").join(file)).expect("removed");
+        }
+    });
+}
+
+#[test]
 fn hooks_in_a_folder_of_the_users_own_are_watched_there() {
     isolated(|| {
         let project = Project::new();

@@ -1,8 +1,13 @@
-use std::{fs, thread, time::Instant};
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
 
 use octopoid_node::git::{Identity, LocalBranch, MergeError, MergeOutcome, MergeRequest, Repository, Strategy};
 
-use crate::support::{Ask, Project, accept, attempt, branch, commit_all, git, isolated, merged, merges_of, name, oid, read, write};
+use crate::support::{
+    Ask, Project, accept, attempt, branch, commit_all, git, isolated, merged, merges_of, name, oid, read, try_git, write,
+};
 
 #[test]
 fn a_merge_is_a_commit_of_its_own_with_the_trailers_that_git_reads() {
@@ -280,10 +285,10 @@ fn a_rebase_or_merge_of_the_user_makes_the_merge_wait() {
         git(project.root(), ["checkout", "-q", "main"]);
         write(project.root(), "README", "mine\n");
         git(project.root(), ["commit", "-qam", "mine"]);
-        assert!(!crate::support::try_git(project.root(), ["rebase", "other"]).0, "a conflict");
+        assert!(!try_git(project.root(), ["rebase", "other"]).0, "a conflict");
         waits(&project, &head, "rebase");
         git(project.root(), ["rebase", "--abort"]);
-        assert!(!crate::support::try_git(project.root(), ["merge", "other"]).0, "a conflict");
+        assert!(!try_git(project.root(), ["merge", "other"]).0, "a conflict");
         waits(&project, &head, "merge");
         git(project.root(), ["merge", "--abort"]);
         merged(Ask::new("t1", 1, &head).merge(&project.repository));
@@ -405,21 +410,31 @@ fn mergers_of_many_tasks_and_a_committing_person_lose_nothing() {
         let heads: Vec<_> = (1..=6).map(|n| project.work(&format!("t{n}"), 1, &format!("f{n}"), "x").1).collect();
         let person = project.folder.path().join("person");
         git(project.root(), ["worktree", "add", "-q", "--detach", person.to_str().expect("utf-8"), "main"]);
-        thread::scope(|scope| {
-            for (number, head) in heads.iter().enumerate() {
-                let repository = Repository::open(project.root()).expect("a repository");
-                scope.spawn(move || merged(Ask::new(&format!("t{}", number + 1), 1, head).merge(&repository)));
-            }
-            scope.spawn(|| {
-                for number in 0..10 {
-                    // A person's tool that moves the branch by compare-and-swap, as a push to this repository would.
-                    let tip = git(&person, ["rev-parse", "main"]);
-                    let message = format!("person {number}");
-                    let commit = git(&person, ["commit-tree", "-p", &tip, "-m", &message, &format!("{tip}^{{tree}}")]);
-                    crate::support::try_git(&person, ["update-ref", "refs/heads/main", &commit, &tip]);
+        let moved = thread::scope(|scope| {
+            let mergers: Vec<_> = (1..)
+                .zip(&heads)
+                .map(|(number, head)| {
+                    let repository = Repository::open(project.root()).expect("a repository");
+                    scope.spawn(move || merged(Ask::new(&format!("t{number}"), 1, head).merge(&repository)))
+                })
+                .collect();
+            // A person's tool that moves the branch by compare-and-swap, as a push to this repository would.
+            let mut moved = Vec::new();
+            while mergers.iter().any(|merger| !merger.is_finished()) {
+                let tip = git(&person, ["rev-parse", "main"]);
+                let message = format!("person {}", moved.len());
+                let commit = git(&person, ["commit-tree", "-p", &tip, "-m", &message, &format!("{tip}^{{tree}}")]);
+                if try_git(&person, ["update-ref", "refs/heads/main", &commit, &tip]).0 {
+                    moved.push(oid(&commit));
                 }
-            });
+                thread::sleep(Duration::from_millis(10));
+            }
+            moved
         });
+        let main = project.tip("main");
+        for commit in moved {
+            assert!(project.repository.is_descendant(&main, &commit).expect("an answer"), "a person's commit is lost");
+        }
         for number in 1..=6 {
             assert_eq!(merges_of(project.root(), "main", &format!("t{number}")), 1);
         }

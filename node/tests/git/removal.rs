@@ -1,4 +1,4 @@
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use octopoid_node::git::{RemoveError, Removed, rescue_reference};
 
@@ -180,6 +180,20 @@ fn a_removal_that_a_crash_cut_short_is_finished_and_never_taken_for_work() {
         assert_eq!(project.repository.sweep_removed(&project.worktrees()).expect("swept"), 1);
         assert!(is_gone(&project, "t1"));
         assert_eq!(project.repository.sweep_removed(&project.folder.path().join("none")).expect("swept"), 0);
+    });
+}
+
+#[test]
+fn folders_that_forbid_their_removal_go_too() {
+    isolated(|| {
+        let project = Project::new();
+        let (worktree, _) = project.work("t1", 1, "a", "x");
+        write(worktree.path(), "cache.log/deep/file", "x");
+        for folder in ["cache.log/deep", "cache.log"] {
+            fs::set_permissions(worktree.path().join(folder), fs::Permissions::from_mode(0o500)).expect("a mode");
+        }
+        assert_eq!(project.repository.remove_worktree(&worktree).expect("removed"), Removed::Clean);
+        assert!(is_gone(&project, "t1"));
     });
 }
 

@@ -42,6 +42,25 @@ fn neither_folder_nor_branch_nor_notes_of_git_are_ever_reused() {
 }
 
 #[test]
+fn attempts_that_start_at_once_each_get_their_worktree() {
+    isolated(|| {
+        let project = Project::new();
+        let made = std::thread::scope(|scope| {
+            let adding: Vec<_> = (1..=6)
+                .map(|number| {
+                    scope.spawn({
+                        let project = &project;
+                        move || project.add("t1", number)
+                    })
+                })
+                .collect();
+            adding.into_iter().map(|thread| thread.join().expect("a worktree")).collect::<Vec<_>>()
+        });
+        assert_eq!(project.repository.list_worktrees(&project.worktrees()).expect("a list"), made);
+    });
+}
+
+#[test]
 fn a_branch_in_the_way_is_named() {
     isolated(|| {
         let project = Project::new();

@@ -36,7 +36,7 @@ async fn node(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     fs::write(folder.join("record.tmp"), record).expect("a record");
     fs::rename(folder.join("record.tmp"), folder.join("record.json")).expect("a record");
     if mode == "hold" {
-        tokio::time::sleep(Duration::from_secs(600)).await;
+        tokio::time::sleep(Duration::from_secs(120)).await;
         drop(held);
     } else {
         let mut running = held.go().await.expect("a program");

@@ -114,11 +114,11 @@ reasons! {
     StartOp, Scan, "start_op", "the first operation's number does not follow the past";
     /// The sequence number is not the author's next one after the past.
     Seq, Scan, "seq", "the sequence number does not follow the past";
-    /// Decoding and encoding again gives other bytes.
-    Encoding, Trial, "encoding", "encoding the change again gives other bytes";
+    /// Automerge cannot decode it.
+    Encoding, Trial, "encoding", "automerge cannot decode the change";
     /// Automerge did not take it.
     Apply, Trial, "apply", "automerge refuses the change";
-    /// The document with it does not load, or loads as another.
+    /// The document with it does not load, or encoding the change again gives another hash.
     Load, Trial, "load", "the document with the change does not load again";
     /// The document with it cannot be edited.
     Write, Trial, "write", "the document with the change cannot be edited";

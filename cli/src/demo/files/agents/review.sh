@@ -15,7 +15,7 @@ known=$(sh "$before/tests/run.sh" | sed -n 's/^not ok  \([a-z-]*\):.*/ \1 /p') |
 rm -rf -- "$before" "$before.index"
 
 results=$(sh tests/run.sh) || true
-echo "$results"
+printf '%s\n' "$results"
 
 objections=
 object() {

@@ -1,0 +1,147 @@
+//! What happens, as it happens: server-sent events that can be resumed.
+//!
+//! An event's id is the arrival number of its record in this node's store. A listener is only woken by commits; what it is
+//! told is always read from the store, so one that fell behind or comes back misses nothing.
+//!
+//! **Invariants**: an event is sent after its record is durable; events of one stream have rising ids; a scoped key hears of
+//! its scope alone.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{self, KeepAlive, KeepAliveStream, Sse};
+use octopoid_client::{ErrorBody, Event};
+use octopoid_crdt::record::Body;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::app::App;
+use super::input::Call;
+use super::params::Params;
+use super::refusal::Refusal;
+use super::times::rfc3339;
+use crate::store::{Fault, Reader};
+
+/// How many events wait for a slow listener; then it waits for itself, and reads on from the store.
+const WAITING: usize = 64;
+/// How many records are read at once.
+const CHUNK: u64 = 256;
+/// How often a quiet stream shows that it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Names what a record means to those who listen.
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other kind speaks of no task")]
+const fn kind(body: &Body) -> Option<&'static str> {
+    Some(match body {
+        Body::TaskCreate { .. } => "task.created",
+        Body::DocChange { .. } | Body::Move { .. } => "task.updated",
+        Body::Claim { .. } => "task.claimed",
+        Body::Review { .. } => "task.review_claimed",
+        Body::Release { .. } => "task.released",
+        Body::Expire { .. } => "task.lease_expired",
+        Body::Submit { .. } => "task.submitted",
+        Body::Accept { .. } => "task.accepted",
+        Body::Reject { .. } => "task.rejected",
+        Body::Merged { .. } => "task.merged",
+        Body::Finish { .. } => "task.finished",
+        Body::Cancel { .. } => "task.cancelled",
+        Body::Delete { .. } => "task.deleted",
+        _ => return None,
+    })
+}
+
+/// Reads the events from one arrival number on; returns them with the number to go on from.
+fn read(reader: &Reader, from: u64, scope: Option<&str>) -> Result<(Vec<Event>, u64), Fault> {
+    let end = reader.next_arrival()?.min(from.saturating_add(CHUNK));
+    let mut events = Vec::new();
+    for arrival in from..end {
+        let Some(record) = reader.record(arrival)? else { continue };
+        let payload = record.payload();
+        let Some(kind) = kind(&payload.body) else { continue };
+        let Some(no) = reader.by_subject(&payload.subject)? else { continue };
+        let Some(row) = reader.row(no)? else { continue };
+        if scope.is_some_and(|scope| scope != row.scope) {
+            continue;
+        }
+        events.push(Event {
+            id: arrival.to_string(),
+            kind: kind.to_owned(),
+            timestamp: rfc3339(payload.wall_ms),
+            task_id: Some(row.id),
+            scope: Some(row.scope),
+            queue: Some(row.queue),
+            version: Some(row.version),
+            peer: None,
+        });
+    }
+    Ok((events, end.max(from)))
+}
+
+/// Streams what happens to tasks.
+#[utoipa::path(get, path = "/api/v1/events", tag = "events",
+    params(("Last-Event-ID" = Option<String>, Header, description = "Goes on after this event"),
+        ("last_event_id" = Option<u64>, Query, description = "The same, for clients that set no headers"),
+        ("scope" = Option<String>, Query, description = "Tenant; the node's token hears of all by default")),
+    responses((status = 200, body = Event, content_type = "text/event-stream"), (status = 400, body = ErrorBody)))]
+pub(super) async fn stream(
+    State(app): State<App>,
+    params: Params,
+    headers: HeaderMap,
+    call: Call,
+) -> Result<Sse<KeepAliveStream<ReceiverStream<Result<sse::Event, axum::Error>>>>, Refusal> {
+    let scope = call.scope.clone().or_else(|| call.caller.bound().map(str::to_owned));
+    let after = match headers.get("last-event-id") {
+        Some(value) => {
+            let number = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok());
+            Some(number.ok_or_else(|| Refusal::Invalid("Last-Event-ID is not the id of an event".to_owned()))?)
+        }
+        None => params.number("last_event_id")?,
+    };
+    // Listening begins before the store is looked at, so that nothing falls between.
+    let wake = app.settings.store.events();
+    let next = app.read(|_, reader| reader.next_arrival()).await?;
+    // An id of the future is one of another store: what is new here is all that can be told.
+    let from = after.map_or(next, |after| after.saturating_add(1).min(next));
+    let (events, stream) = mpsc::channel(WAITING);
+    tokio::spawn(async move { tell(&app, from, scope, wake, events).await });
+    Ok(Sse::new(ReceiverStream::new(stream)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))
+}
+
+type Listener = mpsc::Sender<Result<sse::Event, axum::Error>>;
+type Wake = tokio::sync::broadcast::Receiver<std::sync::Arc<[crate::store::Event]>>;
+
+/// Tells a listener everything from one arrival number on, until it or the node goes away.
+async fn tell(app: &App, mut from: u64, scope: Option<String>, mut wake: Wake, listener: Listener) {
+    let mut closing = app.closing();
+    // The first bytes show the listener that it is connected.
+    if listener.send(Ok(sse::Event::default().comment("connected"))).await.is_err() {
+        return;
+    }
+    loop {
+        let in_scope = scope.clone();
+        let chunk = app.read(move |_, reader| read(reader, from, in_scope.as_deref())).await;
+        let Ok((events, next)) = chunk else { return };
+        for event in events {
+            let line = sse::Event::default().id(&event.id).event(&event.kind).json_data(&event);
+            if listener.send(line).await.is_err() {
+                return;
+            }
+        }
+        let more = next > from;
+        from = next;
+        if more {
+            continue;
+        }
+        tokio::select! {
+            news = wake.recv() => match news {
+                // Having lagged is no loss: the store is read, not the news.
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            },
+            () = listener.closed() => return,
+            _ = closing.wait_for(|closing| *closing) => return,
+        }
+    }
+}

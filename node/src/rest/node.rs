@@ -1,0 +1,221 @@
+//! The node itself: health, status, and what a person tells it.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use octopoid_client::{
+    AgentState, AwaitingMerge, Doctor, ErrorBody, GcReport, GcRequest, Health, NodeInfo, NodeStatus, Paused, StopAnswer, StopRequest,
+};
+use octopoid_crdt::lifecycle::Removals;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+use super::app::{API_VERSION, App};
+use super::input::{Call, Input, Segments};
+use super::params::Params;
+use super::refusal::Refusal;
+use super::times::{now, rfc3339};
+use crate::run::{AgentsView, ControlError};
+use crate::store::index::Facet;
+use crate::store::{Fault, Filter, Reader, Sort};
+
+/// How many tasks each list of the status names.
+const NAMED: u64 = 100;
+/// How long the scheduler may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How many problems one examination tells.
+const PROBLEMS: usize = 100;
+
+/// What a cluster of one is called.
+const MODE: &str = "local";
+
+impl App {
+    /// Asks what the agents do; nothing when no scheduler runs or it does not answer in time.
+    pub(super) async fn agents(&self) -> Option<AgentsView> {
+        let control = self.settings.control.as_ref()?;
+        tokio::time::timeout(PATIENCE, control.agents()).await.ok()?.ok()
+    }
+
+    fn info(&self) -> NodeInfo {
+        let settings = &self.settings;
+        let serves = settings.api_url.is_some();
+        NodeInfo {
+            machine_id: settings.machine_id.clone(),
+            peer_id: settings.peer_id.clone(),
+            pid: serves.then(std::process::id),
+            api_url: settings.api_url.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: serves.then(|| rfc3339(self.started_ms)),
+        }
+    }
+}
+
+/// Tells whether the node can serve. The one call without a token.
+#[utoipa::path(get, path = "/api/health", tag = "node", security(()),
+    responses((status = 200, body = Health), (status = 503, description = "The store does not work", body = Health)))]
+pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<Health>) {
+    let problem = match app.settings.store.writer().failure() {
+        Some(why) => Some(why.to_string()),
+        None => app.read(|_, reader| reader.next_arrival()).await.err().map(|refusal| refusal.to_string()),
+    };
+    let (status, word) = if problem.is_none() { (StatusCode::OK, "healthy") } else { (StatusCode::SERVICE_UNAVAILABLE, "unhealthy") };
+    let health = Health {
+        status: word.to_owned(),
+        version: API_VERSION.to_owned(),
+        timestamp: now(),
+        database: problem.unwrap_or_else(|| "connected".to_owned()),
+        node: Some(app.settings.machine_id.clone()),
+        cluster: None,
+        mode: Some(MODE.to_owned()),
+    };
+    (status, Json(health))
+}
+
+/// Names the program and its endpoints.
+#[utoipa::path(get, path = "/", tag = "node", responses((status = 200, body = Value), (status = 401, body = ErrorBody)))]
+pub(super) async fn root() -> Json<Value> {
+    Json(json!({ "name": "Octopoid", "version": API_VERSION, "endpoints": super::openapi::endpoints() }))
+}
+
+/// Shows what the node does.
+#[utoipa::path(get, path = "/api/v1/node/status", tag = "node",
+    responses((status = 200, body = NodeStatus), (status = 403, body = ErrorBody)))]
+pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<NodeStatus>, Refusal> {
+    call.caller.must_be_node()?;
+    let view = app.agents().await.unwrap_or_default();
+    let mut warnings = view.warnings.clone();
+    warnings.extend(app.settings.store.writer().failure().map(|why| format!("the store does not write: {why}")));
+    let reviewed = view.agents.iter().any(|agent| agent.role == "review" && agent.state != AgentState::Disabled);
+    let status = app.read(move |app, reader| {
+        let scope = app.settings.scope.as_str();
+        let in_scope = Filter { scopes: vec![scope.to_owned()], ..Filter::default() };
+        let waiting = Filter { queues: vec!["provisional".to_owned()], ready: Some(true), ..in_scope.clone() };
+        let flagged = Filter { needs_intervention: Some(true), ..in_scope.clone() };
+        let mut queues = reader.queue_counts(Some(scope))?;
+        queues.retain(|_, count| *count > 0);
+        Ok::<_, Fault>(NodeStatus {
+            mode: MODE.to_owned(),
+            node: app.info(),
+            queues,
+            paused: view.paused,
+            cost_usd: view.cost_usd,
+            waiting_for_review: if reviewed { Vec::new() } else { ids(reader, &waiting)? },
+            awaiting_merge: awaiting_merge(reader, in_scope, view.awaiting_merge)?,
+            agents: view.agents,
+            needs_intervention: ids(reader, &flagged)?,
+            warnings,
+        })
+    });
+    Ok(Json(status.await?))
+}
+
+fn ids(reader: &Reader, filter: &Filter) -> Result<Vec<String>, Fault> {
+    Ok(reader.list(filter, Sort::Priority, 0, NAMED)?.tasks.into_iter().map(|(_, row)| row.id).collect())
+}
+
+/// Joins what the store knows to be unmerged with what the scheduler says about it.
+fn awaiting_merge(reader: &Reader, in_scope: Filter, told: Vec<AwaitingMerge>) -> Result<Vec<AwaitingMerge>, Fault> {
+    let waiting = ids(reader, &Filter { facet: Some((Facet::AwaitingMerge, vec![String::new()])), ..in_scope })?;
+    let reason = |id: &str| told.iter().find(|known| known.task_id == id).map(|known| known.reason.clone());
+    let untold = || "accepted, not merged yet".to_owned();
+    Ok(waiting.into_iter().map(|task_id| AwaitingMerge { reason: reason(&task_id).unwrap_or_else(untold), task_id }).collect())
+}
+
+async fn set_paused(app: &App, call: &Call, agent: Option<String>, paused: bool) -> Result<Json<Paused>, Refusal> {
+    call.caller.must_be_node()?;
+    Ok(Json(app.control()?.pause(agent, paused).await?))
+}
+
+/// Starts no new work.
+#[utoipa::path(post, path = "/api/v1/node/pause", tag = "node",
+    responses((status = 200, body = Paused), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub(super) async fn pause(State(app): State<App>, call: Call) -> Result<Json<Paused>, Refusal> {
+    set_paused(&app, &call, None, true).await
+}
+
+/// Starts work again.
+#[utoipa::path(post, path = "/api/v1/node/resume", tag = "node",
+    responses((status = 200, body = Paused), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub(super) async fn resume(State(app): State<App>, call: Call) -> Result<Json<Paused>, Refusal> {
+    set_paused(&app, &call, None, false).await
+}
+
+/// Starts no new work with one agent.
+#[utoipa::path(post, path = "/api/v1/node/agents/{name}/pause", tag = "node", params(("name" = String, Path, description = "The agent")),
+    responses((status = 200, body = Paused), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub(super) async fn pause_agent(State(app): State<App>, segments: Segments, call: Call) -> Result<Json<Paused>, Refusal> {
+    set_paused(&app, &call, Some(segments.get("name").to_owned()), true).await
+}
+
+/// Starts work with one agent again.
+#[utoipa::path(post, path = "/api/v1/node/agents/{name}/resume", tag = "node", params(("name" = String, Path, description = "The agent")),
+    responses((status = 200, body = Paused), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub(super) async fn resume_agent(State(app): State<App>, segments: Segments, call: Call) -> Result<Json<Paused>, Refusal> {
+    set_paused(&app, &call, Some(segments.get("name").to_owned()), false).await
+}
+
+/// Ends the node. It answers first.
+#[utoipa::path(post, path = "/api/v1/node/stop", tag = "node", request_body = StopRequest,
+    responses((status = 200, body = StopAnswer), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub(super) async fn stop(State(app): State<App>, input: Input<StopRequest>) -> Result<Json<StopAnswer>, Refusal> {
+    input.call.caller.must_be_node()?;
+    let control = app.control()?;
+    let running = control.agents().await?.agents.iter().map(|agent| agent.instances.len() as u64).sum();
+    control.stop(input.body.drain).await?;
+    Ok(Json(StopAnswer { stopping: true, pid: std::process::id(), running }))
+}
+
+/// Removes what finished attempts left behind, or tells what it would remove.
+#[utoipa::path(post, path = "/api/v1/node/gc", tag = "node", request_body = GcRequest,
+    responses((status = 200, body = GcReport), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub(super) async fn gc(State(app): State<App>, input: Input<GcRequest>) -> Result<Json<GcReport>, Refusal> {
+    input.call.caller.must_be_node()?;
+    Ok(Json(app.control()?.gc(input.body.dry_run).await?))
+}
+
+/// Looks through the store: does every view follow from its records?
+#[utoipa::path(get, path = "/api/v1/node/doctor", tag = "node",
+    params(("rebuild" = Option<bool>, Query, description = "Refused by a running node")),
+    responses((status = 200, body = Doctor), (status = 403, body = ErrorBody), (status = 409, body = ErrorBody)))]
+pub(super) async fn doctor(State(app): State<App>, params: Params, call: Call) -> Result<Json<Doctor>, Refusal> {
+    call.caller.must_be_node()?;
+    if params.flag("rebuild")?.unwrap_or(false) {
+        let text = "the views are rebuilt while nothing else uses the store: stop the node and run octopoid doctor --rebuild";
+        return Err(ControlError::Refused(text.to_owned()).into());
+    }
+    Ok(Json(app.read(|_, reader| examine(reader)).await?))
+}
+
+/// Compares every task's row with what its records resolve to.
+fn examine(reader: &Reader) -> Result<Doctor, Fault> {
+    let known = reader.ids_with_prefix("", usize::MAX)?;
+    let (mut problems, mut listed) = (Vec::new(), 0u64);
+    for (id, scope, no) in known {
+        if problems.len() >= PROBLEMS {
+            problems.push("more problems are not shown".to_owned());
+            break;
+        }
+        let found = reader.row(no).and_then(|row| Ok((row, reader.log(no)?)));
+        let (row, log) = match found {
+            Ok((Some(row), log)) => (row, log),
+            Ok((None, _)) => {
+                problems.push(format!("task {id} of scope {scope} has no row"));
+                continue;
+            }
+            Err(fault) => {
+                problems.push(format!("task {id} of scope {scope}: {fault}"));
+                continue;
+            }
+        };
+        listed += u64::from(row.listed);
+        let state = log.log.resolve(&Removals::default());
+        if row.queue != state.queue.as_str() || row.listed != (state.created && !state.deleted) || row.epoch != state.epoch {
+            problems.push(format!("task {id} of scope {scope} is shown in {}, its records say {}", row.queue, state.queue.as_str()));
+        }
+    }
+    let counted: u64 = reader.queue_counts(None)?.values().sum();
+    if problems.is_empty() && counted != listed {
+        problems.push(format!("the lists hold {counted} tasks, there are {listed}"));
+    }
+    Ok(Doctor { ok: problems.is_empty(), records: reader.next_arrival()?, tasks: listed, rebuilt: false, problems })
+}

@@ -1,0 +1,108 @@
+//! How a task is shown: the only place that turns rows into the contract's tasks.
+//!
+//! Leases are joined here, on read, because they are no part of the state that nodes share.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use octopoid_client::Task;
+use octopoid_crdt::ids::{AuthorKey, RecordId};
+
+use super::app::App;
+use super::times::{now_ms, rfc3339};
+use crate::store::{Fault, Reader, TaskNo, TaskRow};
+
+/// How long the scheduler may take to say why something is not merged; a busy one must not hold up a list.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Why accepted tasks of the node's own scope are not merged, by id.
+pub(super) type MergeReasons = HashMap<String, String>;
+
+impl App {
+    /// Shows a task.
+    pub(super) fn view(&self, row: &TaskRow, content: Option<String>, reasons: Option<&MergeReasons>) -> Task {
+        let text = |field: &str| row.text(field).map(str::to_owned);
+        let count = |field: &str| row.number(field).and_then(|number| u64::try_from(number).ok());
+        let holder = row.holder.as_ref();
+        // A failed task shows who had it when the caller that moved it there said so.
+        let kept = |field: &str| (row.queue == "failed").then(|| text(field)).flatten();
+        Task {
+            id: row.id.clone(),
+            file_path: text("file_path").unwrap_or_default(),
+            title: text("title").unwrap_or_else(|| row.id.clone()),
+            content,
+            queue: row.queue.clone(),
+            priority: row.priority().to_owned(),
+            complexity: text("complexity"),
+            role: text("role"),
+            kind: text("type"),
+            branch: text("branch").unwrap_or_else(|| "main".to_owned()),
+            blocked_by: (!row.open_blockers.is_empty()).then(|| row.open_blockers.join(",")),
+            claimed_by: row.claimed_by().map(str::to_owned),
+            claimed_at: holder.map(|holder| rfc3339(holder.since_ms)),
+            lease_expires_at: self.lease_end(row).map(rfc3339).or_else(|| kept("lease_expires_at")),
+            orchestrator_id: holder.map(|holder| holder.orchestrator.clone()).or_else(|| text("orchestrator_id")),
+            commits_count: count("commits_count").unwrap_or(0),
+            turns_used: count("turns_used"),
+            attempt_count: row.attempt_count.into(),
+            rejection_count: row.rejection_count.into(),
+            has_plan: row.flag("has_plan"),
+            plan_id: text("plan_id"),
+            project_id: text("project_id"),
+            auto_accept: row.flag("auto_accept"),
+            pr_number: count("pr_number"),
+            pr_url: text("pr_url"),
+            checks: text("checks"),
+            check_results: text("check_results"),
+            needs_rebase: row.flag("needs_rebase"),
+            last_rebase_attempt_at: text("last_rebase_attempt_at"),
+            staging_url: text("staging_url"),
+            submitted_at: row.submitted_ms.map(rfc3339),
+            completed_at: row.completed_ms.map(rfc3339),
+            created_at: rfc3339(row.created_ms),
+            updated_at: rfc3339(row.updated_ms),
+            version: row.version,
+            needs_breakdown: row.flag("needs_breakdown"),
+            review_round: count("review_round").unwrap_or(0),
+            execution_notes: text("execution_notes"),
+            hooks: text("hooks"),
+            flow: text("flow").unwrap_or_else(|| "default".to_owned()),
+            flow_overrides: text("flow_overrides"),
+            scope: row.scope.clone(),
+            needs_intervention: row.flag("needs_intervention"),
+            epoch: row.epoch,
+            attempt: row.attempt.clone(),
+            contested: row.contested,
+            holder: holder.map(|holder| self.node_name(&AuthorKey(holder.node))),
+            // A cluster of one has one author.
+            node: Some(self.node_name(&self.settings.store.me())),
+            merged_commit: row.merged_commit.clone(),
+            awaiting_merge: row.needs_merge.then(|| {
+                let reason = reasons.and_then(|reasons| reasons.get(&row.id)).cloned();
+                reason.unwrap_or_else(|| "accepted, not merged yet".to_owned())
+            }),
+        }
+    }
+
+    /// Returns when the claim or review ends unless it is renewed, by this machine's clock.
+    fn lease_end(&self, row: &TaskRow) -> Option<u64> {
+        let holder = row.holder.as_ref()?;
+        // A claim that is being committed is timed from its commit on.
+        let left = self.settings.store.leases().remaining_ms(&RecordId(holder.record)).unwrap_or(u64::from(holder.ttl_seconds) * 1_000);
+        Some(now_ms().saturating_add(left))
+    }
+
+    /// Shows tasks of a snapshot with their bodies.
+    pub(super) fn views(&self, reader: &Reader, rows: &[(TaskNo, TaskRow)], reasons: &MergeReasons) -> Result<Vec<Task>, Fault> {
+        rows.iter().map(|(no, row)| Ok(self.view(row, reader.content(*no)?, Some(reasons)))).collect()
+    }
+
+    /// Asks the scheduler why accepted work is not merged; nothing when it does not answer at once.
+    pub(super) async fn merge_reasons(&self) -> MergeReasons {
+        let Some(control) = &self.settings.control else { return MergeReasons::new() };
+        match tokio::time::timeout(PATIENCE, control.agents()).await {
+            Ok(Ok(view)) => view.awaiting_merge.into_iter().map(|waiting| (waiting.task_id, waiting.reason)).collect(),
+            Ok(Err(_)) | Err(_) => MergeReasons::new(),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What an attempt did: its log and its difference, as text.
+//!
+//! **Invariants**: a path is built from checked names alone; a log is read in pieces, so its size is never in memory; a stream
+//! ends with its attempt, its reader or the node.
+
+use std::io::SeekFrom;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use octopoid_client::ErrorBody;
+use octopoid_crdt::ids::AttemptName;
+use octopoid_crdt::lifecycle::{Attempt, AttemptStatus};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::app::{App, DiffError, DiffQuery, RenderLine};
+use super::find::find;
+use super::input::{Call, Segments};
+use super::params::Params;
+use super::refusal::Refusal;
+use super::trail::{Trail, branch};
+use crate::ops::Target;
+use crate::store::Unavailable;
+
+/// How many pieces of a log wait for a slow reader.
+const PIECES: usize = 8;
+/// How much of a log is read at once.
+const PIECE: usize = 32 * 1024;
+/// The longest line that is rendered whole.
+const LINE: usize = 1024 * 1024;
+/// How often a log that is followed is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// After how many looks without news it is asked whether the attempt still runs.
+const LOOKS: u32 = 5;
+
+const TEXT: [(header::HeaderName, &str); 2] =
+    [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+
+/// Returns the attempt that a query names, else the current, else the latest one.
+fn chosen(trail: &Trail, name: Option<AttemptName>) -> Result<&Attempt, Refusal> {
+    let of_task = || format!("task '{}'", trail.row.id);
+    match name {
+        Some(name) => {
+            let found = trail.state.attempts.iter().find(|attempt| attempt.name == name);
+            found.ok_or_else(|| Refusal::NotFound(format!("{} has no attempt '{name}'", of_task())))
+        }
+        None => {
+            let found = trail.state.current().or(trail.state.attempts.last());
+            found.ok_or_else(|| Refusal::NotFound(format!("{} has no attempt yet", of_task())))
+        }
+    }
+}
+
+fn attempt_name(params: &Params) -> Result<Option<AttemptName>, Refusal> {
+    let Some(text) = params.text("attempt")? else { return Ok(None) };
+    let name = text.parse().map_err(|_| Refusal::field("attempt", "an attempt is named like 1-3fa9c2d1"))?;
+    Ok(Some(name))
+}
+
+/// Shows what an attempt changed, as a patch.
+#[utoipa::path(get, path = "/api/v1/tasks/{id}/diff", tag = "tasks",
+    params(("id" = String, Path, description = "The task"), ("attempt" = Option<String>, Query, description = "The current one by default"),
+        ("stat" = Option<bool>, Query, description = "One line for each file")),
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub(super) async fn diff(State(app): State<App>, segments: Segments, params: Params, call: Call) -> Result<Response, Refusal> {
+    let (name, stat) = (attempt_name(&params)?, params.flag("stat")?.unwrap_or(false));
+    let query = app.trail(&segments, &call, move |_, _, trail| {
+        let attempt = chosen(trail, name)?;
+        let submit = attempt.submit.as_ref();
+        let (base, head) = (submit.and_then(|submit| submit.base.clone()), submit.and_then(|submit| submit.head.clone()));
+        Ok(DiffQuery { base: base.or_else(|| trail.base_of(attempt)), head, branch: branch(&trail.row, attempt), stat })
+    });
+    let query = query.await?;
+    let source = app.settings.diff.clone().ok_or_else(|| Refusal::NotFound("this project has no repository".to_owned()))?;
+    let compared = tokio::task::spawn_blocking(move || source(&query)).await.map_err(|_| Refusal::Defect)?;
+    match compared {
+        Ok(text) => Ok((TEXT, text).into_response()),
+        Err(DiffError::Nothing(why)) => Err(Refusal::NotFound(why)),
+        Err(DiffError::Failed(why)) => Err(Unavailable::Failed(why.into()).into()),
+    }
+}
+
+/// Shows, or follows, what an attempt's agent printed.
+#[utoipa::path(get, path = "/api/v1/tasks/{id}/log", tag = "tasks",
+    params(("id" = String, Path, description = "The task"), ("attempt" = Option<String>, Query, description = "The current one by default"),
+        ("raw" = Option<bool>, Query, description = "As the agent's program printed it"),
+        ("follow" = Option<bool>, Query, description = "Waits for more until the attempt ends")),
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = ErrorBody)))]
+pub(super) async fn log(State(app): State<App>, segments: Segments, params: Params, call: Call) -> Result<Response, Refusal> {
+    let name = attempt_name(&params)?;
+    let (raw, follow) = (params.flag("raw")?.unwrap_or(false), params.flag("follow")?.unwrap_or(false));
+    let found = app.trail(&segments, &call, move |app, _, trail| {
+        let attempt = chosen(trail, name)?;
+        // The id and the scope come from the store, where every name is checked.
+        let folder = app.settings.logs.join("tasks").join(&trail.row.id).join(attempt.name.to_string());
+        let target =
+            Target { scope: Some(trail.row.scope.clone()), own_scope: trail.row.scope.clone(), bound: None, id: trail.row.id.clone() };
+        Ok((folder, target, attempt.name))
+    });
+    let (folder, target, attempt) = found.await?;
+    let path = folder.join("stdout.log");
+    if !follow && tokio::fs::metadata(&path).await.is_err() {
+        return Err(Refusal::NotFound(format!("attempt {attempt} left no log on this node")));
+    }
+    let (pieces, stream) = mpsc::channel(PIECES);
+    let following = follow.then_some((target, attempt));
+    tokio::spawn(Tail { app, path, following, raw, pieces }.run());
+    Ok((TEXT, Body::from_stream(ReceiverStream::new(stream))).into_response())
+}
+
+/// Reads a log to its end, and on while its attempt runs.
+struct Tail {
+    app: App,
+    path: PathBuf,
+    following: Option<(Target, AttemptName)>,
+    raw: bool,
+    pieces: mpsc::Sender<Result<Bytes, std::io::Error>>,
+}
+
+impl Tail {
+    async fn run(self) {
+        let pieces = self.pieces.clone();
+        if let Err(error) = self.copy().await {
+            let _ = pieces.send(Err(error)).await;
+        }
+    }
+
+    async fn copy(self) -> Result<(), std::io::Error> {
+        let render = (!self.raw).then_some(self.app.settings.render);
+        let mut lines = Lines { render, rest: Vec::new() };
+        let (mut offset, mut quiet) = (0, 0);
+        let mut closing = self.app.closing();
+        loop {
+            let read = self.read_from(offset, &mut lines).await?;
+            offset += read;
+            if read > 0 {
+                quiet = 0;
+                continue;
+            }
+            quiet += 1;
+            // The attempt is asked about before the last look at its file, so that its last words are not lost.
+            let ended = match &self.following {
+                None => true,
+                Some(_) if quiet % LOOKS != 0 => false,
+                Some((target, attempt)) => !self.app.runs(target.clone(), *attempt).await,
+            };
+            if ended {
+                self.read_from(offset, &mut lines).await?;
+                return self.send(lines.finish()).await;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = self.pieces.closed() => return Ok(()),
+                _ = closing.wait_for(|closing| *closing) => return Ok(()),
+            }
+        }
+    }
+
+    /// Sends what the file holds from a place on; returns how much that was.
+    async fn read_from(&self, offset: u64, lines: &mut Lines) -> Result<u64, std::io::Error> {
+        let mut file = match File::open(&self.path).await {
+            Ok(file) => file,
+            // A log that is followed may not be there yet.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        file.seek(SeekFrom::Start(offset)).await?;
+        let (mut total, mut buffer) = (0, vec![0; PIECE]);
+        loop {
+            let read = file.read(&mut buffer).await?;
+            if read == 0 {
+                return Ok(total);
+            }
+            total += read as u64;
+            self.send(lines.push(&buffer[..read])).await?;
+        }
+    }
+
+    async fn send(&self, piece: Bytes) -> Result<(), std::io::Error> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        self.pieces.send(Ok(piece)).await.map_err(|_| std::io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// Renders a log line by line, or passes it on as it is.
+struct Lines {
+    render: Option<RenderLine>,
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    fn push(&mut self, bytes: &[u8]) -> Bytes {
+        let Some(render) = self.render else { return Bytes::copy_from_slice(bytes) };
+        let mut shown = String::new();
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.rest.extend_from_slice(piece);
+            if self.rest.ends_with(b"\n") || self.rest.len() > LINE {
+                show(render, &std::mem::take(&mut self.rest), &mut shown);
+            }
+        }
+        shown.into()
+    }
+
+    fn finish(&mut self) -> Bytes {
+        let mut shown = String::new();
+        if let (Some(render), false) = (self.render, self.rest.is_empty()) {
+            show(render, &std::mem::take(&mut self.rest), &mut shown);
+        }
+        shown.into()
+    }
+}
+
+fn show(render: RenderLine, line: &[u8], shown: &mut String) {
+    if let Some(text) = render(String::from_utf8_lossy(line).trim_end_matches(['\r', '\n'])) {
+        shown.push_str(&text);
+        shown.push('\n');
+    }
+}
+
+impl App {
+    /// Tells whether an attempt still works.
+    async fn runs(&self, target: Target, attempt: AttemptName) -> bool {
+        let state = self.read(move |_, reader| {
+            let (no, row) = find(reader, &target)?;
+            let trail = Trail::read(reader, no, row)?;
+            Ok::<_, Refusal>(trail.state.attempts.iter().any(|known| known.name == attempt && known.status == AttemptStatus::Running))
+        });
+        state.await.unwrap_or(false)
+    }
+}

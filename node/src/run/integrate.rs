@@ -127,10 +127,8 @@ fn accepted(reader: &Reader, no: TaskNo, row: TaskRow) -> Result<Option<Accepted
     let Some(accept) = row.accept.map(RecordId) else { return Ok(None) };
     let stored = reader.log(no)?;
     let story = Story::read(reader, no)?;
-    let on = stored.log.entries().iter().find(|entry| entry.id == accept).and_then(|entry| match &entry.act {
-        Act::Accept { on } => Some(*on),
-        _ => None,
-    });
+    let entry = stored.log.entries().iter().find(|entry| entry.id == accept);
+    let on = entry.and_then(|entry| if let Act::Accept { on } = &entry.act { Some(*on) } else { None });
     let chapter = on.and_then(|on| claim_of(&stored, &on)).and_then(|claim| story.chapter(&claim).cloned());
     let (Some(chapter), Ok(task)) = (chapter, row.id.parse::<Name>()) else { return Ok(None) };
     let Some(head) = chapter.head.clone() else { return Ok(None) };

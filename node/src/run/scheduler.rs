@@ -472,7 +472,7 @@ impl Scheduler {
             Ok(items)
         });
         let items = swept.await.map_err(|error| ControlError::Refused(describe(&error)))?.map_err(ControlError::Refused)?;
-        Ok(GcReport { items, ..GcReport::default() })
+        Ok(GcReport { items })
     }
 }
 

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use octopoid_client::{ClientError, NodeStatus};
 use octopoid_node::daemon;
 
-pub use report::{Check, Report, TaskReport};
+pub use report::Report;
 
 use git::GitError;
 use interrupt::Interrupt;

@@ -256,33 +256,3 @@ pub fn uninit(layout: &Layout, force: bool) -> Result<UninitReport, BridgeError>
 pub fn launcher_main() -> ExitCode {
     octopoid_node::agent::launcher_main()
 }
-
-/// What the demo did.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct DemoReport {
-    /// Whether everything is as it should be.
-    pub ok: bool,
-    /// The repository, if it was kept.
-    pub repository: PathBuf,
-    /// What happened to each task.
-    pub tasks: Vec<DemoTask>,
-}
-
-/// What happened to one task of the demo.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct DemoTask {
-    /// The task.
-    pub id: String,
-    /// Its title.
-    pub title: String,
-    /// Where it ended.
-    pub queue: String,
-    /// What happened, one line each.
-    pub story: Vec<String>,
-}
-
-/// Plays the whole job in a scratch repository.
-pub async fn demo(keep: bool, watch: impl FnMut(&octopoid_client::NodeStatus) + Send) -> Result<DemoReport, BridgeError> {
-    let _ = (keep, watch);
-    Err(BridgeError::Program(std::io::Error::other("the demo is being written")))
-}

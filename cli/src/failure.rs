@@ -2,7 +2,7 @@
 //!
 //! **Invariants**: every failure has one exit code, decided here and nowhere else; a hint names a command.
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, path::PathBuf, process::ExitCode};
 
 use octopoid_client::{ClientError, ErrorKind};
 
@@ -12,6 +12,7 @@ use crate::{
         wait::WaitError,
     },
     connection::ConnectError,
+    demo::DemoFailure,
     node_bridge::{BridgeError, LocalError},
     output::OutputError,
 };
@@ -86,9 +87,15 @@ pub enum Failure {
     /// What `doctor` found is told already.
     #[error("the store has problems")]
     Unsound,
+    /// The demo came to no end.
+    #[error(transparent)]
+    Demo(#[from] DemoFailure),
     /// What the demo shows is told already.
     #[error("the demo did not end as it should")]
-    DemoFailed,
+    DemoFailed {
+        /// Where it played.
+        repository: PathBuf,
+    },
 }
 
 impl Failure {
@@ -114,7 +121,8 @@ impl Failure {
             | Self::Bridge(_)
             | Self::Validate(_)
             | Self::Unsound
-            | Self::DemoFailed => Exit::Failed,
+            | Self::Demo(_)
+            | Self::DemoFailed { .. } => Exit::Failed,
         }
     }
 
@@ -132,8 +140,10 @@ impl Failure {
             Self::Validate(_) => Some("fix what is listed, then run 'octopoid validate' again".to_owned()),
             Self::Wait(error) => Some(error.hint()),
             Self::Unsound => Some("octopoid doctor --rebuild makes the views anew from the records".to_owned()),
-            Self::DemoFailed => Some("octopoid demo --keep keeps the folder, so that its logs can be read".to_owned()),
-            Self::Output(_) | Self::Bridge(_) => None,
+            Self::DemoFailed { repository } => {
+                Some(format!("the repository is kept: cd {} && octopoid list, then octopoid logs ID", repository.display()))
+            }
+            Self::Output(_) | Self::Bridge(_) | Self::Demo(_) => None,
         }
     }
 

@@ -3,6 +3,7 @@
 mod clean;
 mod commands;
 mod connection;
+mod demo;
 mod failure;
 mod live;
 mod log_file;
@@ -78,7 +79,7 @@ fn report(output: Output, failure: &Failure) -> Exit {
     if let Some(hint) = &hint {
         output.hint(hint);
     }
-    let told_already = matches!(failure, Failure::Output(_) | Failure::Validate(_) | Failure::Unsound | Failure::DemoFailed);
+    let told_already = matches!(failure, Failure::Output(_) | Failure::Validate(_) | Failure::Unsound | Failure::DemoFailed { .. });
     if output.json() && !told_already {
         // The failure is on stderr already, whatever happens to stdout.
         let _: Result<(), OutputError> = output.value(&FailureReport { error, hint, exit_code: exit as u8 });

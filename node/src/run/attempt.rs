@@ -119,12 +119,22 @@ async fn attempt(context: &Arc<Context>, job: &Job, news: &mpsc::Sender<News>) -
     let start = start_commit(context, job, &task, &story).await?;
     let place = Workplace::prepare(context, &task, job.attempt(), start.clone()).await?;
     let ended = run_agent(context, job, &task, &story, &place, news).await;
-    let end = match ended {
-        Ok(ended) => conclude::conclude(context, job, &story, &place, &ended, &Job::result_file(&place)).await,
-        Err(error) => Err(error),
-    };
-    place.remove(context).await?;
-    end
+    match ended {
+        Ok(ended) => {
+            let end = conclude::conclude(context, job, &story, &place, &ended, &Job::result_file(&place)).await;
+            if ended.swept.survivors.is_empty() {
+                place.remove(context).await?;
+            } else {
+                // A process may still write there: `octopoid gc` removes it once they are gone.
+                tracing::warn!(task = %job.task.row.id, pids = ?ended.swept.survivors, "processes of the agent could not be ended; its worktree stays");
+            }
+            end
+        }
+        Err(error) => {
+            place.remove(context).await?;
+            Err(error)
+        }
+    }
 }
 
 /// Decides which commit the worktree starts from.

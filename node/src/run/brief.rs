@@ -46,6 +46,7 @@ impl Story {
         Ok(story)
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`tells` has picked the kinds that are part of the story")]
     fn tell(&mut self, stored: &StoredLog, entry: &Entry, body: &Body) {
         match body {
             Body::Claim { epoch, agent, .. } => self.chapters.push(Chapter {
@@ -147,6 +148,7 @@ pub(super) fn claim_of(stored: &StoredLog, on: &RecordId) -> Option<RecordId> {
         Act::Submit { claim, .. } => Some(*claim),
         Act::Claim { .. } => Some(*on),
         Act::Move { keep, .. } => *keep,
-        _ => None,
+        Act::Create | Act::Edit | Act::Heads | Act::Grant { .. } | Act::Review { .. } | Act::Release { .. } | Act::Expire { .. } => None,
+        Act::Accept { .. } | Act::Reject { .. } | Act::Merged { .. } | Act::Finish | Act::Cancel | Act::Delete | Act::Unknown => None,
     }
 }

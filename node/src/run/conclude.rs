@@ -56,9 +56,6 @@ pub(super) async fn conclude(
     result_file: &Path,
 ) -> Result<Conclusion, AttemptError> {
     let cost_usd = ended.stream.cost_usd.unwrap_or_default();
-    if !ended.swept.survivors.is_empty() {
-        tracing::warn!(task = %job.task.row.id, pids = ?ended.swept.survivors, "processes of the agent could not be ended");
-    }
     let evident = look(context, job, story, place).await?;
     if let Some(held) = &evident.held {
         tracing::warn!(task = %job.task.row.id, agent = %job.agent.name, "{held}");

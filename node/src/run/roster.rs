@@ -17,6 +17,10 @@ use crate::config::{Agent, Agents};
 /// How long an agent pauses after a rate limit that names no end.
 const RATE_LIMIT_PAUSE: Duration = Duration::from_secs(15 * 60);
 
+/// The shortest and the longest pause of an agent.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8 * 24 * 3_600);
+
 /// One attempt under way.
 pub(super) struct Instance {
     pub agent: String,
@@ -99,8 +103,10 @@ impl Roster {
 
     /// Pauses an agent until its rate limit is over.
     pub fn limit(&mut self, agent: &str, until: Option<u64>) {
-        let after = SystemTime::now() + RATE_LIMIT_PAUSE;
-        let until = until.map_or(after, |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(u64::from(u32::MAX))));
+        let now = SystemTime::now();
+        let told = until.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(u64::from(u32::MAX))));
+        // A limit that is over already, or that lies a month ahead, is no help.
+        let until = told.map_or(now + RATE_LIMIT_PAUSE, |until| until.clamp(now + SHORTEST_PAUSE, now + LONGEST_PAUSE));
         self.limited.insert(agent.to_owned(), until);
     }
 

@@ -1,1 +1,23 @@
-//! What the cross-crate suite shares.
+//! What the cross-crate suite shares: a project in a scratch folder, the program itself, a node that runs, and agents
+//! that are small scripts.
+//!
+//! **Invariants**: nothing of the user is read or written: home, git's configuration, ports and folders are the test's own;
+//! a node that a test started is gone when its project is dropped.
+
+mod agent;
+mod binary;
+mod command;
+mod node;
+mod process;
+mod project;
+mod story;
+mod wait;
+
+pub use agent::Agent;
+pub use binary::octopoid;
+pub use command::{Said, command};
+pub use node::Node;
+pub use process::{lives, pids_in};
+pub use project::Project;
+pub use story::{Story, StoryError};
+pub use wait::{PATIENCE, until};

@@ -21,6 +21,10 @@ use crate::store::{self, Store};
 
 /// How long agents get to end when the store has failed and nothing can be written any more.
 const FAREWELL: Duration = Duration::from_secs(8);
+/// How long commands may hold the store that a node wants.
+const COMMANDS: Duration = Duration::from_secs(3);
+/// How often a node looks whether the store is free.
+const GLANCE: Duration = Duration::from_millis(20);
 /// The most bytes of a difference that the API shows.
 const DIFF_BYTES: usize = 4 * 1024 * 1024;
 
@@ -135,6 +139,17 @@ fn open(layout: &Layout) -> Result<Opened, OpenError> {
     Ok(Opened { config, store, token: ApiToken::new(&token), peer_id, machine, repository, repository_error })
 }
 
+/// Opens a project for a node. A command that works on the store itself is done in a moment, so it does not keep a node out.
+async fn open_patiently(layout: &Layout) -> Result<Opened, OpenError> {
+    let end = tokio::time::Instant::now() + COMMANDS;
+    loop {
+        match open(layout) {
+            Err(OpenError::Store(store::OpenError::Locked(_))) if tokio::time::Instant::now() < end => tokio::time::sleep(GLANCE).await,
+            opened => return opened,
+        }
+    }
+}
+
 impl Opened {
     fn app(&self, layout: &Layout, control: Option<Control>, api_url: Option<String>) -> App {
         App::new(rest::Settings {
@@ -207,7 +222,7 @@ pub async fn start(
     stop: impl Future<Output = ()>,
     ready: impl FnOnce(&NodeFile),
 ) -> Result<(), StartError> {
-    let opened = open(layout)?;
+    let opened = open_patiently(layout).await?;
     let (agents, warnings) = AgentsFile::open(layout).map_err(StartError::Agents)?;
     for warning in warnings {
         tracing::warn!("{warning}");

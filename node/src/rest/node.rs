@@ -161,7 +161,7 @@ pub(super) async fn stop(State(app): State<App>, input: Input<StopRequest>) -> R
     input.call.caller.must_be_node()?;
     let control = app.control()?;
     let running = control.agents().await?.agents.iter().map(|agent| agent.instances.len() as u64).sum();
-    control.stop(input.body.drain).await?;
+    control.begin_stop(input.body.drain).await?;
     Ok(Json(StopAnswer { stopping: true, pid: std::process::id(), running }))
 }
 

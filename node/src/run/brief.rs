@@ -103,11 +103,12 @@ impl Story {
         if let Some(resume) = self.resume {
             return self.chapters.iter().find(|chapter| chapter.claim == resume);
         }
-        let last = self.chapters.iter().rev().find(|chapter| chapter.ended.is_some())?;
-        match last.ended.as_ref()?.0 {
-            Kind::Rejected | Kind::MergeConflict | Kind::NeedsContinuation => Some(last),
-            Kind::Failed | Kind::Superseded | Kind::Expired => None,
-        }
+        // One that failed or was interrupted after that had started from there, too, and ends nothing of what was asked for.
+        let goes_on = |kind: &Kind| match kind {
+            Kind::Rejected | Kind::MergeConflict | Kind::NeedsContinuation => true,
+            Kind::Failed | Kind::Superseded | Kind::Expired => false,
+        };
+        self.chapters.iter().rev().find(|chapter| chapter.ended.as_ref().is_some_and(|(kind, _)| goes_on(kind)))
     }
 
     /// Returns the attempts before the current one, as prompts show them.

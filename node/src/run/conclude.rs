@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use octopoid_crdt::document::{Edit, Value};
 use octopoid_crdt::ids::{Oid, RecordId};
 use octopoid_crdt::record::Cause;
 
@@ -16,6 +17,7 @@ use crate::agent::{self, Ended, Evidence, ResultFile, RoleKind, StopReason, Verd
 use crate::git::{self, Identity, Repository};
 use crate::ops::breakdown::{Part, break_down};
 use crate::ops::claim::{Holds, release};
+use crate::ops::create::refuse;
 use crate::ops::fail::fail;
 use crate::ops::finish::{Submission, submit};
 use crate::ops::judge::{accept, reject};
@@ -40,8 +42,8 @@ struct Evident {
     base: Oid,
     tree: Option<Oid>,
     commits: usize,
-    /// What the agent changed of what git runs.
-    planted: Vec<git::Change>,
+    /// What the agent changed of what git runs, for a person to look at.
+    held: Option<String>,
 }
 
 /// Writes down how an attempt ended.
@@ -55,6 +57,10 @@ pub(super) async fn conclude(
 ) -> Result<Conclusion, AttemptError> {
     let cost_usd = ended.stream.cost_usd.unwrap_or_default();
     let evident = look(context, job, story, place).await?;
+    if let Some(held) = &evident.held {
+        tracing::warn!(task = %job.task.row.id, agent = %job.agent.name, "{held}");
+        ask_a_person(context, job, held.clone()).await?;
+    }
     if let Some(reason) = was_stopped(ended) {
         stopped(context, job, reason).await?;
         return Ok(Conclusion { cost_usd, ..Conclusion::default() });
@@ -105,7 +111,7 @@ async fn look(context: &Context, job: &Job, story: &Story, place: &Workplace) ->
     let known = story.start_from().and_then(|chapter| chapter.base.clone());
     let (name, attempt) = (worktree.task().clone(), worktree.attempt());
     let seen = context.git(move |git: &Repository| -> Result<Evident, String> {
-        let planted = git::Snapshot::compare(&guard, &git.snapshot(Some(&worktree)));
+        let held = held(&git::Snapshot::compare(&guard, &git.snapshot(Some(&worktree))));
         let dirty = !git.is_clean(&worktree).map_err(|error| describe(&error))?;
         let author = Identity::new(&format!("{author} (octopoid)"), &format!("{author}@octopoid.invalid"));
         git.commit_all(&worktree, &message, &author, &Identity::octopoid()).map_err(|error| describe(&error))?;
@@ -115,9 +121,23 @@ async fn look(context: &Context, job: &Job, story: &Story, place: &Workplace) ->
         let forked = tip.and_then(|tip| git.merge_base(&tip, &start).ok().flatten());
         let base = known.or(forked).unwrap_or(start);
         let tree = git.tree_of(&head).ok();
-        Ok(Evident { work: Work { commits, dirty }, head, base, tree, commits, planted })
+        Ok(Evident { work: Work { commits, dirty }, head, base, tree, commits, held })
     });
     seen.await?.map_err(AttemptError::Git)
+}
+
+/// Tells what an agent changed of what git runs; nothing when it changed none of it.
+fn held(changes: &[git::Change]) -> Option<String> {
+    let shown: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    (!shown.is_empty()).then(|| format!("Held for a person: the agent changed what git runs in this repository ({}).", shown.join("; ")))
+}
+
+/// Shows it whatever came of the attempt: the next one would take what was planted for granted.
+async fn ask_a_person(context: &Context, job: &Job, why: String) -> Result<(), AttemptError> {
+    let no = job.task.no;
+    let edits = [Edit::set("needs_intervention", Value::Bool(true)), Edit::set("execution_notes", why)];
+    context.write(move |unit| unit.edit(no, &edits)?.map(drop).map_err(refuse)).await?;
+    Ok(())
 }
 
 /// The node ended the agent: its claim is given back unless somebody else ended it.
@@ -212,13 +232,6 @@ async fn hand_in(
     out_of_turns: bool,
 ) -> Result<(), AttemptError> {
     let worked = evident.head != evident.base;
-    let held = (!evident.planted.is_empty()).then(|| {
-        let changes: Vec<String> = evident.planted.iter().map(ToString::to_string).collect();
-        format!("Held for a person: the agent changed what git runs in this repository ({}).", changes.join("; "))
-    });
-    if let Some(held) = &held {
-        tracing::warn!(task = %job.task.row.id, agent = %job.agent.name, "{held}");
-    }
     let work = Submission {
         commits: i64::try_from(evident.commits).unwrap_or(i64::MAX),
         turns: turns.map_or(0, i64::from),
@@ -227,7 +240,7 @@ async fn hand_in(
         head: worked.then(|| evident.head.clone()),
         tree: evident.tree.clone().filter(|_| worked),
         out_of_turns,
-        held,
+        held: evident.held.clone(),
         ..Submission::default()
     };
     finish(context, job, move |unit, no, holds| submit(unit, no, &holds, &Expect::default(), &work).map(drop)).await

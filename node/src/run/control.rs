@@ -95,6 +95,15 @@ impl Control {
         self.ask(|answer| Request::Stop { drain, answer }).await
     }
 
+    /// Tells the node to end and does not wait for it: agents may have hours of work left.
+    ///
+    /// # Errors
+    /// When the scheduler has ended.
+    pub async fn begin_stop(&self, drain: bool) -> Result<(), ControlError> {
+        let (answer, _) = oneshot::channel();
+        self.requests.send(Request::Stop { drain, answer }).await.map_err(|_| ControlError::NotRunning)
+    }
+
     /// Merges accepted work by hand.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use octopoid_client::{AwaitingMerge, GcItem, GcReport, Paused};
 use octopoid_crdt::ids::RecordId;
+use octopoid_crdt::record::Queue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -476,14 +477,26 @@ impl Scheduler {
     }
 }
 
-/// Claims the next task that is worth another attempt; those that are used up are given to a person on the way.
+/// Claims the next task for an agent. What ran out of turns comes before what nobody has begun.
 fn next(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Snapshot>, Refused> {
+    if claimant.queue == Queue::Incoming.as_str() {
+        let continuing = Claimant { queue: Queue::NeedsContinuation.as_str().to_owned(), ..claimant.clone() };
+        if let Some(task) = next_of(unit, &continuing)? {
+            return Ok(Some(task));
+        }
+    }
+    next_of(unit, claimant)
+}
+
+/// Claims the next task that is worth another attempt; those that are used up are given to a person on the way.
+fn next_of(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Snapshot>, Refused> {
     loop {
         let Some(no) = choose(unit, claimant)? else { return Ok(None) };
-        if claimant.queue != "provisional"
+        if claimant.queue != Queue::Provisional.as_str()
             && let Some(why) = exhausted(unit.row(no)?)
         {
-            give_up(unit, no, &why)?;
+            let last = unit.last_reason(no)?.map(|reason| format!(", the last one: {reason}")).unwrap_or_default();
+            give_up(unit, no, &format!("{why}{last}"))?;
             continue;
         }
         return claim(unit, no, claimant).map(Some);

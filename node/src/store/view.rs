@@ -196,6 +196,19 @@ impl Unit<'_> {
         Ok(self.record_of(log, id)?.map(|record| record.payload().wall_ms))
     }
 
+    /// Returns what was said when an attempt at a task was last sent back.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn last_reason(&mut self, no: TaskNo) -> Result<Option<String>, WriteFault> {
+        let log = self.log(no)?.clone();
+        let sent_back = |act: &Act| matches!(act, Act::Reject { .. } | Act::Move { cause: Cause::AttemptFailed | Cause::BurnOut, .. });
+        let last = log.log.entries().iter().rev().find(|entry| entry.counts() && sent_back(&entry.act)).map(|entry| entry.id);
+        let Some(record) = last.map(|id| self.record_of(&log, &id)).transpose()?.flatten() else { return Ok(None) };
+        let (Body::Reject { reason, .. } | Body::Move { reason, .. }) = &record.payload().body else { return Ok(None) };
+        Ok(Some(reason.clone()))
+    }
+
     /// Returns the task that a record of it speaks of.
     ///
     /// # Errors

@@ -1,0 +1,6 @@
+//! The program as a user calls it, with and without a node.
+
+mod bad_input;
+mod json;
+mod tasks;
+mod tools;

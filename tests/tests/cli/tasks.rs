@@ -1,0 +1,136 @@
+//! Commands about tasks.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio};
+
+use octopoid_client::NewTask;
+use octopoid_tests::{Agent, Project};
+use serde_json::Value;
+
+async fn create(project: &Project, id: &str) {
+    let task = NewTask { id: id.to_owned(), file_path: id.to_owned(), ..NewTask::default() };
+    project.client().create_task(&task).await.expect("created");
+}
+
+#[tokio::test]
+async fn a_unique_beginning_names_a_task_and_an_ambiguous_one_lists_what_it_could_mean() {
+    let mut project = Project::new();
+    project.start_with(&["--no-agents"]).await;
+    for id in ["fix-parser-1", "fix-parser-12", "fix-lexer", "other"] {
+        create(&project, id).await;
+    }
+    let queue = |prefix: &str| project.run(&["show", prefix, "--json"]);
+    assert_eq!(queue("fix-l").json()["id"], "fix-lexer");
+    assert_eq!(queue("fix-parser-1").json()["id"], "fix-parser-1", "a whole id is no beginning of another");
+    let ambiguous = project.run(&["show", "fix"]);
+    let told = ambiguous.refused(4);
+    assert!(["fix-lexer", "fix-parser-1", "fix-parser-12"].iter().all(|id| told.contains(id)) && !told.contains("other"), "{told}");
+    assert!(project.run(&["show", "fax"]).refused(1).contains("octopoid list"));
+    let _ = project.run(&["delete", "fix-l"]).ok();
+    assert!(project.run(&["show", "fix-l"]).refused(1).contains("not found"));
+    let _ = project.run(&["enqueue", "x", "--blocked-by", "oth"]).ok();
+    assert_eq!(project.run(&["list", "--json"]).json()[0]["blocked_by"], "other");
+    project.stop(&[]).await;
+    assert_eq!(project.run(&["show", "ot", "--json"]).json()["id"], "other", "the same without a node");
+}
+
+#[test]
+fn a_task_is_edited_by_flags_and_in_an_editor() {
+    let mut project = Project::new();
+    let id = project.enqueue("Old title", &["--role", "docs"]);
+    let shown = |project: &Project| project.run(&["show", &id, "--json"]).json();
+    let body = project.table().join("body");
+    fs::write(&body, "what to do\n").expect("written");
+    let flags = ["edit", &id, "--title", "New title", "--priority", "p0", "--role", "", "--body", body.to_str().expect("UTF-8")];
+    let _ = project.run(&flags).ok();
+    let task = shown(&project);
+    assert_eq!((&task["title"], &task["priority"], &task["role"]), (&"New title".into(), &"P0".into(), &Value::Null));
+    assert_eq!(task["content"], "what to do\n");
+    assert_eq!(project.run(&["edit", &id, "--title", " "]).code, Some(2));
+
+    let editor = project.table().join("editor");
+    fs::write(&editor, "#!/bin/sh\nsed -i -e 's/^title: .*/title: Edited/' -e 's/^what to do/what was done/' \"$1\"\n").expect("written");
+    fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).expect("mode");
+    project.set_env("EDITOR", editor.to_str().expect("UTF-8"));
+    let _ = project.run(&["edit", &id]).ok();
+    let task = shown(&project);
+    assert_eq!((&task["title"], &task["priority"]), (&"Edited".into(), &"P0".into()));
+    assert_eq!(task["content"].as_str().map(str::trim), Some("what was done"));
+    fs::write(&editor, "#!/bin/sh\nexit 1\n").expect("written");
+    assert!(project.run(&["edit", &id]).refused(1).contains("nothing was changed"));
+    assert_eq!(shown(&project)["version"], task["version"]);
+}
+
+#[test]
+fn a_task_is_cancelled_reopened_and_deleted() {
+    let project = Project::new();
+    let id = project.enqueue("Add a feature", &[]);
+    let queue = |id: &str| project.run(&["show", id, "--json"]).json()["queue"].clone();
+    let _ = project.run(&["cancel", &id, "--reason", "not wanted"]).ok();
+    assert_eq!(queue(&id), "cancelled");
+    assert!(project.run(&["cancel", &id]).refused(4).contains("cancelled"));
+    assert!(project.run(&["requeue", &id]).refused(4).contains("--reopen"));
+    let _ = project.run(&["requeue", &id, "--reopen"]).ok();
+    assert_eq!(queue(&id), "incoming");
+    assert!(project.run(&["release", &id]).refused(4).contains("nobody holds"));
+    let _ = project.run(&["delete", &id]).ok();
+    assert_eq!(project.run(&["show", &id]).code, Some(1));
+    assert_eq!(project.run(&["list", "--json"]).stdout.trim(), "[]");
+}
+
+#[tokio::test]
+async fn a_claim_is_released_by_hand_and_its_agent_is_ended() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", "echo part > part; note started x; await never")]);
+    let id = project.enqueue("Take long", &[]);
+    project.start().await;
+    project.until_noted("started", 1).await;
+    let _ = project.run(&["pause"]).ok();
+    let _ = project.run(&["release", &id, "--reason", "not now"]).ok();
+    let task = project.until_in(&id, "incoming").await;
+    assert_eq!((task.claimed_by, task.attempt_count), (None, 0));
+    let branches = async || match project.git(&["branch", "--list", "--format=%(refname:short)", &format!("octopoid/{id}/*")]) {
+        branch if project.worktrees().is_empty() => Ok(branch),
+        branch => Err(branch),
+    };
+    let branch = project.until("its worktree is removed", branches).await;
+    assert_eq!(project.git(&["show", &format!("{branch}:part")]), "part");
+}
+
+#[tokio::test]
+async fn wait_returns_with_the_task_or_says_why_not() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", r#"await go; echo x > x"#)]);
+    let id = project.enqueue("Add a feature", &[]);
+    assert!(project.run(&["wait", &id, "--timeout", "0"]).refused(1).contains("incoming"), "also without a node");
+    project.start().await;
+    let prefix = &id[..id.len() - 2];
+    let mut waiting = project.command();
+    waiting.args(["wait", prefix, "--queue", "provisional,done", "--timeout", "60", "--json"]);
+    let waiting = waiting.stdout(Stdio::piped()).spawn().expect("octopoid runs");
+    project.put("go");
+    let output = waiting.wait_with_output().expect("ended");
+    assert!(output.status.success());
+    let task: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&task["id"], &task["queue"]), (&id.as_str().into(), &"provisional".into()));
+    let _ = project.run(&["cancel", &id]).ok();
+    assert!(project.run(&["wait", &id]).refused(1).contains("will not be in done"));
+}
+
+#[test]
+fn lists_are_filtered_and_limited() {
+    let project = Project::new();
+    for (title, role, priority) in [("One", "docs", "P0"), ("Two", "docs", "P2"), ("Three", "test", "P0")] {
+        let _ = project.enqueue(title, &["--role", role, "--priority", priority]);
+    }
+    let titles = |args: &[&str]| {
+        let list = project.run(&[&["list", "--json"], args].concat()).json();
+        let tasks = list.as_array().expect("an array").iter();
+        tasks.map(|task| task["title"].as_str().expect("title").to_owned()).collect::<Vec<_>>().join(",")
+    };
+    assert_eq!(titles(&[]), "Three,Two,One");
+    assert_eq!(titles(&["--role", "docs"]), "Two,One");
+    assert_eq!(titles(&["--priority", "p0", "--role", "docs,test"]), "Three,One");
+    assert_eq!(titles(&["--queue", "done,failed"]), "");
+    assert_eq!(titles(&["--limit", "1"]), "Three");
+    assert!(project.run(&["list", "--limit", "2"]).stderr.contains("2 of 3 tasks"));
+}

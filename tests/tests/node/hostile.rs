@@ -1,0 +1,117 @@
+//! Agents that do what they should not.
+
+use octopoid_tests::{Agent, Project};
+
+use super::whole_job::WORK;
+
+/// Asserts that a submission is held for a person, and that nothing of what was planted runs when a person accepts it.
+async fn is_held(plant: &str, named: &str) {
+    let mut project = Project::new();
+    let script = format!(
+        r#"{WORK}
+        mkdir -p "$TABLE/hooks"
+        for hook in pre-commit post-commit post-checkout post-merge pre-push reference-transaction; do
+          printf '#!/bin/sh\ntouch "%s/ran"\n' "$TABLE" > "$TABLE/hooks/$hook"; chmod +x "$TABLE/hooks/$hook"
+        done
+        {plant}
+        echo late > late"#
+    );
+    project.agents(&[Agent::new("worker", "implement", &script), Agent::approver("judge")]);
+    let id = project.enqueue("Add a feature", &[]);
+    project.start().await;
+    let task = project.until_task(&id, "held", |task| task.needs_intervention).await;
+    assert_eq!(task.queue, "provisional");
+    let notes = task.execution_notes.unwrap_or_default();
+    assert!(notes.contains("Held for a person") && notes.contains(named), "{notes}");
+
+    // The reviewer takes other work, and leaves this to a person.
+    let _ = project.run(&["accept", &id]).ok();
+    project.until_merged(&id).await;
+    assert_eq!(project.task(&id).await.review_round, 0);
+    assert_eq!(project.read("late"), "late\n", "what was not committed was committed by the supervisor");
+    assert!(!project.table().join("ran").exists(), "a planted hook ran");
+}
+
+#[tokio::test]
+async fn a_planted_hook_holds_the_submission_and_never_runs() {
+    is_held(r#"cp "$TABLE"/hooks/* "$(git rev-parse --git-common-dir)/hooks/""#, "post-commit").await;
+}
+
+#[tokio::test]
+async fn a_changed_hooks_path_holds_the_submission_and_never_runs() {
+    is_held(r#"git config core.hooksPath "$TABLE/hooks""#, "core.hookspath").await;
+}
+
+#[tokio::test]
+async fn an_agents_environment_holds_what_it_may_and_no_secret_of_the_node() {
+    let mut project = Project::new();
+    for (name, value) in
+        [("A_SECRET", "s3cret"), ("CLAUDECODE", "1"), ("OCTOPOID_LOG", "info"), ("ANTHROPIC_API_KEY", "passed"), ("MY_VALUE", "passed")]
+    {
+        project.set_env(name, value);
+    }
+    let script = format!(r#"env > "$TABLE/env"; {WORK}"#);
+    project.agents(&[Agent::new("worker", "implement", &script).with("env_pass: [MY_*]"), Agent::approver("judge")]);
+    let id = project.enqueue("Add a feature", &["--role", "implement"]);
+    project.start().await;
+    let task = project.until_merged(&id).await;
+    let env = project.noted("env");
+    let has = |line: &str| env.lines().any(|found| found == line);
+    for line in [
+        format!("OCTOPOID_TASK_ID={id}"),
+        format!("OCTOPOID_ATTEMPT={}", task.attempt.expect("attempt")),
+        "OCTOPOID_ROLE=implement".to_owned(),
+        "OCTOPOID_EPOCH=1".to_owned(),
+        "AGENT_NAME=worker".to_owned(),
+        "ANTHROPIC_API_KEY=passed".to_owned(),
+        "MY_VALUE=passed".to_owned(),
+    ] {
+        assert!(has(&line), "no {line} in\n{env}");
+    }
+    for file in ["api.token", "node.key"] {
+        let secret = project.read(project.dir().join("runtime").join(file));
+        assert!(secret.trim().len() > 32 && !env.contains(secret.trim()), "{file} is in\n{env}");
+    }
+    for name in ["A_SECRET", "CLAUDECODE", "OCTOPOID_LOG", "OCTOPOID_DIR"] {
+        assert!(!env.lines().any(|line| line.starts_with(&format!("{name}="))), "{name} is in\n{env}");
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_output_is_capped() {
+    let mut project = Project::new();
+    let config = project.read(".octopoid/config.yaml");
+    project.write(".octopoid/config.yaml", &format!("{config}\nlogs:\n  max_mib: 1\n"));
+    let script = format!("head -c 8000000 /dev/zero | tr '\\0' 'x'; {WORK}");
+    project.agents(&[Agent::new("worker", "implement", &script)]);
+    let id = project.enqueue("Talk much", &[]);
+    project.start().await;
+    let task = project.until_in(&id, "provisional").await;
+    let log = project.attempt_dir(&id, &task.attempt.expect("attempt")).join("stdout.log");
+    let length = std::fs::metadata(&log).expect("log").len();
+    assert!((500_000..1_200_000).contains(&length), "{length} bytes");
+}
+
+#[tokio::test]
+async fn an_agent_cannot_pass_for_a_merge() {
+    let mut project = Project::new();
+    let script = r#"echo x > x; git add x; git commit -q -m "done" -m "Octopoid-Task: $OCTOPOID_TASK_ID""#;
+    project.agents(&[Agent::new("worker", "implement", script), Agent::approver("judge")]);
+    let id = project.enqueue("Pass for a merge", &[]);
+    project.start().await;
+    let why = |task: &octopoid_client::Task| task.awaiting_merge.as_ref().is_some_and(|why| why.contains("Octopoid-Task"));
+    project.until_task(&id, "held back", why).await;
+    assert_eq!(project.merged(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_a_reviewer_plants_is_shown_to_a_person_too() {
+    let mut project = Project::new();
+    let judge = r#"git config core.sshCommand "touch $TABLE/ran"; result '{"outcome":"accept","reason":"trust me"}'"#;
+    project.agents(&[Agent::new("worker", "implement", WORK), Agent::new("judge", "review", judge)]);
+    let id = project.enqueue("Add a feature", &[]);
+    project.start().await;
+    let task = project.until_task(&id, "shown", |task| task.needs_intervention).await;
+    assert!(task.execution_notes.is_some_and(|notes| notes.contains("core.sshcommand")));
+    assert!(project.run(&["status"]).ok().contains(&format!("octopoid show {id}")));
+}

@@ -1,0 +1,12 @@
+//! Real nodes with real agents in real repositories.
+
+mod breakdown;
+mod crash;
+mod failure;
+mod hostile;
+mod merging;
+mod operations;
+mod rejection;
+mod stopping;
+mod whole_job;
+mod worktree;

@@ -1,0 +1,111 @@
+//! Accepted work that meets other work.
+
+use octopoid_tests::{Agent, Project};
+
+use super::whole_job::WORK;
+
+#[tokio::test]
+async fn of_two_tasks_on_one_line_the_second_goes_back_and_is_rebased_not_redone() {
+    let mut project = Project::new();
+    let worker = r#"if grep -q 'does not merge' "$OCTOPOID_PROMPT_FILE"; then
+          git log --format=%s main..HEAD > "$TABLE/kept"
+          git merge -q main || { printf 'both\n' > README; git add README; git commit -q --no-edit; }
+        else
+          note started "$OCTOPOID_TASK_ID"; await go
+          echo "$OCTOPOID_TASK_ID" > README; commit "by $OCTOPOID_TASK_ID"
+        fi"#;
+    project.agents(&[Agent::new("worker", "implement", worker).with("max_instances: 2"), Agent::approver("judge")]);
+    let ids = [project.enqueue("One", &[]), project.enqueue("Two", &[])];
+    project.start().await;
+    project.until_noted("started", 2).await;
+    project.put("go");
+    for id in &ids {
+        project.until_merged(id).await;
+    }
+    let merged = project.merged();
+    assert_eq!(merged.len(), 2, "one merge for each: {merged:?}");
+    let late = merged.last().expect("the second");
+    assert!(ids.contains(late));
+    assert_eq!(project.read("README"), "both\n");
+    assert_eq!(project.noted("kept").trim(), format!("by {late}"), "it started from its own branch");
+    let history = project.client().history(late).await.expect("history").history;
+    assert!(history.iter().any(|event| event.details.as_ref().is_some_and(|text| text.contains("merge_conflict"))), "{history:#?}");
+    let attempts = project.client().attempts(late).await.expect("attempts").attempts;
+    assert_eq!(attempts.len(), 2, "{attempts:#?}");
+    let task = project.task(late).await;
+    assert_eq!(task.needs_intervention, false);
+}
+
+#[tokio::test]
+async fn with_merge_never_accepted_work_waits_for_a_person() {
+    let mut project = Project::new();
+    project.configure("merge: auto", "merge: never");
+    project.agents(&[Agent::new("worker", "implement", WORK), Agent::approver("judge")]);
+    let id = project.enqueue("Add a feature", &[]);
+    project.start().await;
+    let why = |task: &octopoid_client::Task| task.awaiting_merge.as_ref().is_some_and(|why| why.contains("repo.merge is never"));
+    project.until_task(&id, "waiting", why).await;
+    assert_eq!(project.merged(), Vec::<String>::new());
+    let _ = project.run(&["merge", &id]).ok();
+    assert_eq!(project.merged(), [id]);
+}
+
+#[tokio::test]
+async fn accepted_work_is_merged_by_the_next_start_also_without_agents() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", &format!("echo more >> README; {WORK}")), Agent::approver("judge")]);
+    project.write("README", "being edited\n");
+    let id = project.enqueue("Extend the text", &[]);
+    project.start().await;
+    project.until_in(&id, "done").await;
+    project.take_node().kill9();
+    project.git(&["checkout", "--", "README"]);
+    let other = project.enqueue("Wait", &[]);
+    project.start_with(&["--no-agents", "--tick-interval", "50"]).await;
+    project.until_merged(&id).await;
+    assert_eq!(project.merged(), [id]);
+    assert_eq!(project.task(&other).await.epoch, 0, "--no-agents claims nothing");
+}
+
+#[tokio::test]
+async fn work_is_pushed_to_a_remote_that_has_moved_on() {
+    let mut project = Project::new();
+    let bare = project.table().join("origin.git");
+    let bare = bare.to_str().expect("UTF-8");
+    project.git(&["init", "-q", "--bare", "-b", "main", bare]);
+    project.git(&["remote", "add", "origin", bare]);
+    project.git(&["push", "-q", "origin", "main"]);
+    // Somebody else's commit, which this repository does not have.
+    let clone = project.table().join("clone");
+    let clone = clone.to_str().expect("UTF-8");
+    project.git(&["clone", "-q", bare, clone]);
+    std::fs::write(project.table().join("clone/theirs"), "theirs\n").expect("written");
+    project.git(&["-C", clone, "add", "theirs"]);
+    project.git(&["-C", clone, "commit", "-q", "-m", "theirs"]);
+    project.git(&["-C", clone, "push", "-q", "origin", "main"]);
+
+    project.agents(&[Agent::new("worker", "implement", WORK), Agent::approver("judge")]);
+    let id = project.enqueue("Add a feature", &[]);
+    project.start().await;
+    let task = project.until_merged(&id).await;
+    let tip = project.git(&["-C", bare, "rev-parse", "main"]);
+    assert_eq!(task.merged_commit, Some(tip));
+    assert_eq!(project.read("theirs"), "theirs\n", "the local branch followed");
+    assert_eq!(project.merged(), [id]);
+}
+
+#[tokio::test]
+async fn a_reopened_task_is_merged_a_second_time() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", r#"echo more >> grows; commit more"#), Agent::approver("judge")]);
+    let id = project.enqueue("Let it grow", &[]);
+    project.start().await;
+    let first = project.until_merged(&id).await;
+    assert!(project.run(&["requeue", &id]).refused(4).contains("--reopen"));
+    let _ = project.run(&["requeue", &id, "--reopen", "--reason", "more is wanted"]).ok();
+    let again =
+        |task: &octopoid_client::Task| task.queue == "done" && task.merged_commit.is_some() && task.merged_commit != first.merged_commit;
+    project.until_task(&id, "merged again", again).await;
+    assert_eq!(project.merged(), [id.clone(), id]);
+    assert_eq!(project.read("grows"), "more\nmore\n");
+}

@@ -251,3 +251,22 @@ async fn a_task_that_was_put_into_provisional_by_hand_does_not_stop_reviewers() 
     let taken = store.write(move |unit| claim_next(unit, &reviewer)).await.expect("store").expect("a claim");
     assert_eq!(taken.map(|task| task.no), Some(no));
 }
+
+#[tokio::test]
+async fn claims_and_reviews_have_their_whole_lease_again_after_a_reopening() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    let no = add(&store, "reviewed", &[]).await.expect("created").no;
+    take(&store).await.expect("claimed");
+    hand_in(&store, no).await.expect("submitted");
+    let reviewer = Claimant { queue: "provisional".to_owned(), agent: "reviewer".to_owned(), ..claimant() };
+    let review = store.write(move |unit| claim_next(unit, &reviewer)).await.expect("store").expect("a claim").expect("a review");
+    add(&store, "claimed", &[]).await.expect("created");
+    let claim = take(&store).await.expect("claimed");
+    let held = [review, claim].map(|task| octopoid_crdt::ids::RecordId(task.row.holder.expect("held").record));
+    store.close();
+    let store = scratch.open();
+    for of in held {
+        assert!(store.leases().remaining_ms(&of).is_some_and(|left| left > 290_000), "{of} is not timed");
+    }
+}

@@ -38,7 +38,7 @@ type Answer = Box<dyn FnOnce(Result<(), Unavailable>) + Send>;
 /// One operation on the unit of work.
 type Operation = Box<dyn FnOnce(&mut Unit<'_>) -> Answer + Send>;
 /// One operation on the whole store, which commits by itself.
-type Alone = Box<dyn FnOnce(&mut WriterState) -> Result<Answer, Fault> + Send>;
+type Alone = Box<dyn FnOnce(&mut WriterState) -> (Result<(), Fault>, Answer) + Send>;
 
 /// What the writer is asked to do.
 enum Job {
@@ -122,8 +122,17 @@ impl Writer {
     ) -> Result<T, Unavailable> {
         let (answer, answered) = oneshot::channel();
         let operation: Alone = Box::new(move |state| {
-            let result = operation(state)?;
-            Ok(Box::new(move |done: Result<(), Unavailable>| drop(answer.send(done.map(|()| result)))))
+            // The answer outlives the operation: whoever waits must not be told before the failure is noted.
+            let (outcome, result) = match operation(state) {
+                Ok(result) => (Ok(()), Some(result)),
+                Err(fault) => (Err(fault), None),
+            };
+            let told = move |done: Result<(), Unavailable>| match (done, result) {
+                (Ok(()), Some(result)) => drop(answer.send(Ok(result))),
+                (Ok(()), None) => {}
+                (Err(why), _) => drop(answer.send(Err(why))),
+            };
+            (outcome, Box::new(told))
         });
         self.hand_in(Job::Alone(operation), answered).await
     }
@@ -199,10 +208,10 @@ fn run(state: &mut WriterState, batch: Vec<Operation>, failure: &OnceLock<Arc<st
 }
 
 fn run_alone(state: &mut WriterState, operation: Alone, failure: &OnceLock<Arc<str>>) {
-    let worked = catch_unwind(AssertUnwindSafe(|| operation(state)));
-    match worked.unwrap_or_else(|panic| Err(Fault::Defect(panic_text(panic.as_ref()).to_owned()))) {
-        Ok(answer) => answer(Ok(())),
-        Err(fault) => drop(stop(&fault, failure)),
+    match catch_unwind(AssertUnwindSafe(|| operation(state))) {
+        Ok((Ok(()), answer)) => answer(Ok(())),
+        Ok((Err(fault), answer)) => answer(Err(stop(&fault, failure))),
+        Err(panic) => drop(stop(&Fault::Defect(panic_text(panic.as_ref()).to_owned()), failure)),
     }
 }
 

@@ -221,7 +221,7 @@ async fn without_a_project_init_is_named() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_octopoid"));
     let output = command.arg("list").current_dir(dir.path()).env_remove("OCTOPOID_DIR").output().await.expect("runs");
     assert_eq!(output.status.code(), Some(3));
-    assert!(text(&output.stderr).contains("hint: run 'octopoid init'"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("run 'octopoid init'"), "{}", text(&output.stderr));
 }
 
 #[tokio::test]

@@ -188,6 +188,23 @@ impl Repository {
         self.branch_tip(&Branch::of_attempt(task, attempt))
     }
 
+    /// Deletes the branch of a review that added nothing to what it looked at; one with commits of its own stays.
+    ///
+    /// # Errors
+    /// When the branch cannot be read or deleted.
+    pub fn drop_unused_branch(&self, branch: &Branch, unless_moved_from: &Oid) -> Result<bool, ReadError> {
+        self.read("a branch", |git| {
+            let mut reference = match git.find_reference(&branch.reference()) {
+                Ok(reference) => reference,
+                Err(error) if error.code() == ErrorCode::NotFound => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            let unused = reference.target() == Some(to_git(unless_moved_from)?);
+            // libgit2 compares with what was read before it deletes, so a commit that came meanwhile is not lost.
+            if unused { reference.delete().map(|()| true) } else { Ok(false) }
+        })
+    }
+
     /// Returns the user's git identity, or Octopoid's where none is configured.
     #[must_use]
     pub fn committer(&self) -> Identity {

@@ -122,7 +122,9 @@ async fn attempt(context: &Arc<Context>, job: &Job, news: &mpsc::Sender<News>) -
     match ended {
         Ok(ended) => {
             let end = conclude::conclude(context, job, &story, &place, &ended, &Job::result_file(&place)).await;
-            if ended.swept.survivors.is_empty() {
+            if ended.swept.survivors.is_empty() && job.review {
+                place.remove_with_branch(context).await?;
+            } else if ended.swept.survivors.is_empty() {
                 place.remove(context).await?;
             } else {
                 // A process may still write there: `octopoid gc` removes it once they are gone.

@@ -103,6 +103,16 @@ impl Workplace {
         }
     }
 
+    /// Removes the worktree of a review, and its branch unless the reviewer committed to it.
+    pub async fn remove_with_branch(&self, context: &Context) -> Result<(), StepError> {
+        self.remove(context).await?;
+        let (branch, base) = (self.worktree.branch(), self.base.clone());
+        if let Err(error) = context.git(move |git| git.drop_unused_branch(&branch, &base)).await? {
+            tracing::warn!(branch = %self.worktree.branch(), reason = %describe(&error), "the branch of a review stays");
+        }
+        Ok(())
+    }
+
     /// Removes the worktree; what is on no branch is rescued first.
     pub async fn remove(&self, context: &Context) -> Result<(), StepError> {
         let worktree = self.worktree.clone();

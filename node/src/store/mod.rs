@@ -23,10 +23,10 @@ mod writer;
 use minicbor::{CborLen, Decode, Encode};
 use octopoid_crdt::ids::RecordId;
 
+pub use check::Findings;
 pub use leases::Leases;
 pub use list::{Filter, Page, Sort};
 pub use open::{Identity, OpenError, Settings, Store};
-pub use check::Findings;
 pub use read::{ForkPoint, Reader, StoredLog};
 pub use rebuild::{RebuildError, Rebuilt};
 pub use row::{Holder, TaskNo, TaskRow};

@@ -110,7 +110,9 @@ fn dump(path: &Path) -> Dump {
         let (subject, tasks) = entry.expect("row");
         waits.push(format!("{:?} = {:?}", subject.value(), tasks.map(|no| no.expect("row").value()).collect::<Vec<_>>()));
     }
-    for (name, mut rows) in [("buckets", sizes), ("by_bucket", lists), ("by_facet", facets), ("documents", documents), ("dependents", waits)] {
+    for (name, mut rows) in
+        [("buckets", sizes), ("by_bucket", lists), ("by_facet", facets), ("documents", documents), ("dependents", waits)]
+    {
         rows.sort();
         dump.insert(name.to_owned(), rows);
     }
@@ -194,11 +196,13 @@ fn the_doctor_finds_every_kind_of_damage_to_views_and_a_rebuild_heals_it() {
             let key = entries.last().expect("read").expect("a row").0.value();
             entries.remove(key).expect("removed");
         }),
-        ("document", |txn| change!(txn, DOCUMENTS, |mut value: Vec<u8>| {
-            let middle = value.len() / 2;
-            value[middle] ^= 0xFF;
-            value
-        })),
+        ("document", |txn| {
+            change!(txn, DOCUMENTS, |mut value: Vec<u8>| {
+                let middle = value.len() / 2;
+                value[middle] ^= 0xFF;
+                value
+            })
+        }),
         ("tips", |txn| {
             let mut tips = txn.open_table(tables::TIPS).expect("table");
             let (author, chain) = tips.first().expect("read").map(|(key, value)| (*key.value(), value.value().to_vec())).expect("a row");

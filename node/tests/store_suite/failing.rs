@@ -33,7 +33,8 @@ async fn stops(fault: impl FnOnce(&Disk) -> Fault) {
     disk.fail(Some(fault(&disk)));
     let (done, said) = fill(&store).await;
     assert!(matches!(said, Unavailable::Failed(_)), "{said}");
-    let why = tokio::time::timeout(Duration::from_secs(5), store.writer().wait_for_failure()).await.expect("the store tells that it stopped");
+    let why =
+        tokio::time::timeout(Duration::from_secs(5), store.writer().wait_for_failure()).await.expect("the store tells that it stopped");
     assert_eq!(store.writer().failure(), Some(why));
     // What comes later fails at once, and does not reach the disk that works again.
     disk.fail(None);

@@ -186,7 +186,8 @@ impl Machine {
     }
 
     async fn moved(&mut self, id: &str, no: u64) -> (String, bool, Answer) {
-        let queues = [Queue::Failed, Queue::Blocked, Queue::Backlog, Queue::NeedsContinuation, Queue::Done, Queue::Cancelled, Queue::Incoming];
+        let queues =
+            [Queue::Failed, Queue::Blocked, Queue::Backlog, Queue::NeedsContinuation, Queue::Done, Queue::Cancelled, Queue::Incoming];
         let queue = self.random.pick(&queues).clone();
         let expected = self.model.step(id, queue.as_str());
         let what = format!("move to {}", queue.as_str());

@@ -100,9 +100,7 @@ fn check_steps(unit: &mut Unit<'_>, no: TaskNo, changes: &Changes) -> Result<(),
         allow(unit, no, &Act::Release { of, cause: Cause::Edit }, &format!("Cannot release task '{id}'"))?;
     }
     let Some(queue) = changes.queue.as_ref().filter(|queue| queue.as_str() != from) else { return Ok(()) };
-    let act = match queue {
-        Queue::Cancelled => Act::Cancel,
-        queue => Act::Move { queue: queue.clone(), cause: Cause::Edit, keep: None },
-    };
+    let step = Act::Move { queue: queue.clone(), cause: Cause::Edit, keep: None };
+    let act = if *queue == Queue::Cancelled { Act::Cancel } else { step };
     allow(unit, no, &act, &format!("Cannot move task '{id}' from '{from}' to '{}'", queue.as_str()))
 }

@@ -153,9 +153,10 @@ impl Unit<'_> {
             (slot.row.scope, slot.row.id) = (scope.to_string(), id.to_string());
             self.task_ids.insert((id.to_string(), scope.to_string()), no);
         }
-        match &payload.body {
-            Body::TaskCreate { change, .. } | Body::DocChange { change } if counts => self.follow_change(no, record, change)?,
-            _ => {}
+        if let Body::TaskCreate { change, .. } | Body::DocChange { change } = &payload.body
+            && counts
+        {
+            self.follow_change(no, record, change)?;
         }
         Ok(no)
     }

@@ -181,13 +181,19 @@ pub fn retry_wait_ms(failures: u32) -> u64 {
 
 fn holder(record: &Verified, review: bool) -> Option<Holder> {
     let payload = record.payload();
-    let (agent, orchestrator, ttl_seconds) = match &payload.body {
-        Body::Claim { agent, orchestrator, ttl_seconds, .. } | Body::Review { agent, orchestrator, ttl_seconds, .. } => {
-            (agent.clone(), orchestrator.clone(), *ttl_seconds)
-        }
-        _ => return None,
+    let (Body::Claim { agent, orchestrator, ttl_seconds, .. } | Body::Review { agent, orchestrator, ttl_seconds, .. }) = &payload.body
+    else {
+        return None;
     };
-    Some(Holder { record: record.id().0, node: payload.author.0, agent, orchestrator, since_ms: payload.wall_ms, ttl_seconds, review })
+    Some(Holder {
+        record: record.id().0,
+        node: payload.author.0,
+        agent: agent.clone(),
+        orchestrator: orchestrator.clone(),
+        since_ms: payload.wall_ms,
+        ttl_seconds: *ttl_seconds,
+        review,
+    })
 }
 
 fn derive_state(row: &mut TaskRow, state: &TaskState, log: &StoredLog) {
@@ -223,10 +229,8 @@ fn derive_failures(row: &mut TaskRow, log: &StoredLog) {
     let entries = log.log.entries();
     let life = Life::of(&log.log);
     let counted: Vec<_> = (0u32..).zip(entries).filter(|(index, entry)| entry.counts() && life.holds(*index, entry)).collect();
-    let resets = |entry: &&(u32, &Entry)| match &entry.1.act {
-        Act::Move { cause, .. } => !matches!(cause, Cause::AttemptFailed | Cause::BurnOut | Cause::MergeConflict),
-        _ => false,
-    };
+    let goes_on = |cause: &Cause| matches!(cause, Cause::AttemptFailed | Cause::BurnOut | Cause::MergeConflict);
+    let resets = |entry: &&(u32, &Entry)| matches!(&entry.1.act, Act::Move { cause, .. } if !goes_on(cause));
     let resets: Vec<&Entry> = counted.iter().filter(resets).map(|(_, entry)| *entry).collect();
     let since = |index: u32| !resets.iter().any(|reset| reset.past.contains(index));
     let of = |cause: Cause| {

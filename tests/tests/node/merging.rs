@@ -33,7 +33,7 @@ async fn of_two_tasks_on_one_line_the_second_goes_back_and_is_rebased_not_redone
     let attempts = project.client().attempts(late).await.expect("attempts").attempts;
     assert_eq!(attempts.len(), 2, "{attempts:#?}");
     let task = project.task(late).await;
-    assert_eq!(task.needs_intervention, false);
+    assert!(!task.needs_intervention);
 }
 
 #[tokio::test]

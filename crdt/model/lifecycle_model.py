@@ -347,7 +347,10 @@ class Schedule:
             self.explains(before, after, node)
         stolen = "a live {} was taken over by one who had seen it"
         if before.phase == after.phase == "claimed" and after.claim != before.claim and after.status.get(before.claim) in ("superseded", "running"):
-            check(not at[after.claim].past >> before.claim & 1, stolen.format("claim"))
+            past = at[after.claim].past
+            ends = past & (world.of["release"] | world.of["expire"] | world.of["reject"] | world.of["move"] | world.of["delete"])
+            ended = any(at[i].ref == before.claim for i in bits(ends)) or world.pasts(ends & ~world.of["release"] & ~world.of["expire"]) >> before.claim & 1
+            check(ended or not past >> before.claim & 1, stolen.format("claim"))
         if before.review is not None and after.review is not None and before.rests_on == after.rests_on and after.review != before.review:
             ended = any(at[i].ref == before.review for i in bits(fresh & (world.of["release"] | world.of["expire"])))
             gone = not after.effective >> before.review & 1

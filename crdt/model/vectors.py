@@ -11,6 +11,8 @@ from lifecycle_model import Schedule
 from lifecycle_rules import bits
 
 STEPS, VIEWS = 30, 3
+FORCED_STEPS = 60  # a grant beyond a frontier is rare
+FORCED = 10
 FAMILIES = {
     "authority": lambda s: s.world.of["grant"] and not any(not c.grants_only for c in s.world.cuts),
     "removal": lambda s: any(not c.grants_only for c in s.world.cuts),
@@ -33,9 +35,26 @@ def write(folder):
                 found[family].append(json.dumps(vector(schedule), separators=(",", ":")))
                 break
         seed += 1
+    found["forced"], seed = [], 0
+    while len(found["forced"]) < FORCED:
+        schedule = Schedule(seed, FORCED_STEPS)
+        schedule.served, schedule.changes, schedule.hostile, schedule.attacks = True, 0.15, None, 0
+        schedule.run()
+        if loses_a_grant(schedule):
+            found["forced"].append(json.dumps(vector(schedule), separators=(",", ":")))
+        seed += 1
     for family, lines in found.items():
         with open(os.path.join(folder, family + ".jsonl"), "w", encoding="ascii") as out:
             out.write("\n".join(lines) + "\n")
+
+
+def loses_a_grant(schedule):
+    """A forced move masks a grant, and the state tells."""
+    world, node = schedule.world, schedule.nodes[0]
+    forced = sum(1 << c for c in bits(node.known) if world.cuts[c].grants_only)
+    if not world.left_out(node.view, node.known) & world.of["grant"]:
+        return False
+    return world.resolve(node.view, node.known).status != world.resolve(node.view, node.known & ~forced).status
 
 
 def vector(schedule):

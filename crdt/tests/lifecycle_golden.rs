@@ -294,7 +294,7 @@ const fn status(status: AttemptStatus) -> &'static str {
 fn every_verdict_and_state_of_the_model_is_reached_in_any_order() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/lifecycle");
     let (mut schedules, mut views) = (0, 0);
-    for family in ["mesh", "hostile", "anew", "authority", "removal"] {
+    for family in ["mesh", "hostile", "anew", "authority", "removal", "forced"] {
         let text = fs::read_to_string(folder.join(family).with_extension("jsonl")).expect("a golden file");
         for line in text.lines() {
             let vector: Vector = serde_json::from_str(line).expect("a vector");

@@ -4,6 +4,8 @@
 //! - A function of the set: neither the order of arrival nor the time it was computed at matters.
 //! - Only entries that count are looked at, and of these only what no removal masks and no later creation buried.
 
+use std::collections::BTreeSet;
+
 use super::{
     act::Act,
     attempts::{Effects, Fate, Open, Status},
@@ -187,10 +189,9 @@ fn highest_epoch(log: &TaskLog, seen: &[Index]) -> u64 {
 
 /// Lists the claims that count but are not in effect, so that an attempt never vanishes.
 fn withdraw(log: &TaskLog, seen: &[Index], fates: &mut Vec<Fate>) {
-    let listed = fates.len();
-    for &claim in seen {
-        let Some(Act::Claim { epoch, .. }) = log.act(claim) else { continue };
-        if fates.iter().take(listed).all(|fate| fate.claim != claim) {
+    let listed: BTreeSet<Index> = fates.iter().map(|fate| fate.claim).collect();
+    for &claim in seen.iter().filter(|claim| !listed.contains(claim)) {
+        if let Some(Act::Claim { epoch, .. }) = log.act(claim) {
             let fate = Fate { claim, status: Status::Withdrawn, epoch: *epoch, submit: None, rejected_by: None, in_effect: false };
             fates.push(fate);
         }

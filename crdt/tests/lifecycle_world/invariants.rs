@@ -54,14 +54,18 @@ impl World {
     /// Nobody takes over a live claim or review that it has seen.
     fn check_holders(&self, member: usize, before: &TaskState, after: &TaskState) -> Checked {
         let log = &self.members[member].log;
-        let saw = |later, earlier| {
+        let saw = |later: &RecordId, earlier: &RecordId| {
             let (later, earlier) = (log.position(later).and_then(|index| log.at(index)), log.position(earlier));
             later.zip(earlier).is_some_and(|(later, earlier)| later.past.contains(earlier))
         };
         if let (Phase::Claimed { attempt: a }, Phase::Claimed { attempt: b }) = (&before.phase, &after.phase) {
             let (old, new) = (&before.attempts[*a], &after.attempts[*b]);
             let lives = after.attempts.iter().any(|a| a.claim == old.claim && a.status == AttemptStatus::Superseded);
-            ensure(old.claim == new.claim || !lives || !saw(&new.claim, &old.claim), || "a live claim was stolen".into())?;
+            // Where a grant outranks it, a claim whose Submit beat its end goes on beside the one that followed the end.
+            let ends =
+                |e: &Entry| e.counts() && e.act.names() == Some(old.claim) && matches!(e.act, Act::Release { .. } | Act::Expire { .. });
+            let ended = log.entries().iter().any(|e| ends(e) && saw(&new.claim, &e.id));
+            ensure(old.claim == new.claim || !lives || ended || !saw(&new.claim, &old.claim), || "a live claim was stolen".into())?;
         }
         if let (Phase::Provisional { review: Some(old), .. }, Phase::Provisional { review: Some(new), .. }) = (&before.phase, &after.phase)
             && before.rests_on == after.rests_on

@@ -24,11 +24,12 @@ pub(super) enum Marker {
     Carried,
     Absent,
     /// Its environment reads as empty, as that of every process does for a moment while it runs another program.
+    #[cfg_attr(not(any(target_os = "linux", test)), expect(dead_code, reason = "only Linux has /proc"))]
     Unclear,
 }
 
 /// Reads one line of `/proc/<pid>/stat`. The program's name stands in brackets and may itself hold brackets and spaces.
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has /proc"))]
+#[cfg_attr(not(any(target_os = "linux", test)), expect(dead_code, reason = "only Linux has /proc"))]
 fn parse_stat(line: &str) -> Option<Process> {
     let (head, tail) = line.rsplit_once(')')?;
     let pid = head.split_once(' ')?.0.parse().ok()?;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use octopoid_client::{InProcess, NodeInfo, Transport};
+use octopoid_client::{AgentState, AgentStatus, InProcess, NodeInfo, Transport};
 use octopoid_node::{
     agent::Launcher,
     config::{self, Surroundings},
@@ -213,6 +213,23 @@ pub fn agent_roles(layout: &Layout) -> Vec<String> {
     used.chain(agents.roles.iter().map(|role| role.name.to_string())).collect()
 }
 
+/// Describes the agents of agents.yaml while no node runs: nobody works.
+pub fn agents_at_rest(layout: &Layout) -> Vec<AgentStatus> {
+    let Ok((agents, _)) = config::load_agents(layout) else { return Vec::new() };
+    let state = |agent: &config::Agent| match (agent.enabled, agent.paused) {
+        (false, _) => AgentState::Disabled,
+        (true, true) => AgentState::Paused,
+        (true, false) => AgentState::Idle,
+    };
+    let describe = |agent: &config::Agent| AgentStatus {
+        name: agent.name.to_string(),
+        role: agent.role.to_string(),
+        state: state(agent),
+        ..AgentStatus::default()
+    };
+    agents.agents.iter().map(describe).collect()
+}
+
 /// What uninit did.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct UninitReport {
@@ -238,34 +255,4 @@ pub fn uninit(layout: &Layout, force: bool) -> Result<UninitReport, BridgeError>
 /// Runs the launcher of agents' processes: the whole of a program's main function in the hidden mode `__launch`.
 pub fn launcher_main() -> ExitCode {
     octopoid_node::agent::launcher_main()
-}
-
-/// What the demo did.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct DemoReport {
-    /// Whether everything is as it should be.
-    pub ok: bool,
-    /// The repository, if it was kept.
-    pub repository: PathBuf,
-    /// What happened to each task.
-    pub tasks: Vec<DemoTask>,
-}
-
-/// What happened to one task of the demo.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct DemoTask {
-    /// The task.
-    pub id: String,
-    /// Its title.
-    pub title: String,
-    /// Where it ended.
-    pub queue: String,
-    /// What happened, one line each.
-    pub story: Vec<String>,
-}
-
-/// Plays the whole job in a scratch repository.
-pub async fn demo(keep: bool, watch: impl FnMut(&octopoid_client::NodeStatus) + Send) -> Result<DemoReport, BridgeError> {
-    let _ = (keep, watch);
-    Err(BridgeError::Program(std::io::Error::other("the demo is being written")))
 }

@@ -120,6 +120,9 @@ fn spoil(dice: &mut Dice, change: &[u8], others: &[Change]) -> Vec<u8> {
 fn spoil_bytes(dice: &mut Dice, change: &[u8], others: &[Change]) -> Vec<u8> {
     let start = data_start(change).min(change.len());
     let mut data = change[start..].to_vec();
+    if data.is_empty() {
+        return change.to_vec();
+    }
     let (at, donor) = (dice.below(data.len()), &others[dice.below(others.len())].1);
     match dice.below(6) {
         0 => data[at] ^= 1 << dice.below(8),
@@ -224,6 +227,12 @@ fn check(scene: &Scene, nodes: &[Node; 3]) {
         assert_eq!(first.history.left_out(), node.history.left_out());
         assert_eq!(first.history.document().heads(), node.history.document().heads());
         assert_eq!(first.history.document().fields(), node.history.document().fields());
+    }
+    for ((_, bytes), verdict) in scene.changes.iter().zip(&first.verdicts) {
+        if *verdict == Ok(Standing::Judged(GateVerdict::Admitted)) {
+            let change = automerge::Change::try_from(bytes.as_slice()).expect("an admitted change decodes");
+            assert_eq!(automerge::Change::from(change.decode()).raw_bytes(), bytes, "an admitted change is canonical");
+        }
     }
     for node in nodes {
         let document = node.history.document();

@@ -11,6 +11,7 @@ use crate::{
     connection::{Connection, find_project},
     failure::Failure,
     live::{self, LiveTable},
+    node_bridge,
     output::{Output, Tone},
 };
 
@@ -36,7 +37,10 @@ pub async fn run(args: &Args, output: Output) -> Result<(), Failure> {
         }
     }
     let connection = Connection::to(layout).await?;
-    let status = connection.client.node_status().await?;
+    let mut status = connection.client.node_status().await?;
+    if connection.node.is_none() {
+        status.agents = node_bridge::agents_at_rest(&connection.layout);
+    }
     if output.json() {
         return Ok(output.value(&status)?);
     }

@@ -154,6 +154,11 @@ mod tests {
         assert_eq!(hunks(&old, &new), [Hunk { old: 0..0, new: 0..1 }, Hunk { old: 3..4, new: 4..4 }]);
     }
 
+    #[test]
+    fn lines_that_repeat_are_kept_too() {
+        assert_eq!(hunks(&["a", "b", "a", "b"], &["b", "a", "b", "a"]), [Hunk { old: 0..1, new: 0..0 }, Hunk { old: 4..4, new: 3..4 }]);
+    }
+
     proptest! {
         #[test]
         fn the_hunks_turn_the_old_lines_into_the_new(old in proptest::collection::vec("[a-d]?", 0..40), new in proptest::collection::vec("[a-e]?", 0..40)) {

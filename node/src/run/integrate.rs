@@ -3,6 +3,7 @@
 //! **Invariants**: the fence in git decides, not this node's memory: a task merges at most once unless it was reopened.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use octopoid_crdt::ids::{AttemptName, Name, Oid, RecordId};
 use octopoid_crdt::lifecycle::{Act, Entry};
@@ -21,8 +22,21 @@ use crate::store::{Fault, Filter, Reader, Sort, StoredLog, TaskNo, TaskRow};
 /// How many accepted tasks one round looks at; the others follow in the next.
 const ROUND: u64 = 64;
 
-/// Accepted work that waits, with the reason, by task number.
-pub(super) type Waiting = BTreeMap<TaskNo, (String, String)>;
+/// How long the answer about a pull request is good for: each question goes over the network.
+const POLL: Duration = Duration::from_secs(60);
+
+/// Accepted work that waits, by task number.
+pub(super) type Waiting = BTreeMap<TaskNo, Wait>;
+
+/// Why accepted work waits.
+#[derive(Debug, Clone)]
+pub(super) struct Wait {
+    pub id: String,
+    pub reason: String,
+    /// The accept that waits; another one is looked at at once.
+    accept: Option<[u8; 32]>,
+    looked: Instant,
+}
 
 /// Accepted work that is to be merged.
 struct Accepted {
@@ -38,11 +52,17 @@ struct Accepted {
 }
 
 /// Merges what was accepted as `repo.merge` says; returns what waits and why.
-pub(super) async fn round(context: &Context) -> Result<Waiting, StepError> {
+pub(super) async fn round(context: &Context, before: Waiting) -> Result<Waiting, StepError> {
     let page = context.store.reader()?.list(&awaiting(), Sort::Priority, 0, ROUND)?;
     let mut waiting = Waiting::new();
     for (no, row) in page.tasks {
-        let id = row.id.clone();
+        let (id, accept) = (row.id.clone(), row.accept);
+        let known = before.get(&no).filter(|wait| wait.accept == accept && wait.looked.elapsed() < POLL);
+        if let (Merge::Pr, Some(known)) = (context.config.repo.merge, known) {
+            waiting.insert(no, known.clone());
+            continue;
+        }
+        let wait = |reason: String| Wait { id: id.clone(), reason, accept, looked: Instant::now() };
         let outcome = match context.config.repo.merge {
             Merge::Auto => one(context, no, row).await,
             Merge::Pr => pull_request::follow(context, no, row).await,
@@ -50,9 +70,9 @@ pub(super) async fn round(context: &Context) -> Result<Waiting, StepError> {
         };
         match outcome {
             Ok(None) => {}
-            Ok(Some(reason)) => drop(waiting.insert(no, (id, reason))),
+            Ok(Some(reason)) => drop(waiting.insert(no, wait(reason))),
             // One task's trouble does not keep the others waiting.
-            Err(StepError::Refused(refused)) => drop(waiting.insert(no, (id, refused.to_string()))),
+            Err(StepError::Refused(refused)) => drop(waiting.insert(no, wait(refused.to_string()))),
             Err(error) => return Err(error),
         }
     }
@@ -116,7 +136,8 @@ async fn carry_out(context: &Context, accepted: &Accepted, outcome: MergeOutcome
             Ok(None)
         }
         MergeOutcome::OtherAttempt { landing } => {
-            Ok(Some(format!("attempt {} of this task is merged already: {landing:?}", accepted.attempt)))
+            let commit = landing.commit;
+            Ok(Some(format!("commit {commit} has merged another attempt of this task: requeue it with --reopen if this one should follow")))
         }
         MergeOutcome::Awaiting { reason } => Ok(Some(reason)),
     }

@@ -370,16 +370,16 @@ impl Scheduler {
 
     fn start_merging(&mut self) {
         if self.merging.is_none() && !self.stopping {
-            let context = self.context.clone();
-            self.merging = Some(tokio::spawn(async move { integrate::round(&context).await }));
+            let (context, before) = (self.context.clone(), self.waiting.clone());
+            self.merging = Some(tokio::spawn(async move { integrate::round(&context, before).await }));
         }
     }
 
     fn merged(&mut self, merged: Result<Result<Waiting, StepError>, tokio::task::JoinError>) -> Result<(), StepError> {
         let waiting = merged??;
-        for (no, (id, reason)) in &waiting {
-            if self.waiting.get(no).is_none_or(|(_, known)| known != reason) {
-                tracing::warn!(task = %id, %reason, "awaiting merge");
+        for (no, wait) in &waiting {
+            if self.waiting.get(no).is_none_or(|known| known.reason != wait.reason) {
+                tracing::warn!(task = %wait.id, reason = %wait.reason, "awaiting merge");
             }
         }
         self.waiting = waiting;
@@ -411,7 +411,7 @@ impl Scheduler {
             awaiting_merge: self
                 .waiting
                 .values()
-                .map(|(task_id, reason)| AwaitingMerge { task_id: task_id.clone(), reason: reason.clone() })
+                .map(|wait| AwaitingMerge { task_id: wait.id.clone(), reason: wait.reason.clone() })
                 .collect(),
             warnings: self.warnings.clone(),
         }

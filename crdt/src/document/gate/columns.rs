@@ -160,6 +160,47 @@ fn value(cursor: &mut Cursor<'_>, values: Values) -> Result<u64, Reason> {
     }
 }
 
+/// The rows of a column of numbers that [`run_lengths`] has walked, one by one.
+pub(super) struct Numbers<'a> {
+    cursor: Cursor<'a>,
+    left: u64,
+    /// The value of the run; in a run of several values each row reads its own.
+    repeated: Option<Option<u64>>,
+}
+
+impl<'a> Numbers<'a> {
+    pub(super) const fn new(column: &'a [u8]) -> Self {
+        Self { cursor: Cursor::new(column), left: 0, repeated: None }
+    }
+
+    fn run(&mut self) -> Result<(), Reason> {
+        let count = self.cursor.signed()?;
+        (self.left, self.repeated) = match count {
+            0 => (self.cursor.unsigned()?, Some(None)),
+            1.. => (count.unsigned_abs(), Some(Some(self.cursor.unsigned()?))),
+            _ => (count.unsigned_abs(), None),
+        };
+        Ok(())
+    }
+}
+
+impl Iterator for Numbers<'_> {
+    type Item = Result<Option<u64>, Reason>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.left == 0 {
+            if self.cursor.is_empty() {
+                return None;
+            }
+            if let Err(reason) = self.run() {
+                return Some(Err(reason));
+            }
+        }
+        self.left -= 1;
+        Some(self.repeated.map_or_else(|| self.cursor.unsigned().map(Some), Ok))
+    }
+}
+
 /// Walks a column of flags: lengths of runs, false first.
 pub(super) fn flags(column: &[u8]) -> Result<Walked, Reason> {
     let mut cursor = Cursor::new(column);
@@ -222,6 +263,12 @@ mod tests {
         // Three times 7, the two values 1 and 2, four nulls.
         let column = [leb(3), vec![7], leb(-2), vec![1, 2], leb(0), vec![4]].concat();
         assert_eq!(run_lengths(&column, Values::Numbers), Ok(Walked { rows: 9, sum: 24 }));
+    }
+
+    #[test]
+    fn rows_are_read_over_all_kinds_of_runs() {
+        let column = [leb(3), vec![7], leb(-2), vec![1, 2], leb(0), vec![1]].concat();
+        assert_eq!(Numbers::new(&column).collect::<Result<Vec<_>, _>>(), Ok(vec![Some(7), Some(7), Some(7), Some(1), Some(2), None]));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     MAX_ACTORS, MAX_CHANGE_BYTES, MAX_DEPS, MAX_ROWS, Reason,
-    columns::{Cursor, Values, Walked, flags, run_lengths},
+    columns::{Cursor, Numbers, Values, Walked, flags, run_lengths},
 };
 use crate::document::Actor;
 
@@ -18,6 +18,10 @@ const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 const CHANGE: u8 = 1;
 /// The bit in a column's specification that says that it is deflated.
 const DEFLATED: u64 = 0b1000;
+
+/// The action that sets a value, the only one that has any; the kind and length of no value.
+const SET: u64 = 1;
+const NULL: u64 = 0;
 
 /// What the pre-scan learned about a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,17 +134,19 @@ fn columns(cursor: &mut Cursor<'_>, actors: u64) -> Result<u64, Reason> {
 
 /// How many rows the columns have that must agree with each other.
 #[derive(Default)]
-struct Rows {
+struct Rows<'a> {
     operations: Vec<u64>,
     actions: u64,
+    action_column: &'a [u8],
+    value_column: &'a [u8],
     value_bytes: (u64, u64),
     predecessors: u64,
     predecessor_columns: Vec<u64>,
 }
 
-impl Rows {
+impl<'a> Rows<'a> {
     /// Walks one column; the numbers are automerge's column specifications, id × 16 + type.
-    fn column(&mut self, spec: u64, bytes: &[u8], actors: u64) -> Result<(), Reason> {
+    fn column(&mut self, spec: u64, bytes: &'a [u8], actors: u64) -> Result<(), Reason> {
         let per_operation = |rows: &mut Self, walked: Walked| rows.operations.push(walked.rows);
         match spec {
             // Object and key, actor and counter; key text.
@@ -150,11 +156,11 @@ impl Rows {
             21 => per_operation(self, run_lengths(bytes, Values::Texts)?),
             // Insert.
             52 => per_operation(self, flags(bytes)?),
-            66 => self.actions = run_lengths(bytes, Values::Actions)?.rows,
+            66 => (self.actions, self.action_column) = (run_lengths(bytes, Values::Actions)?.rows, bytes),
             // Values: kinds and lengths, then their bytes.
             86 => {
                 let walked = run_lengths(bytes, Values::Lengths)?;
-                self.value_bytes.0 = walked.sum;
+                (self.value_bytes.0, self.value_column) = (walked.sum, bytes);
                 per_operation(self, walked);
             }
             87 => self.value_bytes.1 = bytes.len() as u64,
@@ -181,6 +187,15 @@ impl Rows {
         if self.predecessors > MAX_ROWS {
             return Err(Reason::Rows);
         }
-        if operations && predecessors && self.value_bytes.0 == self.value_bytes.1 { Ok(self.actions) } else { Err(Reason::Columns) }
+        if !(operations && predecessors && self.value_bytes.0 == self.value_bytes.1) {
+            return Err(Reason::Columns);
+        }
+        // Automerge keeps a value beside "make a list" and loads it again, but its own encoder drops it.
+        for (action, value) in Numbers::new(self.action_column).zip(Numbers::new(self.value_column)) {
+            if action? != Some(SET) && value? != Some(NULL) {
+                return Err(Reason::Operation);
+            }
+        }
+        Ok(self.actions)
     }
 }

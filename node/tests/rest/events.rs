@@ -1,0 +1,108 @@
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, Response};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::support::{Node, TOKEN};
+
+/// A listener that reads one event after the other.
+struct Listener {
+    body: Body,
+    text: String,
+}
+
+impl Listener {
+    async fn open(node: &Node, path: &str, last: Option<&str>) -> Self {
+        let mut request = Request::get(path).header("host", "localhost").header("authorization", format!("Bearer {TOKEN}"));
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let request = request.body(Body::empty()).expect("a request");
+        let response: Response<Body> = node.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+        assert_eq!(response.status().as_u16(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let mut listener = Self { body: response.into_body(), text: String::new() };
+        assert_eq!(listener.block().await, ": connected", "the first bytes show that it listens");
+        listener
+    }
+
+    async fn block(&mut self) -> String {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let block = block.to_owned();
+                self.text = rest.to_owned();
+                return block;
+            }
+            let frame = tokio::time::timeout(Duration::from_secs(20), self.body.frame()).await.expect("an event in time");
+            let frame = frame.expect("the stream goes on").expect("a frame");
+            self.text.push_str(std::str::from_utf8(frame.data_ref().expect("data")).expect("text"));
+        }
+    }
+
+    async fn event(&mut self) -> Value {
+        let block = self.block().await;
+        let line = |name: &str| block.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap_or_default().to_owned();
+        let event: Value = serde_json::from_str(&line("data")).expect("json");
+        assert_eq!((event["id"].as_str(), event["type"].as_str()), (Some(line("id").as_str()), Some(line("event").as_str())));
+        event
+    }
+}
+
+#[tokio::test]
+async fn a_listener_hears_each_step_once_and_in_order() {
+    let node = Node::start();
+    node.task("before").await;
+    let mut listener = Listener::open(&node, "/api/v1/events", None).await;
+    node.task_with("t", json!({ "priority": "P0" })).await;
+    node.finish().await;
+    let mut last = 0;
+    let mut told = Vec::new();
+    while told.last() != Some(&"task.accepted".to_owned()) {
+        let event = listener.event().await;
+        let id: u64 = event["id"].as_str().expect("an id").parse().expect("a number");
+        assert!(id > last, "ids rise");
+        last = id;
+        assert_eq!((event["task_id"].as_str(), event["scope"].as_str()), (Some("t"), Some("default")));
+        assert!(event["version"].is_u64() && event["queue"].is_string() && event["timestamp"].is_string(), "{event}");
+        told.push(event["type"].as_str().expect("a type").to_owned());
+    }
+    told.retain(|kind| kind != "task.updated");
+    assert_eq!(told, ["task.created", "task.claimed", "task.submitted", "task.accepted"]);
+}
+
+#[tokio::test]
+async fn a_listener_that_comes_back_misses_nothing() {
+    let node = Node::start();
+    let mut listener = Listener::open(&node, "/api/v1/events", None).await;
+    node.task("t0").await;
+    let seen = listener.event().await["id"].as_str().expect("an id").to_owned();
+    drop(listener);
+    for n in 1..400 {
+        node.task(&format!("t{n}")).await;
+    }
+    let mut listener = Listener::open(&node, "/api/v1/events", Some(&seen)).await;
+    for n in 1..400 {
+        assert_eq!(listener.event().await["task_id"], format!("t{n}"));
+    }
+    node.task("live").await;
+    assert_eq!(listener.event().await["task_id"], "live");
+    let mut by_query = Listener::open(&node, &format!("/api/v1/events?last_event_id={seen}"), None).await;
+    assert_eq!(by_query.event().await["task_id"], "t1");
+}
+
+#[tokio::test]
+async fn events_of_other_scopes_are_left_out_and_a_bad_id_is_refused() {
+    let node = Node::start();
+    let mut listener = Listener::open(&node, "/api/v1/events?scope=s", None).await;
+    node.task("elsewhere").await;
+    node.task_with("here", json!({ "scope": "s" })).await;
+    assert_eq!(listener.event().await["task_id"], "here");
+    node.call(axum::http::Method::GET, "/api/v1/events", &[("last-event-id", "x")], None).await.refuses(400, &["Last-Event-ID"]);
+    node.get("/api/v1/events?last_event_id=-1").await.refuses(400, &["last_event_id"]);
+    let mut future = Listener::open(&node, "/api/v1/events", Some("999999999")).await;
+    node.task("next").await;
+    assert_eq!(future.event().await["task_id"], "next", "an id of the future goes on from now");
+}

@@ -1,0 +1,18 @@
+//! The REST contract, call by call: the router in this process over a real store, and once over a real socket.
+
+#![recursion_limit = "256"]
+
+mod access;
+mod concurrency;
+mod contract;
+mod events;
+mod hosts;
+mod injection;
+mod lifecycle;
+mod node;
+mod orchestrators;
+mod projects;
+mod socket;
+mod support;
+mod tasks;
+mod trail;

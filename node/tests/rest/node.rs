@@ -1,0 +1,58 @@
+use serde_json::{Value, json};
+
+use crate::support::Node;
+
+#[tokio::test]
+async fn status_tells_what_waits_on_a_node_without_a_scheduler() {
+    let node = Node::start();
+    node.task_with("a", json!({ "needs_intervention": true, "priority": "P3" })).await;
+    node.task("b").await;
+    node.submit("x").await;
+    let status = node.get("/api/v1/node/status").await.is(200);
+    assert_eq!((status["mode"].as_str(), status["node"]["machine_id"].as_str()), (Some("local"), Some("mac-studio")));
+    assert_eq!(status["queues"], json!({ "incoming": 1, "provisional": 1 }));
+    assert_eq!((&status["waiting_for_review"], &status["needs_intervention"]), (&json!(["b"]), &json!(["a"])));
+    assert_eq!((&status["agents"], &status["node"]["pid"]), (&json!([]), &Value::Null));
+}
+
+#[tokio::test]
+async fn what_only_a_scheduler_can_do_answers_503_and_says_how_to_start_one() {
+    let node = Node::start();
+    for path in ["pause", "resume", "agents/x/pause", "agents/x/resume", "stop", "gc"] {
+        node.post(&format!("/api/v1/node/{path}"), json!({})).await.refuses(503, &["octopoid start"]);
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_compares_views_with_records() {
+    let node = Node::start();
+    node.task("a").await;
+    node.task("b").await;
+    node.finish().await;
+    node.delete("/api/v1/tasks/b").await.is(200);
+    let doctor = node.get("/api/v1/node/doctor").await.is(200);
+    assert_eq!((&doctor["ok"], &doctor["tasks"], &doctor["problems"]), (&json!(true), &json!(1), &json!([])));
+    assert!(doctor["records"].as_u64() > Some(5));
+    node.get("/api/v1/node/doctor?rebuild=true").await.refuses(409, &["doctor --rebuild"]);
+}
+
+#[tokio::test]
+async fn metrics_count_requests_tasks_and_commits() {
+    let node = Node::start();
+    node.task("a").await;
+    node.get("/api/v1/tasks/a").await.is(200);
+    node.get("/api/v1/tasks/nobody").await.is(404);
+    node.get("/nowhere/at/all").await.is(404);
+    let text = node.get("/metrics").await.text;
+    for line in [
+        "octopoid_tasks{queue=\"incoming\"} 1",
+        "octopoid_http_requests_total{route=\"/api/v1/tasks/{id}\",method=\"GET\",status=\"200\"} 1",
+        "octopoid_http_requests_total{route=\"/api/v1/tasks/{id}\",method=\"GET\",status=\"404\"} 1",
+        "octopoid_http_requests_total{route=\"unknown\",method=\"GET\",status=\"404\"} 1",
+        "octopoid_http_request_duration_seconds_count{route=\"/api/v1/tasks/{id}\"} 2",
+        "octopoid_store_commits_total 1",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("nobody") && !text.contains("nowhere"), "labels do not grow with what callers send");
+}

@@ -17,6 +17,9 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args, output: Output) -> Result<(), Failure> {
+    if !output.json() {
+        output.note("A node starts in a scratch repository. Shell scripts play its agents; everything else is real.");
+    }
     let mut table = LiveTable::of_process(output);
     let outcome = demo::play(args.keep, |status| table.show(status)).await;
     table.finish();

@@ -94,7 +94,7 @@ fn every_task_is_done(told: &[Told]) -> Found {
         .filter(open)
         .map(|told| {
             let last = told.attempts.last().and_then(|attempt| attempt.reason.as_deref());
-            let why = told.task.execution_notes.as_deref().or(last).unwrap_or("no reason is known");
+            let why = last.or(told.task.execution_notes.as_deref()).unwrap_or("no reason is known");
             format!("{} is {} ({why})", told.task.id, told.task.queue)
         })
         .collect();

@@ -105,8 +105,8 @@ pub async fn play(keep: bool, mut watch: impl FnMut(&NodeStatus)) -> Result<Repo
             report.kept = keep || !report.ok || !scratch.remove();
             Ok(report)
         }
-        // A person who ends it wants it gone.
-        Err(DemoError::Interrupted) if !keep && scratch.remove() => Err(bare(DemoError::Interrupted)),
+        // A person who ends it wants it gone, and without git there is nothing to look at.
+        Err(error @ (DemoError::Interrupted | DemoError::Git(GitError::Missing { .. }))) if !keep && scratch.remove() => Err(bare(error)),
         Err(error) => Err(DemoFailure { error, kept: Some(scratch.path().to_owned()) }),
     }
 }

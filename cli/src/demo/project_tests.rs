@@ -39,6 +39,7 @@ impl Bench {
         let _ = fs::remove_file(file("result.json"));
         let status = tokio::process::Command::new("sh")
             .arg(file("agents").join(script))
+            .stdout(std::process::Stdio::null())
             .current_dir(self.repository())
             .env("OCTOPOID_PROMPT_FILE", file("prompt.md"))
             .env("OCTOPOID_RESULT_FILE", file("result.json"))

@@ -17,13 +17,15 @@ pub fn length<'e>(events: impl IntoIterator<Item = &'e HistoryEvent>, beginning:
     beginning.zip(last).map_or(0.0, |(first, last)| last.duration_since(first).as_secs_f64())
 }
 
-/// Tells events, one line each, with the seconds since the beginning.
+/// Tells what was recorded, one line each, with the seconds since the beginning.
+///
+/// What follows from several records, such as that a task waited for others, has no time of its own and no line.
 pub fn tell(events: &[HistoryEvent], beginning: Option<Timestamp>) -> Vec<String> {
     let line = |event: &HistoryEvent| {
         let since = beginning.zip(at(event)).map_or(0.0, |(first, this)| this.duration_since(first).as_secs_f64());
         format!("{since:5.1} s  {}", sentence(event))
     };
-    events.iter().map(line).collect()
+    events.iter().filter(|event| event.record_id.is_some()).map(line).collect()
 }
 
 fn at(event: &HistoryEvent) -> Option<Timestamp> {
@@ -36,9 +38,8 @@ fn sentence(event: &HistoryEvent) -> String {
     let with = |text: String| if details.is_empty() { text } else { format!("{text}: {details}") };
     match event.event.as_str() {
         "created" => "queued".to_owned(),
-        "blocked" => format!("blocked {details}"),
-        "unblocked" => format!("unblocked: {details}"),
-        "claimed" => format!("{agent} starts ({details})"),
+        // Each claim raises the epoch by one, so it counts the attempts.
+        "claimed" => format!("{agent} starts attempt {}", details.trim_start_matches("epoch ")),
         "submitted" => with("submitted".to_owned()),
         "review_claimed" => format!("{agent} reviews"),
         "accepted" => with(format!("accepted by {agent}")),
@@ -67,6 +68,7 @@ mod tests {
             agent: agent.map(str::to_owned),
             details: details.map(str::to_owned),
             timestamp: format!("2026-03-01T12:00:{second:02}.500Z"),
+            record_id: Some("0a".to_owned()),
             ..HistoryEvent::default()
         }
     }
@@ -77,6 +79,7 @@ mod tests {
             event("created", None, None, 0),
             event("claimed", Some("fixer"), Some("epoch 1"), 1),
             event("rejected", Some("reviewer"), Some("not ok  words"), 2),
+            HistoryEvent { record_id: None, ..event("unblocked", None, Some("fix-1 ended"), 3) },
             event("archived", None, Some("merged as 0123456789abcdef"), 12),
         ];
         let start = beginning(&events);
@@ -84,7 +87,7 @@ mod tests {
             tell(&events, start),
             [
                 "  0.0 s  queued",
-                "  1.0 s  fixer starts (epoch 1)",
+                "  1.0 s  fixer starts attempt 1",
                 "  2.0 s  rejected by reviewer: not ok  words",
                 " 12.0 s  merged to main as 0123456789",
             ]

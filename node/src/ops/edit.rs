@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use octopoid_crdt::document::Edit;
+use octopoid_crdt::ids::RecordId;
+use octopoid_crdt::lifecycle::Act;
 use octopoid_crdt::record::{Cause, Queue};
 
 use super::claim::{self, Holds};
 use super::create::{MAX_BLOCKERS, check_blockers, refuse};
 use super::judge::{Move, move_to};
-use super::{Expect, Refused, Snapshot, snapshot};
+use super::{Expect, Refused, Snapshot, allow, snapshot};
 use crate::store::{TaskNo, Unit};
 
 /// What one edit changes; the steps happen after the fields are set, in the same commit.
@@ -56,6 +58,8 @@ pub fn edit(unit: &mut Unit<'_>, no: TaskNo, expect: &Expect, changes: Changes) 
         let refused = format!("Cannot change the claim of task '{id}'");
         return Err(Refused::step(refused, format!("nobody holds the task: it is in '{}'", row.queue)));
     }
+    check_steps(unit, no, &changes)?;
+    let row = unit.row(no)?;
     let mut edits = changes.edits;
     if let Some(wanted) = &changes.blocked_by {
         let known: BTreeSet<String> = row.blocked_by.iter().cloned().collect();
@@ -85,4 +89,20 @@ pub fn edit(unit: &mut Unit<'_>, no: TaskNo, expect: &Expect, changes: Changes) 
         move_to(unit, no, step)?;
     }
     Ok(snapshot(unit, no)?)
+}
+
+/// Refuses steps that would not count before any field is set: a refusal leaves no trace.
+fn check_steps(unit: &mut Unit<'_>, no: TaskNo, changes: &Changes) -> Result<(), Refused> {
+    let row = unit.row(no)?;
+    let (id, from) = (row.id.clone(), row.queue.clone());
+    if let Some(holder) = row.holder.as_ref().filter(|_| changes.release) {
+        let of = RecordId(holder.record);
+        allow(unit, no, &Act::Release { of, cause: Cause::Edit }, &format!("Cannot release task '{id}'"))?;
+    }
+    let Some(queue) = changes.queue.as_ref().filter(|queue| queue.as_str() != from) else { return Ok(()) };
+    let act = match queue {
+        Queue::Cancelled => Act::Cancel,
+        queue => Act::Move { queue: queue.clone(), cause: Cause::Edit, keep: None },
+    };
+    allow(unit, no, &act, &format!("Cannot move task '{id}' from '{from}' to '{}'", queue.as_str()))
 }

@@ -117,7 +117,8 @@ pub fn check_blockers(unit: &mut Unit<'_>, scope: &str, id: &str, blockers: &[St
         if no == task {
             return Err(Refused::field("blocked_by", format!("'{id}' would wait for itself: a blocker of it waits for it already")));
         }
-        waiting.extend(unit.row(no)?.open_blockers.iter().cloned());
+        // Finished blockers too: they block again when they are reopened or made anew.
+        waiting.extend(unit.row(no)?.blocked_by.iter().cloned());
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ pub(super) struct Trail {
 impl Trail {
     /// Reads a task's records.
     pub(super) fn read(reader: &Reader, no: TaskNo, row: TaskRow) -> Result<Self, Fault> {
-        let StoredLog { log, arrivals } = reader.log(no)?;
+        let StoredLog { log, arrivals, .. } = reader.log(no)?;
         let state = log.resolve(&Removals::default());
         let mut entries = Vec::with_capacity(arrivals.len());
         for (entry, arrival) in log.entries().iter().zip(arrivals) {

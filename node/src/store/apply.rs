@@ -4,8 +4,7 @@
 
 use std::collections::HashMap;
 
-use octopoid_crdt::chain::{Applied, Place};
-use octopoid_crdt::document::{Actor, Document};
+use octopoid_crdt::chain::{Applied, ApplyError, Place};
 use octopoid_crdt::ids::{RecordId, Subject};
 use octopoid_crdt::lifecycle::Act;
 use octopoid_crdt::record::{Body, Verified};
@@ -15,39 +14,63 @@ use super::unit::{NewRecord, Unit, WriteFault};
 use super::{Fault, Stored};
 
 impl Unit<'_> {
-    /// Applies a record whose past is known; a record that is known already changes nothing.
-    pub(super) fn apply(&mut self, record: Verified) -> Result<(), WriteFault> {
+    /// Takes in a verified record of any author; one that is held already changes nothing.
+    ///
+    /// # Errors
+    /// When its past is not held, or its place in its author's chain cannot be; the store's own failure is in the outer error.
+    pub fn receive(&mut self, record: Verified) -> Result<Result<(), ApplyError>, WriteFault> {
         if self.knows(&record.id())? {
-            return Ok(());
+            return Ok(Ok(()));
         }
-        self.chain(&record)?;
+        self.apply(record, None)
+    }
+
+    /// Applies a record that is not held yet. `prev` is the place of the record that it continues, where the caller knows it.
+    pub(super) fn apply(&mut self, record: Verified, prev: Option<Place>) -> Result<Result<(), ApplyError>, WriteFault> {
+        if let Err(error) = self.chain(&record, prev)? {
+            return Ok(Err(error));
+        }
         let arrival = self.state.next_arrival;
         self.state.next_arrival += 1;
-        let task = self.follow(arrival, &record)?;
-        self.by_id.insert(record.id(), self.records.len());
-        self.records.push(NewRecord { arrival, record, task });
-        Ok(())
+        let at = self.records.len();
+        self.by_id.insert(record.id(), at);
+        self.records.push(NewRecord { arrival, record: record.clone(), task: None });
+        self.records[at].task = self.follow(arrival, &record)?;
+        Ok(Ok(()))
     }
 
     /// Adds a record to its author's chain.
-    fn chain(&mut self, record: &Verified) -> Result<(), WriteFault> {
+    fn chain(&mut self, record: &Verified, prev: Option<Place>) -> Result<Result<(), ApplyError>, WriteFault> {
         let payload = record.payload();
-        let mut places = HashMap::new();
+        let mut places: HashMap<RecordId, Option<Place>> = HashMap::new();
+        if let (Some(id), Some(place)) = (payload.prev, prev) {
+            places.insert(id, Some(place));
+        }
         for id in payload.prev.iter().chain(&payload.deps) {
-            places.insert(*id, self.place_of(id)?);
+            if !places.contains_key(id) {
+                places.insert(*id, self.place_of(id, &payload.subject)?);
+            }
         }
-        let applied = self.state.chains.apply(record, |id| places.get(id).copied().flatten());
-        let applied = applied.map_err(|error| Fault::Chain(error.to_string()));
-        if let Applied::Added { fork: Some(fork) } = self.note(applied)? {
-            tracing::warn!(author = %fork.author, record = %fork.by, "two records continue the same one: a store was restored from a backup");
-        }
-        Ok(())
+        Ok(match self.state.chains.apply(record, |id| places.get(id).copied().flatten()) {
+            Ok(Applied::Added { fork: Some(fork) }) => {
+                tracing::warn!(author = %fork.author, record = %fork.by, "two records continue the same one: a store was restored from a backup");
+                Ok(())
+            }
+            Ok(Applied::Added { fork: None } | Applied::Known) => Ok(()),
+            Err(error) => Err(error),
+        })
     }
 
-    /// Returns the place in its author's chain of a record that is applied.
-    fn place_of(&mut self, id: &RecordId) -> Result<Option<Place>, WriteFault> {
+    /// Returns the place in its author's chain of a record that is applied; the log of the subject's task tells most.
+    fn place_of(&mut self, id: &RecordId, subject: &Subject) -> Result<Option<Place>, WriteFault> {
         if let Some(at) = self.by_id.get(id) {
             return Ok(Some(Place::of(self.records[*at].record.payload())));
+        }
+        let slot = self.subjects.get(subject).and_then(|no| self.slots.get(no));
+        if let Some(log) = slot.and_then(|slot| slot.log.as_ref())
+            && let Some(entry) = log.log.position(id).and_then(|index| log.log.at(index))
+        {
+            return Ok(Some(Place { author: entry.author, session: entry.standing.session, seq: entry.standing.seq }));
         }
         let arrival = self.reader.arrival(id);
         let Some(arrival) = self.note(arrival)? else { return Ok(None) };
@@ -85,12 +108,13 @@ impl Unit<'_> {
             | Body::Remove { .. }
             | Body::Policy { .. }
             | Body::DocCreate { .. }
-            | Body::DocDelete { .. }
-            | Body::Unknown { .. } => Ok(None),
-            Body::Heads if payload.subject == Subject::CLUSTER => Ok(None),
+            | Body::DocDelete { .. } => Ok(None),
+            // These may be about something else than a task; about a task they are links of its log, understood or not.
+            Body::DocChange { .. } | Body::Heads | Body::Unknown { .. } => match self.find_subject(&payload.subject)? {
+                Some(_) => self.follow_task(arrival, record).map(Some),
+                None => Ok(None),
+            },
             Body::TaskCreate { .. }
-            | Body::DocChange { .. }
-            | Body::Heads
             | Body::Claim { .. }
             | Body::Review { .. }
             | Body::Grant { .. }
@@ -118,64 +142,21 @@ impl Unit<'_> {
         let Some(act) = Act::of(&payload.body) else { return Ok(no) };
         let past = log.log.past_of(&payload.deps);
         let entry = log.log.judge(record.id(), payload.author, past, act, standing, &removals);
+        let counts = entry.counts();
         log.log.push(entry);
         log.arrivals.push(arrival);
+        log.walls.push(payload.wall_ms);
         slot.stale = true;
         slot.changed = true;
         slot.row.updated_ms = slot.row.updated_ms.max(payload.wall_ms);
-        match &payload.body {
-            Body::TaskCreate { scope, id, change, .. } => {
-                (slot.row.scope, slot.row.id) = (scope.to_string(), id.to_string());
-                self.task_ids.insert((id.to_string(), scope.to_string()), no);
-                self.follow_change(no, record, change)?;
-            }
-            Body::DocChange { change } => self.follow_change(no, record, change)?,
-            _ => {}
+        if let Body::TaskCreate { scope, id, .. } = &payload.body {
+            (slot.row.scope, slot.row.id) = (scope.to_string(), id.to_string());
+            self.task_ids.insert((id.to_string(), scope.to_string()), no);
+        }
+        if let (true, Body::TaskCreate { change, .. } | Body::DocChange { change }) = (counts, &payload.body) {
+            self.follow_change(no, record, change)?;
         }
         Ok(no)
-    }
-
-    /// Lets the document follow a change that passes the gate; one that does not is left out on every node.
-    fn follow_change(&mut self, no: TaskNo, record: &Verified, change: &[u8]) -> Result<(), WriteFault> {
-        let actor = Actor { author: record.payload().author, session: record.payload().session };
-        self.load_document(no)?;
-        let slot = self.slot(no)?;
-        let known = slot.document.take();
-        let document = match slot.prepared.clone() {
-            Some(prepared) => prepared,
-            None => {
-                let mut document = known.unwrap_or_else(Document::empty);
-                if let Err(refused) = document.admit(change, actor) {
-                    tracing::warn!(record = %record.id(), reason = %refused, "a document change is left out");
-                }
-                document
-            }
-        };
-        let fields = document.fields();
-        let slot = self.slot(no)?;
-        slot.row.blocked_by = fields.entries("blocked_by").map(str::to_owned).collect();
-        slot.row.fields = fields.scalars;
-        slot.content = Some(fields.content);
-        slot.document = Some(document);
-        slot.document_changed = true;
-        self.link_blockers(no)
-    }
-
-    /// Notes which tasks the task waits for, so that it is looked at when one of them ends.
-    fn link_blockers(&mut self, no: TaskNo) -> Result<(), WriteFault> {
-        let slot = self.slot(no)?;
-        let scope = slot.row.scope.clone();
-        let after = slot.row.blocked_by.clone();
-        let before = slot.committed.as_ref().map(|row| row.blocked_by.clone()).unwrap_or_default();
-        let subject = |id: &String| Some(Subject::task(&scope.parse().ok()?, &id.parse().ok()?));
-        let gone = before.iter().filter(|id| !after.contains(id));
-        let changes: Vec<_> = gone.map(|id| (subject(id), false)).chain(after.iter().map(|id| (subject(id), true))).collect();
-        for (blocker, present) in changes {
-            if let Some(blocker) = blocker {
-                self.dependents.insert((blocker, no), present);
-            }
-        }
-        Ok(())
     }
 
     /// Returns the tasks that name a task as a blocker.

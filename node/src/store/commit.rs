@@ -31,10 +31,12 @@ impl Unit<'_> {
         self.write_records(&txn)?;
         self.write_tasks(&txn)?;
         self.write_items(&txn)?;
-        let events = self.events();
-        self.note_leases();
         txn.commit()?;
-        Ok(events)
+        if self.state.replaying {
+            return Ok(Vec::new());
+        }
+        self.note_leases();
+        Ok(self.events())
     }
 
     fn is_empty(&self) -> bool {
@@ -48,11 +50,13 @@ impl Unit<'_> {
         let mut records = txn.open_table(tables::RECORDS)?;
         let mut ids = txn.open_table(tables::RECORD_IDS)?;
         for new in &self.records {
-            records.insert(new.arrival, new.record.wire())?;
+            if !self.state.replaying {
+                records.insert(new.arrival, new.record.wire())?;
+            }
             ids.insert(new.record.id().as_bytes(), new.arrival)?;
         }
         let mut meta = txn.open_table(tables::META)?;
-        meta.insert("next_task", self.state.next_task.to_be_bytes().as_slice())?;
+        meta.insert(tables::META_NEXT_TASK, self.state.next_task.to_be_bytes().as_slice())?;
         let mut tips = txn.open_table(tables::TIPS)?;
         let authors: BTreeSet<_> = self.records.iter().map(|new| new.record.payload().author).collect();
         for author in authors {
@@ -64,22 +68,10 @@ impl Unit<'_> {
     }
 
     fn write_tasks(&mut self, txn: &WriteTransaction) -> Result<(), Fault> {
-        let mut subjects = txn.open_table(tables::SUBJECTS)?;
-        for (subject, no) in &self.subjects {
-            subjects.insert(subject.as_bytes(), *no)?;
+        if self.slots.values().all(|slot| !slot.changed) {
+            return Ok(());
         }
-        let mut ids = txn.open_table(tables::TASK_IDS)?;
-        for ((id, scope), no) in &self.task_ids {
-            ids.insert((id.as_str(), scope.as_str()), *no)?;
-        }
-        let mut dependents = txn.open_multimap_table(tables::DEPENDENTS)?;
-        for ((blocker, no), present) in &self.dependents {
-            if *present {
-                dependents.insert(blocker.as_bytes(), *no)?;
-            } else {
-                dependents.remove(blocker.as_bytes(), *no)?;
-            }
-        }
+        self.write_names(txn)?;
         let mut entries = txn.open_table(tables::ENTRIES)?;
         let mut rows = txn.open_table(tables::ROWS)?;
         let mut contents = txn.open_table(tables::CONTENTS)?;
@@ -88,10 +80,10 @@ impl Unit<'_> {
         for slot in self.slots.values_mut().filter(|slot| slot.changed) {
             write_log(slot, &mut entries)?;
             rows.insert(slot.no, encode(&slot.row).as_slice())?;
-            if slot.document_changed {
-                if let Some(document) = &slot.document {
-                    documents.insert(slot.no, document.save().as_slice())?;
-                }
+            if let (true, Some(document)) = (slot.document_changed, &slot.document) {
+                documents.insert(slot.no, document.save().as_slice())?;
+            }
+            if slot.content_changed {
                 match slot.content.as_ref().and_then(Option::as_deref) {
                     Some(content) => drop(contents.insert(slot.no, content)?),
                     None => drop(contents.remove(slot.no)?),
@@ -102,7 +94,39 @@ impl Unit<'_> {
         indexes.write_sizes(&self.state.buckets)
     }
 
+    /// Writes how new tasks are found, and who waits for whom.
+    fn write_names(&self, txn: &WriteTransaction) -> Result<(), Fault> {
+        if !self.task_ids.is_empty() {
+            let mut ids = txn.open_table(tables::TASK_IDS)?;
+            for ((id, scope), no) in &self.task_ids {
+                ids.insert((id.as_str(), scope.as_str()), *no)?;
+            }
+        }
+        let mut fresh = self.slots.values().filter(|slot| slot.committed.is_none()).peekable();
+        if fresh.peek().is_some() {
+            let mut subjects = txn.open_table(tables::SUBJECTS)?;
+            for slot in fresh {
+                subjects.insert(slot.subject.as_bytes(), slot.no)?;
+            }
+        }
+        if self.dependents.is_empty() {
+            return Ok(());
+        }
+        let mut dependents = txn.open_multimap_table(tables::DEPENDENTS)?;
+        for ((blocker, no), present) in &self.dependents {
+            if *present {
+                dependents.insert(blocker.as_bytes(), *no)?;
+            } else {
+                dependents.remove(blocker.as_bytes(), *no)?;
+            }
+        }
+        Ok(())
+    }
+
     fn write_items(&self, txn: &WriteTransaction) -> Result<(), Fault> {
+        if self.items.is_empty() && self.runs.is_empty() && self.answers.is_empty() {
+            return Ok(());
+        }
         let mut items = txn.open_table(tables::ITEMS)?;
         for ((collection, scope, key), item) in &self.items {
             let at = (collection.as_str(), scope.as_str(), key.as_str());
@@ -169,8 +193,9 @@ pub(super) fn encode<T: minicbor::Encode<()>>(value: &T) -> Vec<u8> {
 
 fn write_log(slot: &mut Slot, entries: &mut redb::Table<'_, (u64, u32), &'static [u8]>) -> Result<(), Fault> {
     let Some(stored) = &slot.log else { return Ok(()) };
-    for (index, (entry, arrival)) in (0u32..).zip(stored.log.entries().iter().zip(&stored.arrivals)).skip(slot.stored as usize) {
-        entries.insert((slot.no, index), join_entry(*arrival, entry).as_slice())?;
+    let written = stored.log.entries().iter().zip(stored.arrivals.iter().zip(&stored.walls));
+    for (index, (entry, (arrival, wall_ms))) in (0u32..).zip(written).skip(slot.stored as usize) {
+        entries.insert((slot.no, index), join_entry(*arrival, *wall_ms, entry).as_slice())?;
     }
     Ok(())
 }

@@ -4,7 +4,8 @@
 //! buckets, not the number of tasks.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
 
 use redb::ReadOnlyTable;
 
@@ -42,7 +43,7 @@ pub enum Sort {
     /// The latest creation first, ties by id.
     #[default]
     Newest,
-    /// P0 first, then the oldest.
+    /// P0 first, then the oldest, ties by id.
     Priority,
 }
 
@@ -81,15 +82,59 @@ type FacetTable = ReadOnlyTable<(u8, &'static str, u32, u64, &'static str), u64>
 /// The smallest and largest task id that a key can hold, for ranges over all ids.
 const ANY_ID: (&str, &str) = ("", "\u{10FFFF}");
 
-fn bucket_run(table: &BucketTable, bucket: BucketNo, oldest_first: bool) -> Result<Run, Fault> {
+fn bucket_run(table: &Arc<BucketTable>, bucket: BucketNo, oldest_first: bool) -> Result<Run, Fault> {
+    if oldest_first {
+        return Ok(Run { tasks: Box::new(OldestFirst { table: table.clone(), bucket, upto: Some(u64::MAX), ties: None }) });
+    }
     let range = table.range((bucket, 0, ANY_ID.0)..=(bucket, u64::MAX, ANY_ID.1))?;
-    let read =
-        |item: Result<(redb::AccessGuard<'static, (u32, u64, &'static str)>, redb::AccessGuard<'static, u64>), redb::StorageError>| {
-            let (key, no) = item?;
-            let (_, created, id) = key.value();
-            Ok((created, id.to_owned(), no.value()))
-        };
-    Ok(Run { tasks: if oldest_first { Box::new(range.rev().map(read)) } else { Box::new(range.map(read)) } })
+    Ok(Run { tasks: Box::new(range.map(read_entry)) })
+}
+
+type BucketEntry = (redb::AccessGuard<'static, (u32, u64, &'static str)>, redb::AccessGuard<'static, u64>);
+
+fn read_entry(item: Result<BucketEntry, redb::StorageError>) -> Result<(u64, String, TaskNo), Fault> {
+    let (key, no) = item?;
+    let (_, created, id) = key.value();
+    Ok((created, id.to_owned(), no.value()))
+}
+
+/// A bucket from its oldest creation on. Read backwards the keys would give ties in the wrong order, so each moment is
+/// read forwards by itself.
+struct OldestFirst {
+    table: Arc<BucketTable>,
+    bucket: BucketNo,
+    /// The highest key of a creation that is still to come.
+    upto: Option<u64>,
+    ties: Option<redb::Range<'static, (u32, u64, &'static str), u64>>,
+}
+
+impl OldestFirst {
+    /// Goes to the next moment in which tasks were created.
+    fn advance(&mut self) -> Result<bool, Fault> {
+        let Some(upto) = self.upto else { return Ok(false) };
+        let last = self.table.range((self.bucket, 0, ANY_ID.0)..=(self.bucket, upto, ANY_ID.1))?.next_back().transpose()?;
+        let Some(created) = last.map(|(key, _)| key.value().1) else { return Ok(false) };
+        self.ties = Some(self.table.range((self.bucket, created, ANY_ID.0)..=(self.bucket, created, ANY_ID.1))?);
+        self.upto = created.checked_sub(1);
+        Ok(true)
+    }
+}
+
+impl Iterator for OldestFirst {
+    type Item = Result<(u64, String, TaskNo), Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(item) = self.ties.as_mut().and_then(Iterator::next) {
+                return Some(read_entry(item));
+            }
+            match self.advance() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(fault) => return Some(Err(fault)),
+            }
+        }
+    }
 }
 
 fn facet_run(table: &FacetTable, facet: Facet, value: &str, bucket: BucketNo, oldest_first: bool) -> Result<Run, Fault> {
@@ -99,12 +144,13 @@ fn facet_run(table: &FacetTable, facet: Facet, value: &str, bucket: BucketNo, ol
     for item in range {
         let (key, no) = item?;
         let (_, _, _, created, id) = key.value();
-        tasks.push(Ok((created, id.to_owned(), no.value())));
+        tasks.push((created, id.to_owned(), no.value()));
     }
     if oldest_first {
-        tasks.reverse();
+        // Stable, so ties stay in the order of their ids.
+        tasks.sort_by_key(|(created, _, _)| Reverse(*created));
     }
-    Ok(Run { tasks: Box::new(tasks.into_iter()) })
+    Ok(Run { tasks: Box::new(tasks.into_iter().map(Ok)) })
 }
 
 /// Merges ordered runs into one ordered sequence.
@@ -185,7 +231,7 @@ impl Reader {
 
     /// Walks the tasks of the buckets that a filter picks, oldest first; the buckets are the writer's, which are current.
     pub(super) fn walk(&self, buckets: &Buckets, filter: &Filter) -> Result<Merge, Fault> {
-        let table = self.txn().open_table(tables::BY_BUCKET)?;
+        let table = Arc::new(self.txn().open_table(tables::BY_BUCKET)?);
         let picked = buckets.iter().filter(|(_, key, size)| *size > 0 && filter.takes(key));
         let runs = picked.map(|(number, _, _)| bucket_run(&table, number, true)).collect::<Result<_, _>>()?;
         Merge::new(runs, true)
@@ -206,13 +252,13 @@ impl Reader {
     /// Opens the ordered ranges of a group, with the number of tasks in them.
     fn ranges(&self, filter: &Filter, group: &[(BucketNo, u64)], oldest_first: bool) -> Result<(Vec<Run>, u64), Fault> {
         let Some((facet, values)) = &filter.facet else {
-            let table = self.txn().open_table(tables::BY_BUCKET)?;
+            let table = Arc::new(self.txn().open_table(tables::BY_BUCKET)?);
             let runs = group.iter().map(|(number, _)| bucket_run(&table, *number, oldest_first)).collect::<Result<_, _>>()?;
             return Ok((runs, group.iter().map(|(_, size)| size).sum()));
         };
         let table = self.txn().open_table(tables::BY_FACET)?;
         let mut runs = Vec::new();
-        for value in values {
+        for value in values.iter().collect::<BTreeSet<_>>() {
             for (number, _) in group {
                 runs.push(facet_run(&table, *facet, value, *number, oldest_first)?);
             }

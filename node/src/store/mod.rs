@@ -4,12 +4,15 @@
 //! answered before that transaction is durable; a start replays nothing.
 
 mod apply;
+mod check;
 mod commit;
+mod documents;
 pub mod index;
 mod leases;
 mod list;
 mod open;
 mod read;
+mod rebuild;
 mod row;
 mod slot;
 pub mod tables;
@@ -20,10 +23,12 @@ mod writer;
 use minicbor::{CborLen, Decode, Encode};
 use octopoid_crdt::ids::RecordId;
 
+pub use check::Findings;
 pub use leases::Leases;
 pub use list::{Filter, Page, Sort};
 pub use open::{Identity, OpenError, Settings, Store};
-pub use read::{Reader, StoredLog};
+pub use read::{ForkPoint, Reader, StoredLog};
+pub use rebuild::{RebuildError, Rebuilt};
 pub use row::{Holder, TaskNo, TaskRow};
 pub use unit::{Unit, WriteFault};
 pub use view::retry_wait_ms;
@@ -58,6 +63,9 @@ pub enum Fault {
     /// A record does not fit its author's chain.
     #[error("a record does not fit its author's chain: {0}")]
     Chain(String),
+    /// A defect while a commit was written: memory and disk may disagree until the store is opened again.
+    #[error("a commit ended unexpectedly: {0}")]
+    Defect(String),
     /// A record of this node's own could not be made.
     #[error("a record could not be signed")]
     Sign(#[source] octopoid_crdt::record::SignError),

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use octopoid_crdt::chain::{AuthorChain, Chains, Writer as Place};
+use octopoid_crdt::chain::{Chains, Writer as Place};
 use octopoid_crdt::ids::{AuthorKey, ClusterId, Oid, RecordId, SessionId, Subject};
 use octopoid_crdt::lease::Input;
 use octopoid_crdt::lifecycle::Removals;
@@ -15,14 +15,14 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 use tokio::sync::broadcast;
 
 use super::index::Buckets;
-use super::list::{Filter, Sort};
-use super::read::Reader;
+use super::read::{ForkPoint, Reader};
+use super::rebuild::{back_up, create_tables, derive_again, look_at_merges_again};
 use super::unit::{Unit, WriterState};
 use super::writer::Writer;
 use super::{Event, Fault, Leases, tables};
 
 /// How much of the file is kept in memory.
-const CACHE_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// How many events a slow listener may be behind before it must read the store instead.
 const EVENTS: usize = 1024;
 
@@ -62,6 +62,14 @@ pub enum OpenError {
     /// The store belongs to another key.
     #[error("the store {0} was founded by another key: restore runtime/node.key from a backup")]
     OtherKey(PathBuf),
+    /// The file could not be copied before its layout is changed.
+    #[error("the store could not be copied to {path} before its layout is changed; nothing was changed")]
+    Backup {
+        /// Where to.
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     /// The file cannot be used.
     #[error("the store {path} cannot be opened")]
     Store {
@@ -75,8 +83,10 @@ pub enum OpenError {
 /// An open store.
 pub struct Store {
     database: Arc<Database>,
+    path: PathBuf,
     cluster: ClusterId,
-    me: AuthorKey,
+    signer: Signer,
+    settings: Settings,
     session: SessionId,
     writer: Writer,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -104,13 +114,20 @@ impl Store {
     /// As [`Store::open`].
     pub fn with(database: Database, path: &Path, identity: Identity, merge_blocks: bool) -> Result<Self, OpenError> {
         let failed = |source: Fault| OpenError::Store { path: path.to_owned(), source };
-        let me = identity.signer.author();
-        let session = identity.session;
+        let (signer, session) = (identity.signer.clone(), identity.session);
+        let me = signer.author();
         let (cluster, genesis) = match stored_cluster(&database).map_err(failed)? {
             Some(Founded { schema, .. }) if schema > tables::SCHEMA => return Err(OpenError::Newer { found: schema }),
-            Some(founded) => (founded.cluster, None),
+            Some(founded) => {
+                // Half-made views are of a store that was copied already.
+                if founded.schema < tables::SCHEMA && !founded.half_made {
+                    let copy = path.with_extension(format!("schema-{}", founded.schema));
+                    back_up(path, &copy).map_err(|source| OpenError::Backup { path: copy, source })?;
+                }
+                (founded.cluster, None)
+            }
             None => {
-                let genesis = found(&database, &identity).map_err(failed)?;
+                let genesis = found(&database, &identity, merge_blocks).map_err(failed)?;
                 (genesis.cluster(), Some(genesis))
             }
         };
@@ -118,7 +135,7 @@ impl Store {
         let (events, _) = broadcast::channel(EVENTS);
         let leases = Arc::new(Leases::new(me));
         let settings = Settings { merge_blocks, removals: Removals::none() };
-        let mut state = load_state(&database, cluster, identity, settings, &leases, &events).map_err(failed)?;
+        let mut state = load_state(&database, cluster, identity, settings.clone(), &leases, &events).map_err(failed)?;
         if state.chains.author(&me).is_none() {
             return Err(OpenError::OtherKey(path.to_owned()));
         }
@@ -129,7 +146,8 @@ impl Store {
             state.place = place;
         }
         let (writer, thread) = Writer::start(state);
-        Ok(Self { database, cluster, me, session, writer, thread: Mutex::new(Some(thread)), leases, events })
+        let path = path.to_owned();
+        Ok(Self { database, path, cluster, signer, settings, session, writer, thread: Mutex::new(Some(thread)), leases, events })
     }
 
     /// Returns the cluster's id.
@@ -141,13 +159,27 @@ impl Store {
     /// Returns this node's key.
     #[must_use]
     pub fn me(&self) -> AuthorKey {
-        self.me
+        self.signer.author()
+    }
+
+    /// Returns the file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Returns who edits documents in this run.
     #[must_use]
     pub fn actor(&self) -> octopoid_crdt::document::Actor {
-        octopoid_crdt::document::Actor { author: self.me, session: self.session }
+        octopoid_crdt::document::Actor { author: self.me(), session: self.session }
     }
 
     /// Returns the way to the writer.
@@ -160,6 +192,14 @@ impl Store {
     #[must_use]
     pub fn leases(&self) -> &Leases {
         &self.leases
+    }
+
+    /// Returns where authors continued one record twice: a store was restored from an old copy, or a key is in use twice.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn forks(&self) -> Result<Vec<ForkPoint>, Fault> {
+        self.reader()?.forks()
     }
 
     /// Takes a snapshot.
@@ -207,6 +247,7 @@ impl Store {
 struct Founded {
     schema: u64,
     cluster: ClusterId,
+    half_made: bool,
 }
 
 fn stored_cluster(database: &Database) -> Result<Option<Founded>, Fault> {
@@ -216,13 +257,20 @@ fn stored_cluster(database: &Database) -> Result<Option<Founded>, Fault> {
         Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let schema = meta.get("schema")?.and_then(|bytes| Some(u64::from_be_bytes(bytes.value().try_into().ok()?)));
-    let cluster = meta.get("cluster")?.and_then(|bytes| Some(ClusterId(bytes.value().try_into().ok()?)));
-    Ok(schema.zip(cluster).map(|(schema, cluster)| Founded { schema, cluster }))
+    // What is there but cannot be read must never be founded over.
+    let missing = |what: &str| Fault::Missing(format!("{what} of the store"));
+    let schema = meta.get(tables::META_SCHEMA)?.and_then(|bytes| number(bytes.value())).ok_or_else(|| missing(tables::META_SCHEMA))?;
+    let cluster = meta.get(tables::META_CLUSTER)?.and_then(|bytes| Some(ClusterId(bytes.value().try_into().ok()?)));
+    let half_made = meta.get(tables::META_REBUILDING)?.is_some();
+    Ok(Some(Founded { schema, cluster: cluster.ok_or_else(|| missing(tables::META_CLUSTER))?, half_made }))
+}
+
+fn number(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_be_bytes)
 }
 
 /// Writes a Genesis record and every empty table, so that readers never meet a missing one.
-fn found(database: &Database, identity: &Identity) -> Result<Verified, Fault> {
+fn found(database: &Database, identity: &Identity, merge_blocks: bool) -> Result<Verified, Fault> {
     let author = identity.signer.author();
     let body = Body::Genesis { creator: author, nonce: identity.nonce, root_commit: identity.root_commit.clone() };
     let cluster = cluster_id(&body).ok_or_else(|| Fault::Missing("genesis".to_owned()))?;
@@ -230,32 +278,21 @@ fn found(database: &Database, identity: &Identity) -> Result<Verified, Fault> {
     let payload =
         Payload { author, session: identity.session, seq: 0, prev: None, subject: Subject::CLUSTER, wall_ms, deps: Vec::new(), body };
     let genesis = Verified::sign(&identity.signer, cluster, payload).map_err(Fault::Sign)?;
+    let mut chains = Chains::default();
+    let _first = chains.apply(&genesis, |_| None).map_err(|error| Fault::Chain(error.to_string()))?;
+    let chain = chains.author(&author).map(octopoid_crdt::chain::AuthorChain::to_bytes).unwrap_or_default();
     let mut txn = database.begin_write()?;
     txn.set_quick_repair(true);
+    create_tables(&txn)?;
     {
         let mut meta = txn.open_table(tables::META)?;
-        meta.insert("schema", tables::SCHEMA.to_be_bytes().as_slice())?;
-        meta.insert("cluster", cluster.as_bytes().as_slice())?;
-        meta.insert("next_task", 1u64.to_be_bytes().as_slice())?;
+        meta.insert(tables::META_SCHEMA, tables::SCHEMA.to_be_bytes().as_slice())?;
+        meta.insert(tables::META_CLUSTER, cluster.as_bytes().as_slice())?;
+        meta.insert(tables::META_NEXT_TASK, 1u64.to_be_bytes().as_slice())?;
+        meta.insert(tables::META_MERGE_BLOCKS, [u8::from(merge_blocks)].as_slice())?;
         txn.open_table(tables::RECORDS)?.insert(0, genesis.wire())?;
         txn.open_table(tables::RECORD_IDS)?.insert(genesis.id().as_bytes(), 0)?;
-        let mut chains = Chains::default();
-        let _first = chains.apply(&genesis, |_| None).map_err(|error| Fault::Chain(error.to_string()))?;
-        let chain = chains.author(&author).map(octopoid_crdt::chain::AuthorChain::to_bytes).unwrap_or_default();
         txn.open_table(tables::TIPS)?.insert(author.as_bytes(), chain.as_slice())?;
-        txn.open_table(tables::SUBJECTS)?;
-        txn.open_table(tables::TASK_IDS)?;
-        txn.open_table(tables::ENTRIES)?;
-        txn.open_table(tables::ROWS)?;
-        txn.open_table(tables::CONTENTS)?;
-        txn.open_table(tables::DOCUMENTS)?;
-        txn.open_table(tables::BUCKETS)?;
-        txn.open_table(tables::BY_BUCKET)?;
-        txn.open_table(tables::BY_FACET)?;
-        txn.open_multimap_table(tables::DEPENDENTS)?;
-        txn.open_table(tables::ITEMS)?;
-        txn.open_table(tables::RUNS)?;
-        txn.open_table(tables::IDEMPOTENCY)?;
     }
     txn.commit()?;
     Ok(genesis)
@@ -269,44 +306,46 @@ fn load_state(
     leases: &Arc<Leases>,
     events: &broadcast::Sender<Arc<[Event]>>,
 ) -> Result<WriterState, Fault> {
-    let reader = Reader::new(database.begin_read()?, cluster);
-    let mut buckets = Buckets::default();
-    for (_, key, size) in reader.buckets()? {
-        buckets.restore(key, size);
-    }
-    let held = Filter { queues: vec!["claimed".to_owned()], ..Filter::default() };
-    let reviewed = Filter { queues: vec!["provisional".to_owned()], ready: Some(false), ..Filter::default() };
-    for filter in [held, reviewed] {
-        for (_, row) in reader.list(&filter, Sort::Newest, 0, u64::MAX)?.tasks {
-            if let Some(holder) = row.holder {
-                leases.handle(Input::Opened { of: RecordId(holder.record), seconds: holder.ttl_seconds });
-            }
-        }
-    }
     let txn = database.begin_read()?;
     let meta = txn.open_table(tables::META)?;
-    let next_task = meta.get("next_task")?.and_then(|bytes| Some(u64::from_be_bytes(bytes.value().try_into().ok()?))).unwrap_or(1);
-    let mut chains = Vec::new();
-    for item in txn.open_table(tables::TIPS)?.iter()? {
-        let (author, chain) = item?;
-        let chain = AuthorChain::from_bytes(chain.value()).map_err(|error| Fault::Chain(error.to_string()))?;
-        chains.push((AuthorKey(*author.value()), chain));
-    }
-    let chains = Chains::restore(chains);
-    let records = txn.open_table(tables::RECORDS)?;
-    let next_arrival = records.last()?.map_or(0, |(arrival, _)| arrival.value() + 1);
-    Ok(WriterState {
+    let stored = |name: &str| meta.get(name).map(|found| found.map(|bytes| bytes.value().to_vec()));
+    let next_task = stored(tables::META_NEXT_TASK)?.and_then(|bytes| number(&bytes)).unwrap_or(1);
+    let half_made = stored(tables::META_REBUILDING)?.is_some();
+    let old_layout = stored(tables::META_SCHEMA)?.and_then(|bytes| number(&bytes)) != Some(tables::SCHEMA);
+    let merges_differ = stored(tables::META_MERGE_BLOCKS)? != Some(vec![u8::from(settings.merge_blocks)]);
+    let next_arrival = txn.open_table(tables::RECORDS)?.last()?.map_or(0, |(arrival, _)| arrival.value() + 1);
+    let me = identity.signer.author();
+    let mut state = WriterState {
         database: database.clone(),
         cluster,
-        place: Place::new(identity.signer.author(), &chains),
+        place: Place::new(me, &Chains::default()),
         session: identity.session,
-        chains,
+        chains: Chains::default(),
         signer: identity.signer,
         next_arrival,
         next_task,
-        buckets,
+        buckets: Buckets::default(),
         settings,
         leases: leases.clone(),
         events: events.clone(),
-    })
+        replaying: false,
+    };
+    if half_made || old_layout {
+        tracing::warn!("the views are derived anew from the records");
+        derive_again(&mut state)?;
+    } else {
+        let reader = Reader::new(txn, cluster);
+        state.chains = reader.chains()?;
+        for (_, key, size) in reader.buckets()? {
+            state.buckets.restore(key, size);
+        }
+        if merges_differ {
+            look_at_merges_again(&mut state)?;
+        }
+    }
+    state.place = Place::new(me, &state.chains);
+    for holder in Reader::new(database.begin_read()?, cluster).holders()? {
+        leases.handle(Input::Opened { of: RecordId(holder.record), seconds: holder.ttl_seconds });
+    }
+    Ok(state)
 }

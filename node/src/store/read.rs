@@ -3,19 +3,31 @@
 //! **Invariants**: a reader sees whole commits and never waits for the writer.
 
 use minicbor::decode;
-use octopoid_crdt::ids::{ClusterId, RecordId, Subject};
+use octopoid_crdt::chain::{AuthorChain, Chains};
+use octopoid_crdt::ids::{AuthorKey, ClusterId, RecordId, Subject};
 use octopoid_crdt::lifecycle::{Entry, TaskLog};
 use octopoid_crdt::record::Verified;
 use redb::{ReadTransaction, ReadableTable};
 
-use super::index::{BucketKey, BucketNo};
-use super::row::{TaskNo, TaskRow};
-use super::{Fault, Stored, tables};
+use super::index::{BucketKey, BucketNo, Facet};
+use super::row::{Holder, TaskNo, TaskRow};
+use super::tables::{self, Lazy};
+use super::{Fault, Stored};
 
 /// A snapshot.
 pub struct Reader {
     txn: ReadTransaction,
     cluster: ClusterId,
+    records: Lazy<u64, &'static [u8]>,
+    record_ids: Lazy<&'static [u8; 32], u64>,
+    subjects: Lazy<&'static [u8; 32], u64>,
+    task_ids: Lazy<(&'static str, &'static str), u64>,
+    entries: Lazy<(u64, u32), &'static [u8]>,
+    rows: Lazy<u64, &'static [u8]>,
+    contents: Lazy<u64, &'static str>,
+    documents: Lazy<u64, &'static [u8]>,
+    items: Lazy<(&'static str, &'static str, &'static str), &'static [u8]>,
+    answers: Lazy<&'static str, &'static [u8]>,
 }
 
 /// A task's log with the arrival number of each of its records.
@@ -25,11 +37,52 @@ pub struct StoredLog {
     pub log: TaskLog,
     /// For each entry the number of its record.
     pub arrivals: Vec<u64>,
+    /// For each entry when its author says it was written, so that views need not read records for it.
+    pub walls: Vec<u64>,
+}
+
+impl StoredLog {
+    /// Returns an empty log.
+    pub(super) const fn new(subject: Subject) -> Self {
+        Self { log: TaskLog::new(subject), arrivals: Vec::new(), walls: Vec::new() }
+    }
+
+    /// Returns the number of a record of the log.
+    pub(super) fn arrival(&self, id: &RecordId) -> Option<u64> {
+        self.arrivals.get(usize::try_from(self.log.position(id)?).ok()?).copied()
+    }
+
+    /// Returns when the author of a record of the log says it was written.
+    pub(super) fn wall_ms(&self, id: &RecordId) -> Option<u64> {
+        self.walls.get(usize::try_from(self.log.position(id)?).ok()?).copied()
+    }
+}
+
+/// A record that one author continued twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForkPoint {
+    /// Whose chain forked.
+    pub author: AuthorKey,
+    /// The record that is continued twice; none for two beginnings.
+    pub at: Option<RecordId>,
 }
 
 impl Reader {
     pub(super) fn new(txn: ReadTransaction, cluster: ClusterId) -> Self {
-        Self { txn, cluster }
+        Self {
+            txn,
+            cluster,
+            records: Lazy::new(tables::RECORDS),
+            record_ids: Lazy::new(tables::RECORD_IDS),
+            subjects: Lazy::new(tables::SUBJECTS),
+            task_ids: Lazy::new(tables::TASK_IDS),
+            entries: Lazy::new(tables::ENTRIES),
+            rows: Lazy::new(tables::ROWS),
+            contents: Lazy::new(tables::CONTENTS),
+            documents: Lazy::new(tables::DOCUMENTS),
+            items: Lazy::new(tables::ITEMS),
+            answers: Lazy::new(tables::IDEMPOTENCY),
+        }
     }
 
     pub(super) fn txn(&self) -> &ReadTransaction {
@@ -41,7 +94,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn task_no(&self, scope: &str, id: &str) -> Result<Option<TaskNo>, Fault> {
-        Ok(self.txn.open_table(tables::TASK_IDS)?.get((id, scope))?.map(|no| no.value()))
+        Ok(self.task_ids.of(&self.txn)?.get((id, scope))?.map(|no| no.value()))
     }
 
     /// Returns the scopes in which a task of this id is known, with its numbers.
@@ -49,7 +102,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn scopes_of(&self, id: &str) -> Result<Vec<(String, TaskNo)>, Fault> {
-        let table = self.txn.open_table(tables::TASK_IDS)?;
+        let table = self.task_ids.of(&self.txn)?;
         let mut found = Vec::new();
         for item in table.range((id, "")..)? {
             let (key, no) = item?;
@@ -67,7 +120,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn ids_with_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<(String, String, TaskNo)>, Fault> {
-        let table = self.txn.open_table(tables::TASK_IDS)?;
+        let table = self.task_ids.of(&self.txn)?;
         let mut found = Vec::new();
         for item in table.range((prefix, "")..)? {
             let (key, no) = item?;
@@ -85,7 +138,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn by_subject(&self, subject: &Subject) -> Result<Option<TaskNo>, Fault> {
-        Ok(self.txn.open_table(tables::SUBJECTS)?.get(subject.as_bytes())?.map(|no| no.value()))
+        Ok(self.subjects.of(&self.txn)?.get(subject.as_bytes())?.map(|no| no.value()))
     }
 
     /// Returns a task's row.
@@ -93,7 +146,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn row(&self, no: TaskNo) -> Result<Option<TaskRow>, Fault> {
-        let table = self.txn.open_table(tables::ROWS)?;
+        let table = self.rows.of(&self.txn)?;
         table.get(no)?.map(|bytes| decode(bytes.value()).map_err(|source| Fault::Row { no, source })).transpose()
     }
 
@@ -102,7 +155,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn content(&self, no: TaskNo) -> Result<Option<String>, Fault> {
-        Ok(self.txn.open_table(tables::CONTENTS)?.get(no)?.map(|text| text.value().to_owned()))
+        Ok(self.contents.of(&self.txn)?.get(no)?.map(|text| text.value().to_owned()))
     }
 
     /// Returns a task's log.
@@ -116,15 +169,16 @@ impl Reader {
 
     /// Returns the log of a task whose subject is known.
     pub(super) fn log_of(&self, no: TaskNo, subject: Subject) -> Result<StoredLog, Fault> {
-        let table = self.txn.open_table(tables::ENTRIES)?;
-        let (mut entries, mut arrivals) = (Vec::new(), Vec::new());
+        let table = self.entries.of(&self.txn)?;
+        let (mut entries, mut arrivals, mut walls) = (Vec::new(), Vec::new(), Vec::new());
         for item in table.range((no, 0)..=(no, u32::MAX))? {
             let (_, value) = item?;
-            let (arrival, entry) = split_entry(value.value()).ok_or(Fault::Entry { no })?;
+            let (arrival, wall_ms, entry) = split_entry(value.value()).ok_or(Fault::Entry { no })?;
             arrivals.push(arrival);
+            walls.push(wall_ms);
             entries.push(entry);
         }
-        Ok(StoredLog { log: TaskLog::from_entries(subject, entries), arrivals })
+        Ok(StoredLog { log: TaskLog::from_entries(subject, entries), arrivals, walls })
     }
 
     /// Returns a record by its arrival number.
@@ -132,7 +186,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn record(&self, arrival: u64) -> Result<Option<Verified>, Fault> {
-        let table = self.txn.open_table(tables::RECORDS)?;
+        let table = self.records.of(&self.txn)?;
         let found = table.get(arrival)?;
         found
             .map(|wire| Verified::from_own_store(self.cluster, wire.value()).map_err(|source| Fault::Record { arrival, source }))
@@ -144,7 +198,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn arrival(&self, id: &RecordId) -> Result<Option<u64>, Fault> {
-        Ok(self.txn.open_table(tables::RECORD_IDS)?.get(id.as_bytes())?.map(|arrival| arrival.value()))
+        Ok(self.record_ids.of(&self.txn)?.get(id.as_bytes())?.map(|arrival| arrival.value()))
     }
 
     /// Returns the arrival number that the next record will get.
@@ -152,7 +206,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn next_arrival(&self) -> Result<u64, Fault> {
-        Ok(self.txn.open_table(tables::RECORDS)?.last()?.map_or(0, |(arrival, _)| arrival.value() + 1))
+        Ok(self.records.of(&self.txn)?.last()?.map_or(0, |(arrival, _)| arrival.value() + 1))
     }
 
     /// Returns every bucket with its size.
@@ -184,7 +238,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn item(&self, collection: &str, scope: &str, key: &str) -> Result<Option<Stored>, Fault> {
-        let table = self.txn.open_table(tables::ITEMS)?;
+        let table = self.items.of(&self.txn)?;
         table.get((collection, scope, key))?.map(|bytes| decode(bytes.value()).map_err(|source| Fault::Row { no: 0, source })).transpose()
     }
 
@@ -193,7 +247,7 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn items(&self, collection: &str, scope: Option<&str>) -> Result<Vec<(String, String, Stored)>, Fault> {
-        let table = self.txn.open_table(tables::ITEMS)?;
+        let table = self.items.of(&self.txn)?;
         let mut found = Vec::new();
         for item in table.range((collection, scope.unwrap_or(""), "")..)? {
             let (key, value) = item?;
@@ -207,12 +261,49 @@ impl Reader {
         Ok(found)
     }
 
+    /// Returns who holds claims and reviews now.
+    pub(super) fn holders(&self) -> Result<Vec<Holder>, Fault> {
+        let (first, next) = (Facet::ClaimedBy as u8, Facet::ClaimedBy as u8 + 1);
+        let mut holders = Vec::new();
+        for item in self.txn.open_table(tables::BY_FACET)?.range((first, "", 0, 0, "")..(next, "", 0, 0, ""))? {
+            let (_, no) = item?;
+            holders.extend(self.row(no.value())?.and_then(|row| row.holder));
+        }
+        Ok(holders)
+    }
+
+    /// Returns a task's saved document.
+    pub(super) fn document(&self, no: TaskNo) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(self.documents.of(&self.txn)?.get(no)?.map(|bytes| bytes.value().to_vec()))
+    }
+
+    /// Returns where authors continued one record twice, which tells of a restored backup or a copied key.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn forks(&self) -> Result<Vec<ForkPoint>, Fault> {
+        let chains = self.chains()?;
+        let points = chains.authors().flat_map(|(author, chain)| chain.forks().map(|at| ForkPoint { author: *author, at: at.copied() }));
+        Ok(points.collect())
+    }
+
+    /// Returns every author's chain.
+    pub(super) fn chains(&self) -> Result<Chains, Fault> {
+        let mut chains = Vec::new();
+        for item in self.txn.open_table(tables::TIPS)?.iter()? {
+            let (author, chain) = item?;
+            let chain = AuthorChain::from_bytes(chain.value()).map_err(|error| Fault::Chain(error.to_string()))?;
+            chains.push((AuthorKey(*author.value()), chain));
+        }
+        Ok(Chains::restore(chains))
+    }
+
     /// Returns what was kept for an idempotency key.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn answer(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
-        Ok(self.txn.open_table(tables::IDEMPOTENCY)?.get(key)?.map(|answer| answer.value().to_vec()))
+        Ok(self.answers.of(&self.txn)?.get(key)?.map(|answer| answer.value().to_vec()))
     }
 
     /// Returns at most `limit` keys of answers from one key up to another.
@@ -220,19 +311,21 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn answers_between(&self, from: &str, to: &str, limit: usize) -> Result<Vec<String>, Fault> {
-        let table = self.txn.open_table(tables::IDEMPOTENCY)?;
+        let table = self.answers.of(&self.txn)?;
         table.range(from..to)?.take(limit).map(|item| Ok(item?.0.value().to_owned())).collect()
     }
 }
 
-/// Joins a record's arrival number and its entry for [`tables::ENTRIES`].
-pub(super) fn join_entry(arrival: u64, entry: &Entry) -> Vec<u8> {
+/// Joins a record's arrival number, its author's time and its entry for [`tables::ENTRIES`].
+pub(super) fn join_entry(arrival: u64, wall_ms: u64, entry: &Entry) -> Vec<u8> {
     let mut bytes = arrival.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&wall_ms.to_be_bytes());
     bytes.extend_from_slice(&entry.encode());
     bytes
 }
 
-fn split_entry(bytes: &[u8]) -> Option<(u64, Entry)> {
-    let (arrival, entry) = bytes.split_first_chunk::<8>()?;
-    Some((u64::from_be_bytes(*arrival), Entry::decode(entry).ok()?))
+fn split_entry(bytes: &[u8]) -> Option<(u64, u64, Entry)> {
+    let (arrival, rest) = bytes.split_first_chunk::<8>()?;
+    let (wall_ms, entry) = rest.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*arrival), u64::from_be_bytes(*wall_ms), Entry::decode(entry).ok()?))
 }

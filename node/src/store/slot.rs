@@ -3,10 +3,15 @@
 use octopoid_crdt::document::Document;
 use octopoid_crdt::ids::Subject;
 
-use octopoid_crdt::lifecycle::TaskLog;
-
 use super::read::StoredLog;
 use super::row::{TaskNo, TaskRow};
+
+/// An edit that this node made itself: the slot's document holds it before its records are written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Prepared {
+    /// It touches the body.
+    pub content: bool,
+}
 
 /// A task that an operation looks at or changes.
 pub(super) struct Slot {
@@ -20,34 +25,29 @@ pub(super) struct Slot {
     /// How many entries of the log are on disk.
     pub stored: u32,
     pub document: Option<Document>,
-    /// The document as this node's own edit left it, which needs no gate.
-    pub prepared: Option<Document>,
+    pub prepared: Option<Prepared>,
     pub content: Option<Option<String>>,
     /// A record came: the row must be derived anew.
     pub stale: bool,
-    /// A blocker changed: only the blockers must be looked at anew.
+    /// The blockers or one of them changed: they must be looked at anew.
     pub blockers_stale: bool,
+    /// Those who wait for this new task were told of it.
+    pub announced: bool,
     /// The row differs from the committed one, or may.
     pub changed: bool,
     pub document_changed: bool,
+    pub content_changed: bool,
 }
 
 impl Slot {
     pub fn fresh(no: TaskNo, subject: Subject) -> Self {
         Self {
-            no,
-            subject,
-            committed: None,
             row: TaskRow { subject: subject.0, queue: "incoming".to_owned(), blocks: true, ..TaskRow::default() },
-            log: Some(StoredLog { log: TaskLog::new(subject), arrivals: Vec::new() }),
-            stored: 0,
-            document: None,
-            prepared: None,
+            committed: None,
+            log: Some(StoredLog::new(subject)),
             content: Some(None),
-            stale: false,
-            blockers_stale: false,
             changed: true,
-            document_changed: false,
+            ..Self::load(no, TaskRow { subject: subject.0, ..TaskRow::default() })
         }
     }
 
@@ -64,8 +64,10 @@ impl Slot {
             content: None,
             stale: false,
             blockers_stale: false,
+            announced: false,
             changed: false,
             document_changed: false,
+            content_changed: false,
         }
     }
 }

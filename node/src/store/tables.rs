@@ -3,12 +3,14 @@
 //! **Invariants**: records are keyed by arrival number and rows by task number, so that writes are mostly appends; the
 //! random keys are id → number alone. Everything but [`RECORDS`] and the local tables can be rebuilt from the records.
 
-use redb::{MultimapTableDefinition, TableDefinition};
+use std::sync::OnceLock;
+
+use redb::{Key, MultimapTableDefinition, ReadOnlyTable, ReadTransaction, TableDefinition, TableError, Value};
 
 /// The version of this layout; a store with a newer one is refused.
 pub const SCHEMA: u64 = 1;
 
-/// Facts of the store itself: schema, cluster id, the next numbers.
+/// Facts of the store itself, by the names below.
 pub const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Arrival number → wire bytes, in causal order.
 pub const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
@@ -21,13 +23,13 @@ pub const TIPS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("tips")
 pub const SUBJECTS: TableDefinition<&[u8; 32], u64> = TableDefinition::new("subjects");
 /// (task id, scope) → task number: id first, so that an id is found in every scope and by prefix.
 pub const TASK_IDS: TableDefinition<(&str, &str), u64> = TableDefinition::new("task_ids");
-/// (task number, index in the task's log) → arrival number and entry.
+/// (task number, index in the task's log) → arrival number, author's time and entry.
 pub const ENTRIES: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("entries");
 /// Task number → row: everything that a list needs but the body.
 pub const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
 /// Task number → body text.
 pub const CONTENTS: TableDefinition<u64, &str> = TableDefinition::new("contents");
-/// Task number → saved automerge document and the changes left out of it.
+/// Task number → saved automerge document; the changes left out of it are in their records only.
 pub const DOCUMENTS: TableDefinition<u64, &[u8]> = TableDefinition::new("documents");
 
 /// Bucket number → bucket key and how many tasks are in it.
@@ -46,6 +48,38 @@ pub const ITEMS: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::n
 pub const RUNS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("local_runs");
 /// Local, not derived: idempotency key → the answer's task.
 pub const IDEMPOTENCY: TableDefinition<&str, &[u8]> = TableDefinition::new("local_idempotency");
+
+/// In [`META`]: the version of the layout, 8 bytes.
+pub const META_SCHEMA: &str = "schema";
+/// In [`META`]: the cluster's id, 32 bytes.
+pub const META_CLUSTER: &str = "cluster";
+/// In [`META`]: the number of the next new task, 8 bytes.
+pub const META_NEXT_TASK: &str = "next_task";
+/// In [`META`]: whether rows were derived with accepted branches blocking until they are merged, 1 byte.
+pub const META_MERGE_BLOCKS: &str = "merge_blocks";
+/// In [`META`]: present while the views are being derived anew; what is found then is not to be read.
+pub const META_REBUILDING: &str = "rebuilding";
+
+/// A table of one snapshot, opened when it is first needed: opening looks it up by its name, which every read would repeat.
+pub(super) struct Lazy<K: Key + 'static, V: Value + 'static> {
+    definition: TableDefinition<'static, K, V>,
+    table: OnceLock<ReadOnlyTable<K, V>>,
+}
+
+impl<K: Key + 'static, V: Value + 'static> Lazy<K, V> {
+    pub const fn new(definition: TableDefinition<'static, K, V>) -> Self {
+        Self { definition, table: OnceLock::new() }
+    }
+
+    /// Returns the table as the snapshot has it.
+    pub fn of(&self, txn: &ReadTransaction) -> Result<&ReadOnlyTable<K, V>, TableError> {
+        if let Some(table) = self.table.get() {
+            return Ok(table);
+        }
+        let opened = txn.open_table(self.definition)?;
+        Ok(self.table.get_or_init(|| opened))
+    }
+}
 
 /// Turns a time of creation into a key that sorts the newest first.
 #[must_use]

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use octopoid_crdt::chain::{Chains, Writer as Place};
-use octopoid_crdt::document::{Actor, Document, Edit, Fields};
+use octopoid_crdt::chain::{self, Chains, Writer as Place};
+use octopoid_crdt::document::Actor;
 use octopoid_crdt::ids::{AuthorKey, Name, RecordId, SessionId, Subject};
 use octopoid_crdt::lifecycle::{Act, Past, Standing, TaskState};
 use octopoid_crdt::record::{Access, Body, Payload, Signer, Verified};
@@ -19,7 +19,7 @@ use super::list::Filter;
 use super::read::{Reader, StoredLog};
 use super::row::{TaskNo, TaskRow};
 use super::slot::Slot;
-use super::{Event, Fault, Leases, Settings, Stored, tables};
+use super::{Event, Fault, Leases, Settings, Stored};
 
 /// The store failed; the batch is given up and the reason is kept for everyone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +41,8 @@ pub struct WriterState {
     pub(super) settings: Settings,
     pub(super) leases: std::sync::Arc<Leases>,
     pub(super) events: tokio::sync::broadcast::Sender<std::sync::Arc<[Event]>>,
+    /// Views are derived anew from stored records: these are not written again, and nothing of it is news.
+    pub(super) replaying: bool,
 }
 
 /// The counters to go back to when a unit is given up.
@@ -82,6 +84,7 @@ pub struct Unit<'w> {
     pub(super) state: &'w mut WriterState,
     pub(super) reader: Reader,
     pub(super) slots: HashMap<TaskNo, Slot>,
+    /// Subjects that were looked up; those of new tasks are not on disk yet.
     pub(super) subjects: HashMap<Subject, TaskNo>,
     pub(super) task_ids: HashMap<(String, String), TaskNo>,
     pub(super) records: Vec<NewRecord>,
@@ -185,7 +188,11 @@ impl<'w> Unit<'w> {
             return Ok(Some(*no));
         }
         let found = self.reader.by_subject(subject);
-        self.note(found)
+        let found = self.note(found)?;
+        if let Some(no) = found {
+            self.subjects.insert(*subject, no);
+        }
+        Ok(found)
     }
 
     /// Returns the task of a subject, making an empty one where there is none.
@@ -204,6 +211,7 @@ impl<'w> Unit<'w> {
         if !self.slots.contains_key(&no) {
             let row = self.reader.row(no).and_then(|row| row.ok_or_else(|| Fault::Missing(format!("row {no}"))));
             let row = self.note(row)?;
+            self.subjects.insert(Subject(row.subject), no);
             self.slots.insert(no, Slot::load(no, row));
         }
         self.slots.get_mut(&no).ok_or(WriteFault)
@@ -219,22 +227,6 @@ impl<'w> Unit<'w> {
             slot.log = Some(log);
         }
         Ok(())
-    }
-
-    pub(super) fn load_document(&mut self, no: TaskNo) -> Result<Option<&mut Document>, WriteFault> {
-        if self.slot(no)?.document.is_none() {
-            let stored = self.stored_document(no);
-            let stored = self.note(stored)?;
-            self.slot(no)?.document = stored;
-        }
-        Ok(self.slot(no)?.document.as_mut())
-    }
-
-    fn stored_document(&self, no: TaskNo) -> Result<Option<Document>, Fault> {
-        let table = self.reader.txn().open_table(tables::DOCUMENTS)?;
-        let found = table.get(no)?;
-        // A document that does not load is shown read-only by its row; editing it makes no new one.
-        Ok(found.and_then(|bytes| Document::load_stored(bytes.value()).ok()))
     }
 
     /// Returns a task's log.
@@ -262,20 +254,6 @@ impl<'w> Unit<'w> {
     pub fn row(&mut self, no: TaskNo) -> Result<&TaskRow, WriteFault> {
         self.settle(no)?;
         Ok(&self.slot(no)?.row)
-    }
-
-    /// Returns a task's body.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn content(&mut self, no: TaskNo) -> Result<Option<String>, WriteFault> {
-        self.settle(no)?;
-        if self.slot(no)?.content.is_none() {
-            let content = self.reader.content(no);
-            let content = self.note(content)?;
-            self.slot(no)?.content = Some(content);
-        }
-        Ok(self.slot(no)?.content.clone().flatten())
     }
 
     /// Returns a record that a task's log names.
@@ -332,61 +310,11 @@ impl<'w> Unit<'w> {
         let id = record.id();
         let wrote = self.state.place.wrote(&record).map_err(|error| Fault::Chain(error.to_string()));
         self.note(wrote)?;
-        self.apply(record)?;
+        // What this run wrote last needs not be read again to know where it stands.
+        let before = place.seq.checked_sub(1).map(|seq| chain::Place { author: self.me(), session: place.session, seq });
+        let applied = self.apply(record, before)?.map_err(|error| Fault::Chain(error.to_string()));
+        self.note(applied)?;
         Ok(id)
-    }
-
-    /// Creates a task from its document and the change that makes it elsewhere.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn create(
-        &mut self,
-        (scope, id): (&Name, &Name),
-        document: Document,
-        change: Vec<u8>,
-        imported: Option<String>,
-    ) -> Result<TaskNo, WriteFault> {
-        let subject = Subject::task(scope, id);
-        let no = self.of_subject(subject)?;
-        if self.load_document(no)?.is_none() {
-            self.slot(no)?.prepared = Some(document);
-        }
-        let body = Body::TaskCreate { scope: scope.clone(), id: id.clone(), change, imported };
-        self.write(no, body)?;
-        self.slot(no)?.prepared = None;
-        Ok(no)
-    }
-
-    /// Edits a task's document; writes nothing when the edits change nothing.
-    ///
-    /// # Errors
-    /// When the edit breaks a limit of documents; the store's own failure is in the inner error.
-    pub fn edit(&mut self, no: TaskNo, edits: &[Edit]) -> Result<Result<(), octopoid_crdt::document::EditError>, WriteFault> {
-        let actor = self.actor();
-        let Some(document) = self.load_document(no)? else { return Ok(Ok(())) };
-        // A refused or half-made edit must not show: the copy takes its place only when all of it stands.
-        let mut edited = document.clone();
-        let changes = match edited.edit(actor, edits) {
-            Ok(changes) => changes,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        if !changes.is_empty() {
-            self.slot(no)?.prepared = Some(edited);
-        }
-        for change in changes {
-            self.write(no, Body::DocChange { change })?;
-        }
-        self.slot(no)?.prepared = None;
-        Ok(Ok(()))
-    }
-
-    /// Returns a document's fields.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn fields(&mut self, no: TaskNo) -> Result<Fields, WriteFault> {
-        Ok(self.load_document(no)?.map(|document| document.fields()).unwrap_or_default())
     }
 
     /// Returns an entry of a plain collection.

@@ -6,6 +6,7 @@ use octopoid_crdt::ids::{RecordId, Subject};
 use octopoid_crdt::lifecycle::{Act, End, Entry, Phase, TaskState};
 use octopoid_crdt::record::{Body, Cause, Verified};
 
+use super::documents::Life;
 use super::read::StoredLog;
 use super::row::{Holder, TaskNo, TaskRow};
 use super::unit::{Unit, WriteFault};
@@ -28,10 +29,15 @@ impl Unit<'_> {
             if std::mem::take(&mut slot.stale) {
                 self.derive(no)?;
             }
-            self.slot(no)?.blockers_stale = false;
-            self.look_at_blockers(no)?;
+            if std::mem::take(&mut self.slot(no)?.blockers_stale) {
+                self.look_at_blockers(no)?;
+            }
             let slot = self.slot(no)?;
-            let new = slot.committed.is_none();
+            let ready = is_ready(&slot.row);
+            slot.changed |= slot.row.ready != ready;
+            slot.row.ready = ready;
+            // Once: tasks that wait for each other would tell each other for ever.
+            let new = slot.committed.is_none() && !std::mem::replace(&mut slot.announced, true);
             if new || blocked_before != (slot.row.blocks && slot.row.listed) {
                 let subject = slot.subject;
                 for dependent in self.dependents_of(&subject)? {
@@ -51,51 +57,23 @@ impl Unit<'_> {
 
     fn derive(&mut self, no: TaskNo) -> Result<(), WriteFault> {
         let state = self.state(no)?;
-        let log = self.log(no)?.clone();
-        let mut row = self.slot(no)?.row.clone();
-        row.listed = state.created && !state.deleted;
-        row.queue = state.queue.as_str().to_owned();
-        row.epoch = state.epoch;
-        row.contested = state.contested;
-        row.rests_on = state.rests_on.map(|id| id.0);
-        row.attempt_count = state.attempt_count;
-        row.rejection_count = state.rejection_count;
-        row.version = log.log.entries().len() as u64;
-        row.heads = heads_hash(&log);
-        self.derive_times(&mut row, &state, &log)?;
-        self.derive_holder(&mut row, &state, &log)?;
+        // Lent out while the row is derived, which only reads records besides.
+        let log = self.slot(no)?.log.take().ok_or(WriteFault)?;
+        let mut row = std::mem::take(&mut self.slot(no)?.row);
+        let derived = self.derive_holder(&mut row, &state, &log);
+        derive_state(&mut row, &state, &log);
+        derive_times(&mut row, &state, &log);
         derive_end(&mut row, &state);
-        self.derive_failures(&mut row, &log)?;
-        let merge_blocks = self.state.settings.merge_blocks;
+        derive_failures(&mut row, &log);
         row.blocks = match &state.phase {
-            Phase::Done { .. } => merge_blocks && row.needs_merge,
+            Phase::Done { .. } => self.state.settings.merge_blocks && row.needs_merge,
             Phase::Cancelled { .. } | Phase::Deleted { .. } => false,
             Phase::Waiting { .. } | Phase::Claimed { .. } | Phase::Provisional { .. } => true,
         };
         let slot = self.slot(no)?;
-        slot.row = row;
+        (slot.row, slot.log) = (row, Some(log));
         slot.changed = true;
-        Ok(())
-    }
-
-    fn derive_times(&mut self, row: &mut TaskRow, state: &TaskState, log: &StoredLog) -> Result<(), WriteFault> {
-        let creates = log.log.entries().iter().filter(|entry| matches!(entry.act, Act::Create) && entry.counts());
-        // Of several creations the lowest id of the latest generation decides, so that every node shows the same time.
-        let latest = creates.map(|entry| (!entry.anew, entry.id)).min();
-        if let Some((_, id)) = latest {
-            row.created_ms = self.wall_ms(log, &id)?.unwrap_or(row.created_ms);
-        }
-        row.submitted_ms = match state.current().and_then(|attempt| attempt.submit.as_ref()) {
-            Some(submit) => self.wall_ms(log, &submit.id)?,
-            None => None,
-        };
-        row.completed_ms = match &state.phase {
-            Phase::Done { by: End::Accept { id, .. } | End::Finish { id }, .. } => self.wall_ms(log, id)?,
-            Phase::Waiting { .. } | Phase::Claimed { .. } | Phase::Provisional { .. } | Phase::Cancelled { .. } | Phase::Deleted { .. } => {
-                None
-            }
-        };
-        Ok(())
+        derived
     }
 
     fn derive_holder(&mut self, row: &mut TaskRow, state: &TaskState, log: &StoredLog) -> Result<(), WriteFault> {
@@ -115,36 +93,12 @@ impl Unit<'_> {
             return Ok(());
         }
         row.holder = match holds {
-            Some(id) => self.record_of(log, &id)?.and_then(|record| holder(&record, review)),
+            Some(id) => match log.arrival(&id) {
+                Some(arrival) => holder(&self.record(arrival, &id)?, review),
+                None => None,
+            },
             None => None,
         };
-        Ok(())
-    }
-
-    /// Counts what went wrong since a person last put the task back, and when the next attempt may start.
-    fn derive_failures(&mut self, row: &mut TaskRow, log: &StoredLog) -> Result<(), WriteFault> {
-        let entries = log.log.entries();
-        let counted: Vec<_> = (0u32..).zip(entries).filter(|(_, entry)| entry.counts()).collect();
-        let resets = |entry: &&(u32, &Entry)| match &entry.1.act {
-            Act::Move { cause, .. } => !matches!(cause, Cause::AttemptFailed | Cause::BurnOut | Cause::MergeConflict),
-            _ => false,
-        };
-        let resets: Vec<&Entry> = counted.iter().filter(resets).map(|(_, entry)| *entry).collect();
-        let since = |index: u32| !resets.iter().any(|reset| reset.past.contains(index));
-        let of = |cause: Cause| {
-            let is = move |act: &Act| matches!(act, Act::Move { cause: found, .. } if *found == cause);
-            counted.iter().filter(|(index, entry)| is(&entry.act) && since(*index)).map(|(_, entry)| entry.id).collect::<Vec<_>>()
-        };
-        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let failed = of(Cause::AttemptFailed);
-        row.failures = number(failed.len());
-        row.continuations = number(of(Cause::BurnOut).len());
-        row.rejections = number(counted.iter().filter(|(index, entry)| matches!(entry.act, Act::Reject { .. }) && since(*index)).count());
-        let mut last = None;
-        for id in &failed {
-            last = last.max(self.wall_ms(log, id)?);
-        }
-        row.retry_ms = last.map(|last| last.saturating_add(retry_wait_ms(row.failures)));
         Ok(())
     }
 
@@ -169,31 +123,11 @@ impl Unit<'_> {
             }
         }
         let slot = self.slot(no)?;
-        let ready = slot.row.listed
-            && match slot.row.queue.as_str() {
-                "provisional" => slot.row.holder.is_none() && slot.row.rests_on.is_some(),
-                "claimed" | "done" | "cancelled" | "failed" | "blocked" | "backlog" => false,
-                // Its subtasks have taken its place, and it is finished when they are.
-                _ => open.is_empty() && !slot.row.is_broken_down(),
-            };
-        if slot.row.open_blockers != open || slot.row.ready != ready {
+        if slot.row.open_blockers != open {
             slot.row.open_blockers = open;
-            slot.row.ready = ready;
             slot.changed = true;
         }
         Ok(())
-    }
-
-    fn record_of(&mut self, log: &StoredLog, id: &RecordId) -> Result<Option<Verified>, WriteFault> {
-        let at = log.log.entries().iter().position(|entry| entry.id == *id);
-        match at.and_then(|at| log.arrivals.get(at)) {
-            Some(arrival) => self.record(*arrival, id).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    fn wall_ms(&mut self, log: &StoredLog, id: &RecordId) -> Result<Option<u64>, WriteFault> {
-        Ok(self.record_of(log, id)?.map(|record| record.payload().wall_ms))
     }
 
     /// Returns the task that a record of it speaks of.
@@ -201,11 +135,29 @@ impl Unit<'_> {
     /// # Errors
     /// When the store fails.
     pub fn task_of(&mut self, id: &RecordId) -> Result<Option<TaskNo>, WriteFault> {
-        let arrival = self.reader().arrival(id);
-        let Some(arrival) = self.note(arrival)? else { return Ok(None) };
+        let arrival = match self.by_id.get(id) {
+            Some(at) => self.records[*at].arrival,
+            None => {
+                let arrival = self.reader().arrival(id);
+                let Some(arrival) = self.note(arrival)? else { return Ok(None) };
+                arrival
+            }
+        };
         let subject: Subject = self.record(arrival, id)?.payload().subject;
         self.find_subject(&subject)
     }
+}
+
+/// Tells whether a scheduler may claim the task or its review.
+fn is_ready(row: &TaskRow) -> bool {
+    row.listed
+        && match row.queue.as_str() {
+            "provisional" => row.holder.is_none() && row.rests_on.is_some(),
+            "claimed" | "done" | "cancelled" | "failed" | "blocked" | "backlog" => false,
+            // In a flow's state that keeps an attempt open, work is judged and none begins; a task that was broken down is
+            // finished when its subtasks are.
+            _ => row.attempt.is_none() && row.open_blockers.is_empty() && !row.is_broken_down(),
+        }
 }
 
 /// Returns how long to wait after so many failed attempts, in milliseconds.
@@ -216,13 +168,68 @@ pub fn retry_wait_ms(failures: u32) -> u64 {
 
 fn holder(record: &Verified, review: bool) -> Option<Holder> {
     let payload = record.payload();
-    let (agent, orchestrator, ttl_seconds) = match &payload.body {
-        Body::Claim { agent, orchestrator, ttl_seconds, .. } | Body::Review { agent, orchestrator, ttl_seconds, .. } => {
-            (agent.clone(), orchestrator.clone(), *ttl_seconds)
-        }
-        _ => return None,
+    let (Body::Claim { agent, orchestrator, ttl_seconds, .. } | Body::Review { agent, orchestrator, ttl_seconds, .. }) = &payload.body
+    else {
+        return None;
     };
-    Some(Holder { record: record.id().0, node: payload.author.0, agent, orchestrator, since_ms: payload.wall_ms, ttl_seconds, review })
+    Some(Holder {
+        record: record.id().0,
+        node: payload.author.0,
+        agent: agent.clone(),
+        orchestrator: orchestrator.clone(),
+        since_ms: payload.wall_ms,
+        ttl_seconds: *ttl_seconds,
+        review,
+    })
+}
+
+fn derive_state(row: &mut TaskRow, state: &TaskState, log: &StoredLog) {
+    row.listed = state.created && !state.deleted;
+    row.queue = state.queue.as_str().to_owned();
+    row.epoch = state.epoch;
+    row.contested = state.contested;
+    row.rests_on = state.rests_on.map(|id| id.0);
+    row.attempt_count = state.attempt_count;
+    row.rejection_count = state.rejection_count;
+    row.version = log.log.entries().len() as u64;
+    row.heads = heads_hash(log);
+}
+
+fn derive_times(row: &mut TaskRow, state: &TaskState, log: &StoredLog) {
+    let life = Life::of(&log.log);
+    let creates = (0..).zip(log.log.entries()).filter(|(index, entry)| {
+        // Of concurrent creations the lowest id decides, so that every node shows the same time.
+        matches!(entry.act, Act::Create) && entry.counts() && life.holds(*index, entry)
+    });
+    if let Some(id) = creates.map(|(_, entry)| entry.id).min() {
+        row.created_ms = log.wall_ms(&id).unwrap_or(row.created_ms);
+    }
+    row.submitted_ms = state.current().and_then(|attempt| log.wall_ms(&attempt.submit.as_ref()?.id));
+    row.completed_ms = match &state.phase {
+        Phase::Done { by: End::Accept { id, .. } | End::Finish { id }, .. } => log.wall_ms(id),
+        Phase::Waiting { .. } | Phase::Claimed { .. } | Phase::Provisional { .. } | Phase::Cancelled { .. } | Phase::Deleted { .. } => None,
+    };
+}
+
+/// Counts what went wrong since a person last put the task back, and when the next attempt may start.
+fn derive_failures(row: &mut TaskRow, log: &StoredLog) {
+    let entries = log.log.entries();
+    let life = Life::of(&log.log);
+    let counted: Vec<_> = (0u32..).zip(entries).filter(|(index, entry)| entry.counts() && life.holds(*index, entry)).collect();
+    let resets = |entry: &&(u32, &Entry)| matches!(&entry.1.act, Act::Move { cause, .. } if !matches!(cause, Cause::AttemptFailed | Cause::BurnOut | Cause::MergeConflict));
+    let resets: Vec<&Entry> = counted.iter().filter(resets).map(|(_, entry)| *entry).collect();
+    let since = |index: u32| !resets.iter().any(|reset| reset.past.contains(index));
+    let of = |cause: Cause| {
+        let is = move |act: &Act| matches!(act, Act::Move { cause: found, .. } if *found == cause);
+        counted.iter().filter(|(index, entry)| is(&entry.act) && since(*index)).map(|(_, entry)| entry.id).collect::<Vec<_>>()
+    };
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let failed = of(Cause::AttemptFailed);
+    row.failures = number(failed.len());
+    row.continuations = number(of(Cause::BurnOut).len());
+    row.rejections = number(counted.iter().filter(|(index, entry)| matches!(entry.act, Act::Reject { .. }) && since(*index)).count());
+    let last = failed.iter().filter_map(|id| log.wall_ms(id)).max();
+    row.retry_ms = last.map(|last| last.saturating_add(retry_wait_ms(row.failures)));
 }
 
 fn derive_end(row: &mut TaskRow, state: &TaskState) {

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::unit::{Unit, WriterState};
 use super::{Event, Fault};
 
-/// How many requests may wait for the writer; each is a small closure, and beyond this the caller is told to retry.
+/// How many requests may wait for the writer; each is a small closure, and beyond this callers wait to hand theirs in.
 const QUEUE: usize = 1024;
 
 /// How many requests share one commit at most, so that one commit stays a few milliseconds.
@@ -36,7 +36,15 @@ pub enum Unavailable {
 /// What follows the commit: answers the caller.
 type Answer = Box<dyn FnOnce(Result<(), Unavailable>) + Send>;
 /// One operation on the unit of work.
-type Job = Box<dyn FnOnce(&mut Unit<'_>) -> Answer + Send>;
+type Operation = Box<dyn FnOnce(&mut Unit<'_>) -> Answer + Send>;
+/// One operation on the whole store, which commits by itself.
+type Alone = Box<dyn FnOnce(&mut WriterState) -> (Result<(), Fault>, Answer) + Send>;
+
+/// What the writer is asked to do.
+enum Job {
+    Shared(Operation),
+    Alone(Alone),
+}
 
 /// The way to the writer thread.
 #[derive(Clone)]
@@ -57,12 +65,27 @@ impl Writer {
         let writer = Self { jobs, failure: failure.clone(), failed: failed.clone(), commits: commits.clone() };
         let thread = std::thread::spawn(move || {
             while let Some(first) = waiting.blocking_recv() {
-                let mut batch = vec![first];
-                while let (true, Ok(job)) = (batch.len() < BATCH, waiting.try_recv()) {
-                    batch.push(job);
-                }
-                if failure.get().is_none() {
-                    run(&mut state, batch, &failure, &commits);
+                let mut next = Some(first);
+                while let Some(job) = next.take() {
+                    if failure.get().is_some() {
+                        break;
+                    }
+                    match job {
+                        Job::Alone(alone) => run_alone(&mut state, alone, &failure),
+                        Job::Shared(operation) => {
+                            let mut batch = vec![operation];
+                            while let (true, Ok(job)) = (batch.len() < BATCH, waiting.try_recv()) {
+                                match job {
+                                    Job::Shared(operation) => batch.push(operation),
+                                    Job::Alone(_) => {
+                                        next = Some(job);
+                                        break;
+                                    }
+                                }
+                            }
+                            run(&mut state, batch, &failure, &commits);
+                        }
+                    }
                 }
                 if failure.get().is_some() {
                     failed.notify_waiters();
@@ -85,12 +108,47 @@ impl Writer {
         E: Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |unit| {
+        let operation: Operation = Box::new(move |unit| {
             let result = operation(unit);
             Box::new(move |committed| drop(answer.send(committed.map(|()| result))))
         });
-        self.jobs.send(job).await.map_err(|_| Unavailable::Closed)?;
-        answered.await.unwrap_or_else(|_| Err(self.failure.get().map_or(Unavailable::Closed, |why| Unavailable::Failed(why.clone()))))
+        self.hand_in(Job::Shared(operation), answered).await
+    }
+
+    /// Runs an operation that nothing else shares a commit with, and that commits by itself.
+    pub(super) async fn alone<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut WriterState) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let (answer, answered) = oneshot::channel();
+        let operation: Alone = Box::new(move |state| {
+            // The answer outlives the operation: whoever waits must not be told before the failure is noted.
+            let (outcome, result) = match operation(state) {
+                Ok(result) => (Ok(()), Some(result)),
+                Err(fault) => (Err(fault), None),
+            };
+            let told = move |done: Result<(), Unavailable>| match (done, result) {
+                (Ok(()), Some(result)) => drop(answer.send(Ok(result))),
+                (Ok(()), None) => {}
+                (Err(why), _) => drop(answer.send(Err(why))),
+            };
+            (outcome, Box::new(told))
+        });
+        self.hand_in(Job::Alone(operation), answered).await
+    }
+
+    async fn hand_in<T>(&self, job: Job, answered: oneshot::Receiver<Result<T, Unavailable>>) -> Result<T, Unavailable> {
+        self.jobs.send(job).await.map_err(|_| self.silence())?;
+        answered.await.unwrap_or_else(|_| Err(self.silence()))
+    }
+
+    /// Tells why a job was dropped without an answer.
+    fn silence(&self) -> Unavailable {
+        match self.failure.get() {
+            Some(why) => Unavailable::Failed(why.clone()),
+            None if self.jobs.is_closed() => Unavailable::Closed,
+            None => Unavailable::Defect,
+        }
     }
 
     /// Returns how many batches were committed since the start.
@@ -118,28 +176,26 @@ impl Writer {
 }
 
 /// Runs a batch on one unit of work and commits it.
-fn run(state: &mut WriterState, batch: Vec<Job>, failure: &OnceLock<Arc<str>>, commits: &AtomicU64) {
+fn run(state: &mut WriterState, batch: Vec<Operation>, failure: &OnceLock<Arc<str>>, commits: &AtomicU64) {
     let mark = state.mark();
     let mut answers = Vec::with_capacity(batch.len());
-    let outcome = catch_unwind(AssertUnwindSafe(|| -> Result<Vec<Event>, Fault> {
+    let worked = catch_unwind(AssertUnwindSafe(|| -> Result<Vec<Event>, Fault> {
         let mut unit = Unit::begin(state)?;
-        for job in batch {
-            answers.push(job(&mut unit));
+        for operation in batch {
+            answers.push(operation(&mut unit));
         }
-        unit.commit()
+        // A fault is kept in the unit, whose commit tells it.
+        let _ = unit.settle_all();
+        // What a commit leaves half done in memory cannot be taken back as the work of operations can.
+        catch_unwind(AssertUnwindSafe(|| unit.commit())).unwrap_or_else(|panic| Err(Fault::Defect(panic_text(panic.as_ref()).to_owned())))
     }));
-    let result = match outcome {
+    let result = match worked {
         Ok(Ok(events)) => {
             commits.fetch_add(1, Ordering::Relaxed);
             state.publish(events);
             Ok(())
         }
-        Ok(Err(fault)) => {
-            let why: Arc<str> = describe(&fault).into();
-            tracing::error!(reason = %why, "the store stopped writing");
-            let _ = failure.set(why.clone());
-            Err(Unavailable::Failed(why))
-        }
+        Ok(Err(fault)) => Err(stop(&fault, failure)),
         Err(panic) => {
             tracing::error!(reason = panic_text(panic.as_ref()), "an operation ended unexpectedly");
             state.reset(mark);
@@ -149,6 +205,22 @@ fn run(state: &mut WriterState, batch: Vec<Job>, failure: &OnceLock<Arc<str>>, c
     for answer in answers {
         answer(result.clone());
     }
+}
+
+fn run_alone(state: &mut WriterState, operation: Alone, failure: &OnceLock<Arc<str>>) {
+    match catch_unwind(AssertUnwindSafe(|| operation(state))) {
+        Ok((Ok(()), answer)) => answer(Ok(())),
+        Ok((Err(fault), answer)) => answer(Err(stop(&fault, failure))),
+        Err(panic) => drop(stop(&Fault::Defect(panic_text(panic.as_ref()).to_owned()), failure)),
+    }
+}
+
+/// Notes that nothing more is written, and why.
+fn stop(fault: &Fault, failure: &OnceLock<Arc<str>>) -> Unavailable {
+    let why: Arc<str> = describe(fault).into();
+    tracing::error!(reason = %why, "the store stopped writing");
+    let _ = failure.set(why.clone());
+    Unavailable::Failed(why)
 }
 
 /// Writes an error with its causes.

@@ -199,3 +199,98 @@ async fn another_key_cannot_open_the_store() {
     let other = Store::open(&scratch.dir.path().join("octopoid.redb"), identity, true);
     assert!(matches!(other, Err(octopoid_node::store::OpenError::OtherKey(_))));
 }
+
+#[tokio::test]
+async fn a_task_that_is_made_anew_after_its_deletion_has_nothing_of_its_former_life() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    let no = add(&store, "a", &[]).await.expect("created").no;
+    take(&store).await.expect("claimed");
+    let broken = |unit: &mut octopoid_node::store::Unit<'_>| octopoid_node::ops::fail::fail(unit, 1, &Holds::default(), "broken");
+    store.write(broken).await.expect("store").expect("failed");
+    store.write(move |unit| delete(unit, no, "me", "")).await.expect("store").expect("deleted");
+    let fields = Fields::default().with("title", "again").with_content("something else");
+    let (scope, id) = ("default".parse().expect("scope"), "a".parse().expect("id"));
+    let task = NewTask::new(store.actor(), scope, id, Queue::Incoming, "test".to_owned(), &fields).expect("task");
+    let made = store.write(|unit| create(unit, task)).await.expect("store").expect("created");
+    assert_eq!((made.no, made.row.text("title"), made.row.text("role")), (no, Some("again"), None));
+    assert_eq!(made.content.as_deref(), Some("something else"));
+    assert_eq!((made.row.epoch, made.row.failures, made.row.retry_ms), (1, 0, None));
+    assert!(made.row.ready, "what failed in the former life does not hold the new one back");
+}
+
+#[tokio::test]
+async fn an_edit_whose_step_is_refused_changes_no_field() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    let no = add(&store, "a", &[]).await.expect("created").no;
+    let finish = Move { queue: Queue::Done, cause: Cause::Edit, by: "me".to_owned(), reason: String::new(), keep: None };
+    store.write(move |unit| move_to(unit, no, finish)).await.expect("store").expect("done");
+    let changes = octopoid_node::ops::edit::Changes {
+        edits: vec![octopoid_crdt::document::Edit::set("title", "changed")],
+        queue: Some(Queue::Cancelled),
+        ..Default::default()
+    };
+    let refused = store.write(move |unit| octopoid_node::ops::edit::edit(unit, no, &Expect::default(), changes)).await.expect("store");
+    assert!(matches!(refused, Err(Refused::Transition { .. })), "{refused:?}");
+    let row = store.reader().expect("reader").row(no).expect("read").expect("row");
+    assert_eq!((row.text("title"), row.queue.as_str()), (Some("a"), "done"));
+}
+
+#[tokio::test]
+async fn a_task_that_was_put_into_provisional_by_hand_does_not_stop_reviewers() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    let by_hand = add(&store, "by-hand", &[]).await.expect("created").no;
+    let step = Move { queue: Queue::Provisional, cause: Cause::Edit, by: "me".to_owned(), reason: String::new(), keep: None };
+    store.write(move |unit| move_to(unit, by_hand, step)).await.expect("store").expect("moved");
+    let no = add(&store, "worked-on", &[]).await.expect("created").no;
+    take(&store).await.expect("claimed");
+    hand_in(&store, no).await.expect("submitted");
+    let reviewer = Claimant { queue: "provisional".to_owned(), agent: "reviewer".to_owned(), ..claimant() };
+    let taken = store.write(move |unit| claim_next(unit, &reviewer)).await.expect("store").expect("a claim");
+    assert_eq!(taken.map(|task| task.no), Some(no));
+}
+
+#[tokio::test]
+async fn claims_and_reviews_have_their_whole_lease_again_after_a_reopening() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    let no = add(&store, "reviewed", &[]).await.expect("created").no;
+    take(&store).await.expect("claimed");
+    hand_in(&store, no).await.expect("submitted");
+    let reviewer = Claimant { queue: "provisional".to_owned(), agent: "reviewer".to_owned(), ..claimant() };
+    let review = store.write(move |unit| claim_next(unit, &reviewer)).await.expect("store").expect("a claim").expect("a review");
+    add(&store, "claimed", &[]).await.expect("created");
+    let claim = take(&store).await.expect("claimed");
+    let held = [review, claim].map(|task| octopoid_crdt::ids::RecordId(task.row.holder.expect("held").record));
+    store.close();
+    let store = scratch.open();
+    for of in held {
+        assert!(store.leases().remaining_ms(&of).is_some_and(|left| left > 290_000), "{of} is not timed");
+    }
+}
+
+#[tokio::test]
+async fn tasks_that_wait_for_each_other_are_stored_like_any_others() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    // Requests are refused that would make such a circle; edits of two nodes that meet can make one.
+    let circle = store.write(|unit| {
+        let mut made = Vec::new();
+        for id in ["a", "b"] {
+            let (document, change) =
+                octopoid_crdt::document::Document::create(unit.actor(), &Fields::default().with("title", id)).expect("a");
+            made.push(unit.create((&"default".parse().expect("scope"), &id.parse().expect("id")), document, change, None)?);
+        }
+        for (no, blocker) in [(made[0], "b"), (made[1], "a"), (made[0], "a")] {
+            unit.edit(no, &[octopoid_crdt::document::Edit::add("blocked_by", blocker)])?.expect("an edit");
+        }
+        Ok::<_, octopoid_node::store::WriteFault>(made)
+    });
+    let made = tokio::time::timeout(std::time::Duration::from_secs(10), circle).await.expect("an end").expect("store").expect("written");
+    let reader = store.reader().expect("reader");
+    let open = |no: u64| reader.row(no).expect("read").expect("row").open_blockers;
+    assert_eq!((open(made[0]), open(made[1])), (vec!["b".to_owned()], vec!["a".to_owned()]));
+    assert_eq!(store.check().expect("examined").problems, Vec::<String>::new());
+}

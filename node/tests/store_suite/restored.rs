@@ -1,0 +1,87 @@
+//! An old copy of the store that is put back: its chain forks, nothing is lost, and the fork is told.
+
+use octopoid_crdt::record::{Queue, Verified};
+use octopoid_node::store::Store;
+
+use crate::world::{Random, add, identity, plain};
+
+async fn make(store: &Store, id: &str) {
+    add(store, "default", id, Queue::Incoming, &plain(id, "P1", &[])).await.expect("store").expect("created");
+}
+
+fn records(store: &Store) -> Vec<Verified> {
+    let reader = store.reader().expect("reader");
+    (0..reader.next_arrival().expect("read")).map(|arrival| reader.record(arrival).expect("read").expect("record")).collect()
+}
+
+#[tokio::test]
+async fn an_old_copy_forks_harmlessly_and_the_store_tells() {
+    let dir = tempfile::tempdir().expect("scratch folder");
+    let (path, copy) = (dir.path().join("octopoid.redb"), dir.path().join("old-copy.redb"));
+    let mut random = Random::new(3);
+    let mut open = || Store::open(&path, identity(&mut random), true).expect("store");
+    let store = open();
+    make(&store, "before").await;
+    store.close();
+    std::fs::copy(&path, &copy).expect("copied");
+
+    let store = open();
+    make(&store, "lost").await;
+    let lost = records(&store);
+    assert!(store.forks().expect("read").is_empty());
+    store.close();
+
+    std::fs::copy(&copy, &path).expect("put back");
+    let store = open();
+    make(&store, "after").await;
+    assert!(store.forks().expect("read").is_empty(), "alone, nothing tells of the other branch");
+    let known = store.reader().expect("reader").next_arrival().expect("read");
+
+    // Another member gives back what this node had written.
+    let received = lost.clone();
+    let done = store.write(move |unit| {
+        for record in received {
+            match unit.receive(record) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(error.to_string()),
+                Err(fault) => return Err(fault.to_string()),
+            }
+        }
+        Ok(())
+    });
+    done.await.expect("store").expect("received");
+    let forks = store.forks().expect("read");
+    assert_eq!(forks.len(), 1, "{forks:?}");
+    assert_eq!(forks[0].author, store.me());
+    let reader = store.reader().expect("reader");
+    for id in ["before", "lost", "after"] {
+        let no = reader.task_no("default", id).expect("read").expect("a task");
+        assert_eq!(reader.row(no).expect("read").expect("row").text("title"), Some(id));
+    }
+    assert_eq!(reader.next_arrival().expect("read"), known + 1, "only what was missing was taken in");
+    drop(reader);
+    make(&store, "later").await;
+    assert_eq!(store.check().expect("examined").problems, Vec::<String>::new());
+    store.close();
+
+    let store = open();
+    assert_eq!(store.forks().expect("read").len(), 1, "the evidence stays");
+    make(&store, "much-later").await;
+}
+
+#[tokio::test]
+async fn a_record_whose_past_is_missing_is_refused_and_the_store_goes_on() {
+    let dir = tempfile::tempdir().expect("scratch folder");
+    let mut random = Random::new(4);
+    let store = Store::open(&dir.path().join("one.redb"), identity(&mut random), true).expect("store");
+    make(&store, "a").await;
+    make(&store, "b").await;
+    let written = records(&store);
+    store.close();
+    let other = Store::open(&dir.path().join("two.redb"), identity(&mut random), true).expect("store");
+    let last = written.last().expect("records").clone();
+    let refused = other.write(move |unit| unit.receive(last)).await.expect("store").expect("no fault");
+    assert!(refused.expect_err("prev is missing").to_string().contains("missing"));
+    make(&other, "goes-on").await;
+    assert_eq!(other.check().expect("examined").problems, Vec::<String>::new());
+}

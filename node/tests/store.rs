@@ -270,3 +270,27 @@ async fn claims_and_reviews_have_their_whole_lease_again_after_a_reopening() {
         assert!(store.leases().remaining_ms(&of).is_some_and(|left| left > 290_000), "{of} is not timed");
     }
 }
+
+#[tokio::test]
+async fn tasks_that_wait_for_each_other_are_stored_like_any_others() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    // Requests are refused that would make such a circle; edits of two nodes that meet can make one.
+    let circle = store.write(|unit| {
+        let mut made = Vec::new();
+        for id in ["a", "b"] {
+            let (document, change) =
+                octopoid_crdt::document::Document::create(unit.actor(), &Fields::default().with("title", id)).expect("a");
+            made.push(unit.create((&"default".parse().expect("scope"), &id.parse().expect("id")), document, change, None)?);
+        }
+        for (no, blocker) in [(made[0], "b"), (made[1], "a"), (made[0], "a")] {
+            unit.edit(no, &[octopoid_crdt::document::Edit::add("blocked_by", blocker)])?.expect("an edit");
+        }
+        Ok::<_, octopoid_node::store::WriteFault>(made)
+    });
+    let made = tokio::time::timeout(std::time::Duration::from_secs(10), circle).await.expect("an end").expect("store").expect("written");
+    let reader = store.reader().expect("reader");
+    let open = |no: u64| reader.row(no).expect("read").expect("row").open_blockers;
+    assert_eq!((open(made[0]), open(made[1])), (vec!["b".to_owned()], vec!["a".to_owned()]));
+    assert_eq!(store.check().expect("examined").problems, Vec::<String>::new());
+}

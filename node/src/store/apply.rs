@@ -153,9 +153,7 @@ impl Unit<'_> {
             (slot.row.scope, slot.row.id) = (scope.to_string(), id.to_string());
             self.task_ids.insert((id.to_string(), scope.to_string()), no);
         }
-        if let Body::TaskCreate { change, .. } | Body::DocChange { change } = &payload.body
-            && counts
-        {
+        if let (true, Body::TaskCreate { change, .. } | Body::DocChange { change }) = (counts, &payload.body) {
             self.follow_change(no, record, change)?;
         }
         Ok(no)

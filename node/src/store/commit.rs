@@ -80,7 +80,7 @@ impl Unit<'_> {
         for slot in self.slots.values_mut().filter(|slot| slot.changed) {
             write_log(slot, &mut entries)?;
             rows.insert(slot.no, encode(&slot.row).as_slice())?;
-            if let Some(document) = slot.document.as_ref().filter(|_| slot.document_changed) {
+            if let (true, Some(document)) = (slot.document_changed, &slot.document) {
                 documents.insert(slot.no, document.save().as_slice())?;
             }
             if slot.content_changed {

@@ -119,7 +119,8 @@ impl Store {
         let (cluster, genesis) = match stored_cluster(&database).map_err(failed)? {
             Some(Founded { schema, .. }) if schema > tables::SCHEMA => return Err(OpenError::Newer { found: schema }),
             Some(founded) => {
-                if founded.schema < tables::SCHEMA {
+                // Half-made views are of a store that was copied already.
+                if founded.schema < tables::SCHEMA && !founded.half_made {
                     let copy = path.with_extension(format!("schema-{}", founded.schema));
                     back_up(path, &copy).map_err(|source| OpenError::Backup { path: copy, source })?;
                 }
@@ -246,6 +247,7 @@ impl Store {
 struct Founded {
     schema: u64,
     cluster: ClusterId,
+    half_made: bool,
 }
 
 fn stored_cluster(database: &Database) -> Result<Option<Founded>, Fault> {
@@ -259,7 +261,8 @@ fn stored_cluster(database: &Database) -> Result<Option<Founded>, Fault> {
     let missing = |what: &str| Fault::Missing(format!("{what} of the store"));
     let schema = meta.get(tables::META_SCHEMA)?.and_then(|bytes| number(bytes.value())).ok_or_else(|| missing(tables::META_SCHEMA))?;
     let cluster = meta.get(tables::META_CLUSTER)?.and_then(|bytes| Some(ClusterId(bytes.value().try_into().ok()?)));
-    Ok(Some(Founded { schema, cluster: cluster.ok_or_else(|| missing(tables::META_CLUSTER))? }))
+    let half_made = meta.get(tables::META_REBUILDING)?.is_some();
+    Ok(Some(Founded { schema, cluster: cluster.ok_or_else(|| missing(tables::META_CLUSTER))?, half_made }))
 }
 
 fn number(bytes: &[u8]) -> Option<u64> {

@@ -3,7 +3,7 @@
 //! **Invariants**: records and local tables are never written here; a rebuild that is cut off is done again at the next
 //! start, before anything reads the half-made views; the file is copied before anything is dropped.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -53,7 +53,7 @@ impl Store {
     /// When the file cannot be copied, `backup` exists, a record is damaged, or the disk fails.
     pub async fn rebuild(&self, backup: PathBuf) -> Result<Rebuilt, RebuildError> {
         let (path, copy) = (self.path().to_owned(), backup.clone());
-        let done = self.writer().alone(move |state| match back_up(&path, &copy) {
+        let done = self.writer().alone(move |state| match back_up_anew(&path, &copy) {
             Ok(()) => {
                 check_records(state)?;
                 derive_again(state).map(Ok)
@@ -67,15 +67,25 @@ impl Store {
     }
 }
 
-/// Copies a store's file while nothing writes to it, and waits until the copy is on disk. Never overwrites.
+/// Copies a store's file while nothing writes to it, and waits until the copy is on disk: whole or not there.
 pub(super) fn back_up(path: &Path, backup: &Path) -> io::Result<()> {
-    let mut to = OpenOptions::new().write(true).create_new(true).open(backup)?;
-    let copied = File::open(path).and_then(|mut from| io::copy(&mut from, &mut to)).and_then(|_| to.sync_all());
-    if copied.is_err() {
-        // Half a copy would pass for a whole one.
-        let _ = std::fs::remove_file(backup);
+    let half = backup.with_added_extension("part");
+    let mut to = File::create(&half)?;
+    io::copy(&mut File::open(path)?, &mut to)?;
+    to.sync_all()?;
+    std::fs::rename(&half, backup)?;
+    match backup.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        Some(_) | None => Ok(()),
     }
-    copied
+}
+
+/// Copies a store's file to where nothing is yet.
+fn back_up_anew(path: &Path, backup: &Path) -> io::Result<()> {
+    if backup.try_exists()? {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    back_up(path, backup)
 }
 
 /// Refuses records that cannot be read, before any view is dropped.

@@ -31,6 +31,8 @@ pub(super) struct Slot {
     pub stale: bool,
     /// The blockers or one of them changed: they must be looked at anew.
     pub blockers_stale: bool,
+    /// Those who wait for this new task were told of it.
+    pub announced: bool,
     /// The row differs from the committed one, or may.
     pub changed: bool,
     pub document_changed: bool,
@@ -62,6 +64,7 @@ impl Slot {
             content: None,
             stale: false,
             blockers_stale: false,
+            announced: false,
             changed: false,
             document_changed: false,
             content_changed: false,

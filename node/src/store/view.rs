@@ -36,7 +36,8 @@ impl Unit<'_> {
             let ready = is_ready(&slot.row);
             slot.changed |= slot.row.ready != ready;
             slot.row.ready = ready;
-            let new = slot.committed.is_none();
+            // Once: tasks that wait for each other would tell each other for ever.
+            let new = slot.committed.is_none() && !std::mem::replace(&mut slot.announced, true);
             if new || blocked_before != (slot.row.blocks && slot.row.listed) {
                 let subject = slot.subject;
                 for dependent in self.dependents_of(&subject)? {
@@ -229,8 +230,7 @@ fn derive_failures(row: &mut TaskRow, log: &StoredLog) {
     let entries = log.log.entries();
     let life = Life::of(&log.log);
     let counted: Vec<_> = (0u32..).zip(entries).filter(|(index, entry)| entry.counts() && life.holds(*index, entry)).collect();
-    let goes_on = |cause: &Cause| matches!(cause, Cause::AttemptFailed | Cause::BurnOut | Cause::MergeConflict);
-    let resets = |entry: &&(u32, &Entry)| matches!(&entry.1.act, Act::Move { cause, .. } if !goes_on(cause));
+    let resets = |entry: &&(u32, &Entry)| matches!(&entry.1.act, Act::Move { cause, .. } if !matches!(cause, Cause::AttemptFailed | Cause::BurnOut | Cause::MergeConflict));
     let resets: Vec<&Entry> = counted.iter().filter(resets).map(|(_, entry)| *entry).collect();
     let since = |index: u32| !resets.iter().any(|reset| reset.past.contains(index));
     let of = |cause: Cause| {

@@ -289,7 +289,16 @@ fn a_store_of_an_older_layout_is_copied_and_derived_anew_and_one_of_a_newer_is_r
     scratch.tamper(schema(0));
     assert_eq!(scratch.problems(), Vec::<String>::new());
     assert_same(&before, &dump(&scratch.path()));
-    assert!(scratch.path().with_extension("schema-0").exists());
+    let copy = scratch.path().with_extension("schema-0");
+    let copied = std::fs::metadata(&copy).expect("the copy").modified().expect("time");
+    // Cut off half way, it goes on, and the copy stays that of the whole store.
+    scratch.tamper(schema(0));
+    scratch.tamper(|txn| {
+        txn.open_table(tables::META).expect("table").insert(tables::META_REBUILDING, [1].as_slice()).expect("written");
+        txn.delete_table(tables::ENTRIES).expect("dropped");
+    });
+    assert_eq!(scratch.problems(), Vec::<String>::new());
+    assert_eq!(std::fs::metadata(&copy).expect("the copy").modified().expect("time"), copied);
     scratch.tamper(schema(tables::SCHEMA + 1));
     let newer = dump(&scratch.path());
     assert!(matches!(scratch.try_open(true), Err(OpenError::Newer { .. })));

@@ -26,16 +26,20 @@ async fn fill(store: &Store, random: &mut Random, tasks: u64) {
         // What is created in one commit is created at one time, so that ties are the rule.
         let made = (0..8).map(|part| {
             let mut fields = Fields::default().with("title", "t");
-            for (field, values) in [("priority", PRIORITIES), ("role", ROLES), ("type", KINDS), ("project_id", PROJECTS)] {
-                if random.percent(70) {
+            // Mostly alike, so that ties within one bucket are the rule too.
+            for (field, values, chance) in
+                [("priority", PRIORITIES, 20), ("role", ROLES, 20), ("type", KINDS, 10), ("project_id", PROJECTS, 80)]
+            {
+                if random.percent(chance) {
                     fields = fields.with(field, *random.pick(values));
                 }
             }
-            if random.percent(30) {
+            if random.percent(10) {
                 fields = fields.with("needs_intervention", true);
             }
-            let queue = random.pick(&[Queue::Incoming, Queue::Incoming, Queue::Failed, Queue::Backlog, Queue::Done]).clone();
-            (*random.pick(SCOPES), format!("{}-{number}{part}", random.below(90)), queue, fields)
+            let rare = [Queue::Failed, Queue::Backlog, Queue::Done];
+            let queue = if random.percent(20) { random.pick(&rare).clone() } else { Queue::Incoming };
+            (*random.pick(&["default", "default", "default", "other"]), format!("{}-{number}{part}", random.below(90)), queue, fields)
         });
         let made: Vec<_> = made.collect();
         let adds: Vec<_> = made.iter().map(|(scope, id, queue, fields)| add(store, scope, id, queue.clone(), fields)).collect();

@@ -167,7 +167,7 @@ impl Model {
         let task = self.tasks.get_mut(id).expect("a task that was chosen");
         match &mut task.work {
             Work::Submitted { review, .. } => *review = Some(agent.to_owned()),
-            work => {
+            work @ (Work::None | Work::Claimed { .. } | Work::Done { .. } | Work::Cancelled) => {
                 *work = Work::Claimed { agent: agent.to_owned() };
                 task.epoch += 1;
             }

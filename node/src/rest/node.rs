@@ -271,7 +271,7 @@ mod tests {
                 Told::Stop { drain, answer } => {
                     heard.push(format!("stop {drain}"));
                     // The API answers before the node has ended, so nobody waits any more.
-                    drop(answer.send(()));
+                    let _ = answer.send(());
                 }
                 Told::Merge { answer, .. } => drop(answer.send(Err(ControlError::Refused("nothing to merge".to_owned())))),
                 Told::Gc { dry_run, answer } => {

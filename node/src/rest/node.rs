@@ -6,7 +6,6 @@ use axum::http::StatusCode;
 use octopoid_client::{
     AgentState, AwaitingMerge, Doctor, ErrorBody, GcReport, GcRequest, Health, NodeInfo, NodeStatus, Paused, StopAnswer, StopRequest,
 };
-use octopoid_crdt::lifecycle::Removals;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -23,8 +22,6 @@ use crate::store::{Fault, Filter, Reader, Sort};
 const NAMED: u64 = 100;
 /// How long the scheduler may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How many problems one examination tells.
-const PROBLEMS: usize = 100;
 
 /// What a cluster of one is called.
 const MODE: &str = "local";
@@ -85,6 +82,10 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
     let view = app.agents().await.unwrap_or_default();
     let mut warnings = view.warnings.clone();
     warnings.extend(app.settings.store.writer().failure().map(|why| format!("the store does not write: {why}")));
+    let forks = app.settings.store.forks()?.len();
+    if forks > 0 {
+        warnings.push(format!("{forks} places where two records continue the same one: a store was restored from a backup; nothing is lost"));
+    }
     let reviewed = view.agents.iter().any(|agent| agent.role == "review" && agent.state != AgentState::Disabled);
     let status = app.read(move |app, reader| {
         let scope = app.settings.scope.as_str();
@@ -173,51 +174,26 @@ pub(super) async fn gc(State(app): State<App>, input: Input<GcRequest>) -> Resul
     Ok(Json(app.control()?.gc(input.body.dry_run).await?))
 }
 
-/// Looks through the store: does every view follow from its records?
+/// Looks through the store: does every record verify, and does every view follow from the records?
+///
+/// With `rebuild` the views are derived anew first, which only a store without a running node allows.
 #[utoipa::path(get, path = "/api/v1/node/doctor", tag = "node",
     params(("rebuild" = Option<bool>, Query, description = "Refused by a running node")),
     responses((status = 200, body = Doctor), (status = 403, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(super) async fn doctor(State(app): State<App>, params: Params, call: Call) -> Result<Json<Doctor>, Refusal> {
     call.caller.must_be_node()?;
-    if params.flag("rebuild")?.unwrap_or(false) {
+    let rebuild = params.flag("rebuild")?.unwrap_or(false);
+    if rebuild && app.settings.control.is_some() {
         let text = "the views are rebuilt while nothing else uses the store: stop the node and run octopoid doctor --rebuild";
         return Err(ControlError::Refused(text.to_owned()).into());
     }
-    Ok(Json(app.read(|_, reader| examine(reader)).await?))
-}
-
-/// Compares every task's row with what its records resolve to.
-fn examine(reader: &Reader) -> Result<Doctor, Fault> {
-    let known = reader.ids_with_prefix("", usize::MAX)?;
-    let (mut problems, mut listed) = (Vec::new(), 0u64);
-    for (id, scope, no) in known {
-        if problems.len() >= PROBLEMS {
-            problems.push("more problems are not shown".to_owned());
-            break;
-        }
-        let found = reader.row(no).and_then(|row| Ok((row, reader.log(no)?)));
-        let (row, log) = match found {
-            Ok((Some(row), log)) => (row, log),
-            Ok((None, _)) => {
-                problems.push(format!("task {id} of scope {scope} has no row"));
-                continue;
-            }
-            Err(fault) => {
-                problems.push(format!("task {id} of scope {scope}: {fault}"));
-                continue;
-            }
-        };
-        listed += u64::from(row.listed);
-        let state = log.log.resolve(&Removals::default());
-        if row.queue != state.queue.as_str() || row.listed != (state.created && !state.deleted) || row.epoch != state.epoch {
-            problems.push(format!("task {id} of scope {scope} is shown in {}, its records say {}", row.queue, state.queue.as_str()));
-        }
+    if rebuild {
+        let backup = app.settings.store.path().with_extension(format!("before-rebuild-{}", super::times::now_ms()));
+        app.settings.store.rebuild(backup).await.map_err(|error| ControlError::Refused(crate::run::describe(&error)))?;
     }
-    let counted: u64 = reader.queue_counts(None)?.values().sum();
-    if problems.is_empty() && counted != listed {
-        problems.push(format!("the lists hold {counted} tasks, there are {listed}"));
-    }
-    Ok(Doctor { ok: problems.is_empty(), records: reader.next_arrival()?, tasks: listed, rebuilt: false, problems })
+    let store = app.settings.store.clone();
+    let found = tokio::task::spawn_blocking(move || store.check()).await.map_err(|_| Refusal::Defect)??;
+    Ok(Json(Doctor { ok: found.problems.is_empty(), records: found.records, tasks: found.tasks, rebuilt: rebuild, problems: found.problems }))
 }
 
 #[cfg(test)]

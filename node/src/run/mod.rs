@@ -19,6 +19,7 @@ mod run_record;
 mod scheduler;
 mod workplace;
 
+pub(crate) use context::describe;
 pub use context::{Context, StepError};
 #[cfg(test)]
 pub(crate) use control::Request;

@@ -84,7 +84,8 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
     warnings.extend(app.settings.store.writer().failure().map(|why| format!("the store does not write: {why}")));
     let forks = app.settings.store.forks()?.len();
     if forks > 0 {
-        warnings.push(format!("{forks} places where two records continue the same one: a store was restored from a backup; nothing is lost"));
+        warnings
+            .push(format!("{forks} places where two records continue the same one: a store was restored from a backup; nothing is lost"));
     }
     let reviewed = view.agents.iter().any(|agent| agent.role == "review" && agent.state != AgentState::Disabled);
     let status = app.read(move |app, reader| {
@@ -193,7 +194,13 @@ pub(super) async fn doctor(State(app): State<App>, params: Params, call: Call) -
     }
     let store = app.settings.store.clone();
     let found = tokio::task::spawn_blocking(move || store.check()).await.map_err(|_| Refusal::Defect)??;
-    Ok(Json(Doctor { ok: found.problems.is_empty(), records: found.records, tasks: found.tasks, rebuilt: rebuild, problems: found.problems }))
+    Ok(Json(Doctor {
+        ok: found.problems.is_empty(),
+        records: found.records,
+        tasks: found.tasks,
+        rebuilt: rebuild,
+        problems: found.problems,
+    }))
 }
 
 #[cfg(test)]

@@ -57,11 +57,8 @@ pub(super) async fn conclude(
 ) -> Result<Conclusion, AttemptError> {
     let cost_usd = ended.stream.cost_usd.unwrap_or_default();
     let evident = look(context, job, story, place).await?;
-    if let Some(held) = &evident.held {
-        tracing::warn!(task = %job.task.row.id, agent = %job.agent.name, "{held}");
-        ask_a_person(context, job, held.clone()).await?;
-    }
     if let Some(reason) = was_stopped(ended) {
+        show_planted(context, job, &evident).await?;
         stopped(context, job, reason).await?;
         return Ok(Conclusion { cost_usd, ..Conclusion::default() });
     }
@@ -77,6 +74,10 @@ pub(super) async fn conclude(
         result: result.as_ref().map(Option::as_ref),
     });
     tracing::info!(task = %job.task.row.id, agent = %job.agent.name, attempt = %job.attempt(), verdict = name(&verdict), "an attempt ended");
+    // A submission is held in the commit that hands it in, so that no reviewer gets it between the two.
+    if !matches!(verdict, Verdict::Submit { .. } | Verdict::NeedsContinuation { .. } | Verdict::NoChange { .. }) {
+        show_planted(context, job, &evident).await?;
+    }
     let mut end = carry_out(context, job, &evident, verdict).await?;
     end.cost_usd = cost_usd;
     Ok(end)
@@ -132,10 +133,12 @@ fn held(changes: &[git::Change]) -> Option<String> {
     (!shown.is_empty()).then(|| format!("Held for a person: the agent changed what git runs in this repository ({}).", shown.join("; ")))
 }
 
-/// Shows it whatever came of the attempt: the next one would take what was planted for granted.
-async fn ask_a_person(context: &Context, job: &Job, why: String) -> Result<(), AttemptError> {
+/// Asks for a person when the agent changed what git runs: the next one would take what was planted for granted.
+async fn show_planted(context: &Context, job: &Job, evident: &Evident) -> Result<(), AttemptError> {
+    let Some(held) = evident.held.clone() else { return Ok(()) };
+    tracing::warn!(task = %job.task.row.id, agent = %job.agent.name, "{held}");
     let no = job.task.no;
-    let edits = [Edit::set("needs_intervention", Value::Bool(true)), Edit::set("execution_notes", why)];
+    let edits = [Edit::set("needs_intervention", Value::Bool(true)), Edit::set("execution_notes", held)];
     context.write(move |unit| unit.edit(no, &edits)?.map(drop).map_err(refuse)).await?;
     Ok(())
 }

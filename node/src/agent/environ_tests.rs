@@ -8,7 +8,7 @@ fn task() -> TaskVariables {
         agent: "implementer-1".into(),
         role: "implement".into(),
         attempt: "3-3fa9c2d1".parse().expect("an attempt"),
-        worktree: "/work/tree".into(),
+        worktree: "/project/tree".into(),
         branch: "octopoid/task-1/3-3fa9c2d1".into(),
         base_branch: "main".into(),
         prompt_file: "/logs/prompt.md".into(),
@@ -116,7 +116,7 @@ fn the_task_is_described_under_both_the_present_and_the_former_names() {
         ("OCTOPOID_RESULT_FILE", "/logs/result.json"),
         ("OCTOPOID_ROLE", "implement"),
         ("OCTOPOID_TASK_ID", "task-1"),
-        ("OCTOPOID_WORKTREE", "/work/tree"),
+        ("OCTOPOID_WORKTREE", "/project/tree"),
     ];
     assert!(environment.iter().eq(expected.iter().map(|&(n, v)| (OsStr::new(n), OsStr::new(v)))), "{environment:?}");
 }

@@ -441,6 +441,10 @@ impl Scheduler {
         let reader = self.context.store.reader().map_err(|error| ControlError::Refused(describe(&error)))?;
         let found = reader.task_no(&scope, &id).and_then(|no| no.map_or(Ok(None), |no| Ok(reader.row(no)?.map(|row| (no, row)))));
         let (no, row) = found.ok().flatten().ok_or_else(|| ControlError::NotFound(id.clone()))?;
+        if row.merged_commit.is_some() {
+            // A tick was faster: what was asked for is done.
+            return Ok(());
+        }
         if !row.needs_merge {
             return Err(ControlError::Refused(format!("Task '{id}' has nothing to merge: it is in '{}'", row.queue)));
         }

@@ -55,7 +55,7 @@ async fn every_command_prints_one_json_value() {
     for (command, code) in [
         (&["show", "nothing"][..], 1),
         (&["accept", &other], 4),
-        (&["merge", &id], 4),
+        (&["merge", &other], 4),
         (&["release", &id], 4),
         (&["enqueue", " "], 2),
         (&["start"], 4),

@@ -1,17 +1,20 @@
 //! Finds the program, and builds it when it is older than its sources.
 
 use std::{
+    fs, io,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
     time::SystemTime,
 };
 
+/// The crates that the program is made of.
+const CRATES: [&str; 5] = ["cli", "node", "net", "crdt", "sdk/rust"];
+
 /// Returns the path of the program.
 ///
-/// `cargo test --workspace` has built it already, with the features of the whole workspace; a build of its own would
-/// choose others and compile half of the dependencies again. So cargo is called only when a source that cargo noted for
-/// the program is newer, or the program is missing.
+/// `cargo test --workspace` has built it already, with the features of the whole workspace; a build of its own may
+/// choose others and compile dependencies again. So cargo is called only when the program is missing or a source is newer.
 ///
 /// # Panics
 /// When it cannot be built.
@@ -36,18 +39,29 @@ fn profile_folder() -> PathBuf {
     folder.to_owned()
 }
 
-/// Tells whether every source that cargo noted beside the program is older than it.
+/// Tells whether everything that the program is made of is older than it.
 fn is_current(program: &Path) -> bool {
-    let changed = |path: &Path| std::fs::metadata(path).and_then(|found| found.modified()).ok();
-    let Some(built) = changed(program) else { return false };
-    let Ok(noted) = std::fs::read_to_string(program.with_extension("d")) else { return false };
-    let Some((_, sources)) = noted.split_once(": ") else { return false };
-    let older = |path: &Path| changed(path).is_some_and(|time: SystemTime| time <= built);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    // Blanks within a path are written with a backslash before them.
-    let sources = sources.replace("\\ ", "\0");
-    let mut sources = sources.split_whitespace().map(|path| PathBuf::from(path.replace('\0', " ")));
-    older(&root.join("Cargo.lock")) && older(&root.join("cli/Cargo.toml")) && sources.all(|path| older(&path))
+    let Ok(built) = changed(program) else { return false };
+    let manifests = CRATES.iter().map(|name| root.join(name).join("Cargo.toml"));
+    let single = manifests.chain([root.join("Cargo.toml"), root.join("Cargo.lock")]);
+    let sources = CRATES.iter().map(|name| root.join(name).join("src"));
+    single.chain(sources).all(|path| newest(&path).is_ok_and(|time| time <= built))
+}
+
+fn changed(path: &Path) -> io::Result<SystemTime> {
+    fs::metadata(path)?.modified()
+}
+
+/// Returns when a file, or the newest one of a folder, was changed.
+fn newest(path: &Path) -> io::Result<SystemTime> {
+    let mut newest = changed(path)?;
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            newest = newest.max(self::newest(&entry?.path())?);
+        }
+    }
+    Ok(newest)
 }
 
 fn build(folder: &Path) {

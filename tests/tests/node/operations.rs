@@ -24,6 +24,12 @@ async fn a_second_node_in_one_folder_is_refused_and_told_of_the_first() {
     }
     // One that hangs holds the store all the same.
     project.node().signal(Signal::STOP);
+    let stat = format!("/proc/{pid}/stat");
+    let hangs = async || match fs::read_to_string(&stat).map_err(|error| error.to_string())? {
+        stat if stat.contains(") T ") => Ok(()),
+        stat => Err(stat),
+    };
+    project.until("the node hangs", hangs).await;
     let said = project.run(&["start"]);
     project.node().signal(Signal::CONT);
     assert_eq!(said.code, Some(1), "{said:?}");

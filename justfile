@@ -25,6 +25,10 @@ bench *ARGS:
 deny:
     cargo deny check
 
+# Feeds a target (record, gate, rest) with what the fuzzer makes up; needs cargo-fuzz and a nightly compiler.
+fuzz TARGET *ARGS:
+    cargo +nightly fuzz run {{TARGET}} {{ARGS}}
+
 # What continuous integration runs.
 ci:
     .ci/run

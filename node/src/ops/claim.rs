@@ -61,7 +61,7 @@ pub fn choose(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<TaskNo>
     let own_work = |row: &TaskRow| claimant.not_of.is_some() && row.worker == claimant.not_of;
     // What was put into provisional by hand has no work to review: a person accepts it, or sends it back.
     let no_work = |row: &TaskRow| row.queue == "provisional" && row.attempt.is_none();
-    unit.choose(&filter, |row| own_work(row) || no_work(row))
+    unit.choose(&filter, claimant.not_of.as_deref(), |row| own_work(row) || no_work(row))
 }
 
 /// Claims the next task that fits; none when no task waits.

@@ -15,7 +15,7 @@ use super::row::{TaskNo, TaskRow};
 use super::{Fault, tables};
 
 /// Which tasks to list; an empty list of values means any.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only of these tenants; none means all.
     pub scopes: Vec<String>,
@@ -73,10 +73,11 @@ impl Filter {
 
 /// One ordered range of tasks, and where it stands.
 struct Run {
-    tasks: Box<dyn Iterator<Item = Result<(u64, String, TaskNo), Fault>>>,
+    tasks: Box<dyn Iterator<Item = Result<Entry, Fault>>>,
 }
 
 type BucketTable = ReadOnlyTable<(u32, u64, &'static str), u64>;
+type BucketRange = redb::Range<'static, (u32, u64, &'static str), u64>;
 type FacetTable = ReadOnlyTable<(u8, &'static str, u32, u64, &'static str), u64>;
 
 /// The smallest and largest task id that a key can hold, for ranges over all ids.
@@ -84,7 +85,7 @@ const ANY_ID: (&str, &str) = ("", "\u{10FFFF}");
 
 fn bucket_run(table: &Arc<BucketTable>, bucket: BucketNo, oldest_first: bool) -> Result<Run, Fault> {
     if oldest_first {
-        return Ok(Run { tasks: Box::new(OldestFirst { table: table.clone(), bucket, upto: Some(u64::MAX), ties: None }) });
+        return Ok(Run { tasks: Box::new(OldestFirst::new(table, bucket)?) });
     }
     let range = table.range((bucket, 0, ANY_ID.0)..=(bucket, u64::MAX, ANY_ID.1))?;
     Ok(Run { tasks: Box::new(range.map(read_entry)) })
@@ -92,40 +93,73 @@ fn bucket_run(table: &Arc<BucketTable>, bucket: BucketNo, oldest_first: bool) ->
 
 type BucketEntry = (redb::AccessGuard<'static, (u32, u64, &'static str)>, redb::AccessGuard<'static, u64>);
 
-fn read_entry(item: Result<BucketEntry, redb::StorageError>) -> Result<(u64, String, TaskNo), Fault> {
+fn read_entry(item: Result<BucketEntry, redb::StorageError>) -> Result<Entry, Fault> {
     let (key, no) = item?;
     let (_, created, id) = key.value();
     Ok((created, id.to_owned(), no.value()))
 }
 
-/// A bucket from its oldest creation on. Read backwards the keys would give ties in the wrong order, so each moment is
-/// read forwards by itself.
+/// How many tasks of one moment are put in order in memory; more are found again from the other side.
+const TIES: usize = 256;
+
+type Entry = (u64, String, TaskNo);
+
+/// A bucket from its oldest creation on. Read backwards, its keys give the ids of one moment in the wrong order.
 struct OldestFirst {
     table: Arc<BucketTable>,
     bucket: BucketNo,
-    /// The highest key of a creation that is still to come.
-    upto: Option<u64>,
-    ties: Option<redb::Range<'static, (u32, u64, &'static str), u64>>,
+    /// What is still to come, and the first entry of it that was read already.
+    back: BucketRange,
+    next: Option<Entry>,
+    /// The tasks of the present moment: few of them, the lowest id last, or many.
+    few: Vec<Entry>,
+    many: Option<BucketRange>,
 }
 
 impl OldestFirst {
+    fn new(table: &Arc<BucketTable>, bucket: BucketNo) -> Result<Self, Fault> {
+        let back = table.range((bucket, 0, ANY_ID.0)..=(bucket, u64::MAX, ANY_ID.1))?;
+        Ok(Self { table: table.clone(), bucket, back, next: None, few: Vec::new(), many: None })
+    }
+
+    fn step_back(&mut self) -> Result<Option<Entry>, Fault> {
+        match self.next.take() {
+            Some(entry) => Ok(Some(entry)),
+            None => self.back.next_back().map(read_entry).transpose(),
+        }
+    }
+
     /// Goes to the next moment in which tasks were created.
     fn advance(&mut self) -> Result<bool, Fault> {
-        let Some(upto) = self.upto else { return Ok(false) };
-        let last = self.table.range((self.bucket, 0, ANY_ID.0)..=(self.bucket, upto, ANY_ID.1))?.next_back().transpose()?;
-        let Some(created) = last.map(|(key, _)| key.value().1) else { return Ok(false) };
-        self.ties = Some(self.table.range((self.bucket, created, ANY_ID.0)..=(self.bucket, created, ANY_ID.1))?);
-        self.upto = created.checked_sub(1);
+        let Some(first) = self.step_back()? else { return Ok(false) };
+        let created = first.0;
+        self.few.push(first);
+        while let Some(entry) = self.step_back()? {
+            if entry.0 != created {
+                self.next = Some(entry);
+                break;
+            }
+            self.few.push(entry);
+            if self.few.len() > TIES {
+                self.few.clear();
+                self.many = Some(self.table.range((self.bucket, created, ANY_ID.0)..=(self.bucket, created, ANY_ID.1))?);
+                self.back = self.table.range((self.bucket, 0, ANY_ID.0)..(self.bucket, created, ANY_ID.0))?;
+                break;
+            }
+        }
         Ok(true)
     }
 }
 
 impl Iterator for OldestFirst {
-    type Item = Result<(u64, String, TaskNo), Fault>;
+    type Item = Result<Entry, Fault>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(item) = self.ties.as_mut().and_then(Iterator::next) {
+            if let Some(entry) = self.few.pop() {
+                return Some(Ok(entry));
+            }
+            if let Some(item) = self.many.as_mut().and_then(Iterator::next) {
                 return Some(read_entry(item));
             }
             match self.advance() {

@@ -15,7 +15,7 @@ use octopoid_crdt::lifecycle::{Act, Past, Standing, TaskState};
 use octopoid_crdt::record::{Access, Body, Payload, Signer, Verified};
 
 use super::index::Buckets;
-use super::list::Filter;
+use super::list::{Filter, Merge};
 use super::read::{Reader, StoredLog};
 use super::row::{TaskNo, TaskRow};
 use super::slot::Slot;
@@ -79,6 +79,13 @@ pub(super) struct NewRecord {
     pub task: Option<TaskNo>,
 }
 
+/// A walk over the tasks that some requests of a unit choose from.
+struct Choice {
+    filter: Filter,
+    of: Option<String>,
+    walk: Merge,
+}
+
 /// One unit of work.
 pub struct Unit<'w> {
     pub(super) state: &'w mut WriterState,
@@ -94,6 +101,7 @@ pub struct Unit<'w> {
     pub(super) runs: BTreeMap<[u8; 32], Option<Vec<u8>>>,
     pub(super) answers: BTreeMap<String, Option<Vec<u8>>>,
     pub(super) fault: Option<Fault>,
+    choices: Vec<Choice>,
     now_ms: u64,
 }
 
@@ -115,6 +123,7 @@ impl<'w> Unit<'w> {
             runs: BTreeMap::new(),
             answers: BTreeMap::new(),
             fault: None,
+            choices: Vec::new(),
             now_ms,
         })
     }
@@ -340,11 +349,20 @@ impl<'w> Unit<'w> {
         self.sign(subject, deps, body)
     }
 
-    /// Picks the task to work on next: by priority, then age, among those that are ready and that `skip` lets pass.
+    /// Picks the task to work on next: by priority, then age, among those that are ready and that `skip` lets pass; `of`
+    /// names whom `skip` speaks for.
+    ///
+    /// Requests of one unit that choose alike go on where the last of them stood, so that a batch walks a queue once. What
+    /// becomes claimable again within the unit is found by the next one.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn choose(&mut self, filter: &Filter, mut skip: impl FnMut(&TaskRow) -> bool) -> Result<Option<TaskNo>, WriteFault> {
+    pub fn choose(
+        &mut self,
+        filter: &Filter,
+        of: Option<&str>,
+        mut skip: impl FnMut(&TaskRow) -> bool,
+    ) -> Result<Option<TaskNo>, WriteFault> {
         let mut priorities = BTreeSet::new();
         for (_, key, size) in self.state.buckets.iter() {
             if size > 0 && filter.takes(key) {
@@ -352,26 +370,34 @@ impl<'w> Unit<'w> {
             }
         }
         for priority in priorities {
-            let filter = Filter { priorities: vec![priority], ..filter.clone() };
-            let mut walk = {
-                let walk = self.reader.walk(&self.state.buckets, &filter);
-                self.note(walk)?
-            };
-            loop {
-                let next = walk.next();
-                let Some(no) = self.note(next)? else { break };
+            let at = self.choice(Filter { priorities: vec![priority], ..filter.clone() }, of)?;
+            while let Some(no) = self.step(at)? {
+                let now_ms = self.now_ms;
                 let row = self.row(no)?;
-                let fits = row.listed
-                    && row.ready
-                    && filter.queues.contains(&row.queue)
-                    && row.retry_ms.is_none_or(|retry| retry <= self.now_ms)
-                    && !skip(&self.slot(no)?.row);
-                if fits {
+                let ready = row.listed && row.ready && filter.queues.contains(&row.queue);
+                if ready && row.retry_ms.is_none_or(|retry| retry <= now_ms) && !skip(row) {
                     return Ok(Some(no));
                 }
             }
         }
         Ok(None)
+    }
+
+    /// Returns which of the unit's walks serves a choice, beginning one where there is none.
+    fn choice(&mut self, filter: Filter, of: Option<&str>) -> Result<usize, WriteFault> {
+        let known = self.choices.iter().position(|choice| choice.of.as_deref() == of && choice.filter == filter);
+        if let Some(at) = known {
+            return Ok(at);
+        }
+        let walk = self.reader.walk(&self.state.buckets, &filter);
+        let walk = self.note(walk)?;
+        self.choices.push(Choice { filter, of: of.map(str::to_owned), walk });
+        Ok(self.choices.len() - 1)
+    }
+
+    fn step(&mut self, at: usize) -> Result<Option<TaskNo>, WriteFault> {
+        let next = self.choices[at].walk.next();
+        self.note(next)
     }
 
     /// Tells whether a record about the task would count if it were written now.

@@ -2,12 +2,12 @@
 
 use std::cmp::Reverse;
 
-use octopoid_crdt::document::Fields;
+use octopoid_crdt::document::{Document, Fields};
 use octopoid_crdt::record::Queue;
 use octopoid_node::ops::claim::{Claimant, claim_next};
 use octopoid_node::ops::judge::delete;
 use octopoid_node::store::index::Facet;
-use octopoid_node::store::{Filter, Sort, Store, TaskRow};
+use octopoid_node::store::{Filter, Sort, Store, TaskRow, WriteFault};
 
 use crate::disk::Disk;
 use crate::machine::with_seed;
@@ -140,4 +140,22 @@ async fn every_page_of_every_filter_is_that_of_a_look_at_all_rows() {
         drop(reader);
         store.close();
     }
+}
+
+#[tokio::test]
+async fn many_tasks_of_one_moment_are_listed_by_their_ids() {
+    let mut random = Random::new(1);
+    let store = open(&Disk::default(), &mut random).expect("store");
+    let made = store.write(|unit| {
+        for number in 0..600 {
+            let (document, change) = Document::create(unit.actor(), &Fields::default().with("title", "t")).expect("a document");
+            let id = format!("t{:03}", (number * 7) % 600).parse().expect("id");
+            unit.create((&"default".parse().expect("scope"), &id), document, change, None)?;
+        }
+        Ok::<_, WriteFault>(())
+    });
+    made.await.expect("store").expect("made");
+    let page = store.reader().expect("reader").list(&Filter::default(), Sort::Priority, 250, 100).expect("list");
+    let ids: Vec<String> = page.tasks.into_iter().map(|(_, row)| row.id).collect();
+    assert_eq!((page.total, ids), (600, (250..350).map(|number| format!("t{number:03}")).collect()));
 }

@@ -28,5 +28,5 @@ pub(crate) enum Command {
     /// Dials somebody for the join protocol.
     Join { address: Multiaddr, peer: Option<PeerKey>, reply: oneshot::Sender<Result<JoinStream, DialError>> },
     /// Ends everything.
-    Stop { reply: oneshot::Sender<()> },
+    Stop,
 }

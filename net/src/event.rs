@@ -77,9 +77,6 @@ pub enum Offence {
     /// A request's frame is longer than is allowed.
     #[error("a request of {bytes} bytes; at most 1048576 are allowed")]
     RequestTooLarge { bytes: usize },
-    /// More requests run at once than is allowed.
-    #[error("more than 16 requests at once")]
-    TooManyRequests,
     /// The peer opened a stream for frames where it may not.
     #[error("a stream for frames that this node has not opened and did not expect")]
     UnexpectedStream,

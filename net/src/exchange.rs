@@ -185,7 +185,7 @@ impl Responder {
         let mut byte = [0; 1];
         tokio::select! {
             _ = stream.read(&mut byte) => (),
-            () = lane.closed() => (),
+            _ = lane.closed() => (),
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
+use crate::event::Ended;
 use crate::limits::{FRAME_LIMIT, INBOX_BYTES, QUEUED_BYTES, QUEUED_FRAMES, REQUESTS_PER_PEER};
 use crate::network::SendError;
 
@@ -15,14 +16,14 @@ use crate::network::SendError;
 const OVERHEAD: usize = 64;
 
 /// Tells the tasks of a lane what is left to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Frames come and go.
     Open,
     /// Nothing new is taken; what waits is still sent.
     Parting,
-    /// Nothing moves any more.
-    Closed,
+    /// Nothing moves any more, for a reason.
+    Closed(Ended),
 }
 
 /// A frame on its way out, and the room that it takes until it was written.
@@ -39,10 +40,11 @@ pub(crate) struct Lane {
     pub inbox: Arc<Semaphore>,
     /// Requests that this node asked.
     pub asking: Arc<Semaphore>,
-    /// Requests that the peer asked.
+    /// Requests that the peer asked: twice what it may ask at once, because it may know earlier that one has ended.
     pub serving: Arc<Semaphore>,
     phase: watch::Sender<Phase>,
     revoked: AtomicBool,
+    heard: AtomicBool,
 }
 
 impl Lane {
@@ -54,9 +56,10 @@ impl Lane {
             room: Arc::new(Semaphore::new(QUEUED_BYTES)),
             inbox: Arc::new(Semaphore::new(INBOX_BYTES)),
             asking: Arc::new(Semaphore::new(REQUESTS_PER_PEER)),
-            serving: Arc::new(Semaphore::new(REQUESTS_PER_PEER)),
+            serving: Arc::new(Semaphore::new(2 * REQUESTS_PER_PEER)),
             phase: watch::Sender::new(Phase::Open),
             revoked: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
         };
         (Arc::new(lane), frames)
     }
@@ -100,17 +103,34 @@ impl Lane {
         });
     }
 
-    /// Ends the lane: its tasks stop, and those that wait for room learn it.
-    pub(crate) fn close(&self) {
+    /// Ends the lane: its tasks stop, and those that wait for room learn it. The first reason stays.
+    pub(crate) fn close(&self, reason: Ended) {
         self.room.close();
         self.asking.close();
-        self.phase.send_replace(Phase::Closed);
+        self.inbox.close();
+        self.phase.send_if_modified(|phase| {
+            let open = !matches!(phase, Phase::Closed(_));
+            if open {
+                *phase = Phase::Closed(reason);
+            }
+            open
+        });
     }
 
     /// Ends the lane of one that is no member any more: what came from it and was not taken yet never surfaces.
     pub(crate) fn revoke(&self) {
         self.revoked.store(true, Ordering::SeqCst);
-        self.close();
+        self.close(Ended::Removed);
+    }
+
+    /// Notes that something came from the peer.
+    pub(crate) fn note_heard(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether something came from the peer since the last call.
+    pub(crate) fn take_heard(&self) -> bool {
+        self.heard.swap(false, Ordering::Relaxed)
     }
 
     /// Returns whether the peer lost its membership.
@@ -118,10 +138,15 @@ impl Lane {
         self.revoked.load(Ordering::SeqCst)
     }
 
-    /// Waits until the lane is closed.
-    pub(crate) async fn closed(&self) {
-        // The sender lives as long as the lane does, so that the wait cannot fail.
-        let _ = self.phase.subscribe().wait_for(|phase| *phase == Phase::Closed).await;
+    /// Waits until the lane is closed, and returns why.
+    pub(crate) async fn closed(&self) -> Ended {
+        let mut phases = self.phase.subscribe();
+        let closed = phases.wait_for(|phase| matches!(phase, Phase::Closed(_))).await;
+        match closed.as_deref() {
+            Ok(Phase::Closed(reason)) => reason.clone(),
+            // The sender lives as long as the lane does.
+            Ok(Phase::Open | Phase::Parting) | Err(_) => Ended::Broken,
+        }
     }
 
     /// Waits until the lane takes nothing more.
@@ -164,8 +189,9 @@ mod tests {
         lane.part();
         assert_eq!(lane.try_send(Bytes::new()), Err(SendError::NotConnected));
         assert_eq!(frames.try_recv().expect("what waited").bytes, "kept");
-        lane.close();
+        lane.close(Ended::Silent);
         lane.part();
-        assert_eq!(*lane.phase.borrow(), Phase::Closed, "a closed lane does not open a crack");
+        lane.close(Ended::ByPeer);
+        assert_eq!(*lane.phase.borrow(), Phase::Closed(Ended::Silent), "a closed lane does not open a crack, and keeps its reason");
     }
 }

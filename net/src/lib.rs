@@ -7,18 +7,24 @@
 //! everything that waits is bounded.
 
 mod address;
+mod choose;
 mod command;
+mod discovery;
 mod driver;
 mod event;
 mod exchange;
 mod frame;
+mod gate;
 mod join;
 mod key;
 mod lane;
 mod limits;
 mod network;
+mod session;
 mod shared;
 mod start;
+mod streams;
+mod transport;
 
 pub use address::{AddressError, bootstrap};
 pub use event::{Ended, Event, Events, Offence};

@@ -55,5 +55,5 @@ pub enum StartError {
 /// # Errors
 /// When an address in the settings cannot be listened on.
 pub async fn start(settings: Settings) -> Result<(Network, Events), StartError> {
-    crate::driver::start(settings).await
+    crate::driver::start(settings)
 }

@@ -1,0 +1,66 @@
+//! The names that mDNS shows, of a bounded number.
+
+use std::collections::BTreeSet;
+
+use libp2p::Multiaddr;
+
+use crate::key::PeerKey;
+
+/// How many names are kept in all. A network with more nodes than that does not look for them by mDNS.
+const NAMES: usize = 256;
+/// How many addresses are kept for one name.
+const ADDRESSES: usize = 8;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Names(BTreeSet<(PeerKey, Multiaddr)>);
+
+impl Names {
+    /// Returns whether a name is new and was kept.
+    pub(super) fn add(&mut self, peer: PeerKey, address: Multiaddr) -> bool {
+        self.0.len() < NAMES && self.of(&peer).count() < ADDRESSES && self.0.insert((peer, address))
+    }
+
+    /// Returns whether a name was kept until now.
+    pub(super) fn remove(&mut self, peer: PeerKey, address: Multiaddr) -> bool {
+        self.0.remove(&(peer, address))
+    }
+
+    /// Forgets all names and returns them.
+    pub(super) fn clear(&mut self) -> BTreeSet<(PeerKey, Multiaddr)> {
+        std::mem::take(&mut self.0)
+    }
+
+    /// Returns where a peer is shown.
+    pub(super) fn of(&self, peer: &PeerKey) -> impl Iterator<Item = Multiaddr> {
+        let peer = *peer;
+        self.0.range((peer, Multiaddr::empty())..).take_while(move |(named, _)| *named == peer).map(|(_, address)| address.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_thousand_names_keep_no_more_than_there_is_room_for() {
+        let mut names = Names::default();
+        let kept = (0..10_000u16).filter(|n| {
+            let key = [(n >> 8) as u8; 16].into_iter().chain([*n as u8; 16]).collect::<Vec<u8>>();
+            names.add(PeerKey(key.try_into().expect("32 bytes")), "/ip4/192.0.2.1/tcp/1".parse().expect("an address"))
+        });
+        assert_eq!(kept.count(), NAMES);
+    }
+
+    #[test]
+    fn one_name_cannot_take_all_the_room() {
+        let mut names = Names::default();
+        let peer = PeerKey([1; 32]);
+        let address = |port: u16| format!("/ip4/192.0.2.1/tcp/{port}").parse::<Multiaddr>().expect("an address");
+        assert_eq!((1..100).filter(|port| names.add(peer, address(*port))).count(), ADDRESSES);
+        assert!(!names.add(peer, address(1)), "not new");
+        assert!(names.remove(peer, address(1)) && !names.remove(peer, address(1)));
+        assert_eq!(names.of(&peer).count(), ADDRESSES - 1);
+        assert_eq!(names.of(&PeerKey([0; 32])).count() + names.of(&PeerKey([2; 32])).count(), 0);
+    }
+}

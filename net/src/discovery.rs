@@ -15,7 +15,7 @@ use libp2p::core::transport::ListenerId;
 use libp2p::futures::FutureExt;
 use libp2p::swarm::behaviour::{ExpiredListenAddr, NewListenAddr};
 use libp2p::swarm::{FromSwarm, NetworkBehaviour, ToSwarm};
-use libp2p::{Multiaddr, PeerId, mdns};
+use libp2p::{Multiaddr, mdns};
 use tokio::sync::{mpsc, watch};
 
 use crate::address;
@@ -129,15 +129,16 @@ fn announce(
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is non-exhaustive; the rest is meant for a swarm")]
 fn tell<T>(event: ToSwarm<mdns::Event, T>, sender: &mpsc::Sender<Heard>) {
-    let (names, heard): (Vec<(PeerId, Multiaddr)>, fn(PeerKey, Multiaddr) -> Heard) = match event {
-        ToSwarm::GenerateEvent(mdns::Event::Discovered(names)) => (names, Heard::Name),
-        ToSwarm::GenerateEvent(mdns::Event::Expired(names)) => (names, Heard::Gone),
+    let (names, there) = match event {
+        ToSwarm::GenerateEvent(mdns::Event::Discovered(names)) => (names, true),
+        ToSwarm::GenerateEvent(mdns::Event::Expired(names)) => (names, false),
         _ => return,
     };
     for (peer, address) in names {
         let (Some(peer), Ok((address, _))) = (PeerKey::from_peer_id(&peer), address::split(&address)) else { continue };
-        if sender.try_send(heard(peer, address)).is_err() {
-            tracing::debug!(%peer, "a name that mDNS showed was dropped");
+        let heard = if there { Heard::Name(peer, address) } else { Heard::Gone(peer, address) };
+        if sender.try_send(heard).is_err() {
+            tracing::debug!("a name that mDNS showed was dropped");
         }
     }
 }

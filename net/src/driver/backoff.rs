@@ -21,8 +21,8 @@ mod tests {
     fn pauses_double_from_a_fifth_of_a_second_to_half_a_minute_give_or_take_a_quarter() {
         let middle = u64::MAX / 2;
         let pauses: Vec<u128> = [0, 1, 2, 7, 8, 100].map(|failures| pause(failures, middle).as_millis()).to_vec();
-        assert_eq!(pauses, [199, 399, 799, 25_599, 29_999, 29_999]);
-        assert_eq!((pause(0, 0).as_millis(), pause(0, u64::MAX).as_millis()), (150, 249));
-        assert_eq!((pause(99, 0).as_millis(), pause(99, u64::MAX).as_millis()), (22_500, 37_499));
+        assert_eq!(pauses, [200, 400, 800, 25_600, 30_000, 30_000]);
+        assert_eq!((pause(0, 0).as_millis(), pause(0, u64::MAX).as_millis()), (150, 250));
+        assert_eq!((pause(99, 0).as_millis(), pause(99, u64::MAX).as_millis()), (22_500, 37_500));
     }
 }

@@ -88,6 +88,7 @@ impl JoinStream {
         if (self.sent == self.received) != self.first {
             return Err(JoinError::OutOfTurn);
         }
+        self.check_time()?;
         self.sent += 1;
         let write = async {
             frame::write(&mut self.stream, bytes).await?;
@@ -107,6 +108,7 @@ impl JoinStream {
         if (self.sent == self.received) == self.first {
             return Err(JoinError::OutOfTurn);
         }
+        self.check_time()?;
         self.received += 1;
         let read = async {
             let length = frame::read_length(&mut self.stream, JOIN_FRAME_LIMIT).await?;
@@ -117,6 +119,11 @@ impl JoinStream {
             ReadError::TooLarge { length, .. } => JoinError::TooLarge { bytes: length },
             ReadError::Broken(error) => JoinError::Broken(error),
         })
+    }
+
+    /// A stream may still take bytes when the time is over; that helps nobody.
+    fn check_time(&self) -> Result<(), JoinError> {
+        if Instant::now() < self.deadline { Ok(()) } else { Err(JoinError::TimedOut) }
     }
 
     /// Ends the run after the last frame got out. Dropping the stream may cut that frame off.

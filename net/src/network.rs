@@ -97,7 +97,7 @@ fn kind_text(kind: &io::ErrorKind) -> String {
     kind.to_string()
 }
 
-/// Tells how it stands with a peer that is a member or has addresses.
+/// Tells how it stands with a member.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeerStatus {
     /// The peer.
@@ -116,6 +116,22 @@ pub struct PeerStatus {
     pub failed_dials: u32,
     /// Why the last dial failed.
     pub last_failure: Option<DialError>,
+}
+
+impl PeerStatus {
+    /// What is known about a member that the driver has not looked at yet.
+    fn unknown(peer: PeerKey) -> Self {
+        Self {
+            peer,
+            connected: false,
+            address: None,
+            connections: 0,
+            round_trip: None,
+            queued_bytes: 0,
+            failed_dials: 0,
+            last_failure: None,
+        }
+    }
 }
 
 impl Network {
@@ -220,9 +236,10 @@ impl Network {
     #[must_use]
     pub fn peers(&self) -> Vec<PeerStatus> {
         let state = self.shared.state();
-        let statuses = state.statuses.values().map(|status| {
-            let queued_bytes = state.lanes.get(&status.peer).map_or(0, |lane| lane.queued_bytes());
-            PeerStatus { queued_bytes, ..status.clone() }
+        let others = state.members.iter().filter(|peer| **peer != self.own);
+        let statuses = others.map(|peer| {
+            let status = state.statuses.get(peer).cloned().unwrap_or_else(|| PeerStatus::unknown(*peer));
+            PeerStatus { queued_bytes: state.lanes.get(peer).map_or(0, |lane| lane.queued_bytes()), ..status }
         });
         statuses.collect()
     }

@@ -3,12 +3,15 @@
 //! **Invariants**: no Nagle delay; who the other side is, is known before streams are; a stranger gets few streams, because each of them may
 //! hold 256 KiB that nobody reads.
 
+use std::error::Error;
+use std::io;
 use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use libp2p::core::Transport;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
+use libp2p::core::transport::timeout::TransportTimeoutError;
 use libp2p::core::upgrade::Version;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{PeerId, Swarm, noise, ping, swarm, tcp, yamux};
@@ -55,9 +58,32 @@ fn transport(secret: &SecretKey, shared: &Arc<Shared>) -> Result<Boxed<(PeerId, 
         config
     };
     Ok(tcp::tokio::Transport::new(tcp::Config::new().nodelay(true))
+        .map_err(Unreached)
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex_ext(multiplex)
         .timeout(HANDSHAKE_TIME)
+        .map_err(|error| match error {
+            TransportTimeoutError::Timeout => io::ErrorKind::TimedOut.into(),
+            TransportTimeoutError::TimerError(error) => error,
+            TransportTimeoutError::Other(error) => io::Error::new(kind(&error), error),
+        })
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .boxed())
+}
+
+/// Keeps the system's error apart from those of the layers above, which hide what they wrap but not its cause.
+#[derive(Debug, thiserror::Error)]
+#[error("no TCP connection")]
+struct Unreached(#[source] io::Error);
+
+/// Finds what the system said in an error of the layers; without such a word, who answers does not speak the protocol.
+fn kind(error: &(dyn Error + 'static)) -> io::ErrorKind {
+    let mut said = None;
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        said = said.or_else(|| error.downcast_ref::<io::Error>().map(io::Error::kind));
+        cause = error.source();
+    }
+    said.unwrap_or(io::ErrorKind::InvalidData)
 }

@@ -109,7 +109,8 @@ impl Driver {
         let Some(reach) = self.reaches.get_mut(&peer) else { return };
         reach.dialing = None;
         reach.wait();
-        let Some(failure) = failure(error) else { return };
+        let dialed = reach.given.first().cloned().or_else(|| self.names.of(&peer).next());
+        let Some(failure) = dialed.and_then(|dialed| failure(error, &dialed)) else { return };
         tracing::debug!(%peer, %failure, "dial failed");
         if let DialError::WrongPeer { address, found } = &failure {
             let known = reach.wrong.insert(address.clone(), *found);
@@ -128,8 +129,11 @@ impl Driver {
 }
 
 /// Puts libp2p's error in this crate's words; `None` when there is nothing to correct.
-pub(super) fn failure(error: &swarm::DialError) -> Option<DialError> {
+///
+/// libp2p leaves out addresses at which this node itself listens; where none is left, `dialed` is such a one.
+pub(super) fn failure(error: &swarm::DialError, dialed: &Multiaddr) -> Option<DialError> {
     match error {
+        swarm::DialError::NoAddresses => Some(DialError::Own { address: dialed.clone() }),
         swarm::DialError::LocalPeerId { address } => Some(DialError::Own { address: bare(address) }),
         swarm::DialError::WrongPeerId { obtained, address } => {
             Some(DialError::WrongPeer { address: bare(address), found: PeerKey::from_peer_id(obtained) })
@@ -141,24 +145,13 @@ pub(super) fn failure(error: &swarm::DialError) -> Option<DialError> {
             };
             DialError::Unreachable { address: bare(address), kind }
         }),
-        swarm::DialError::NoAddresses
-        | swarm::DialError::DialPeerConditionFalse(_)
-        | swarm::DialError::Aborted
-        | swarm::DialError::Denied { .. } => None,
+        swarm::DialError::DialPeerConditionFalse(_) | swarm::DialError::Aborted | swarm::DialError::Denied { .. } => None,
     }
 }
 
-/// Finds the system's error among those that wrap it.
+/// Takes the error that [`crate::transport`] made out of the box that libp2p puts it in.
 fn io_kind(error: &io::Error) -> io::ErrorKind {
-    let mut kind = error.kind();
-    let mut cause = error.get_ref().map(|inner| inner as &dyn std::error::Error);
-    while let Some(inner) = cause {
-        if let Some(inner) = inner.downcast_ref::<io::Error>() {
-            kind = inner.kind();
-        }
-        cause = inner.source();
-    }
-    kind
+    error.get_ref().and_then(|inner| inner.downcast_ref::<io::Error>()).unwrap_or(error).kind()
 }
 
 fn bare(address: &Multiaddr) -> Multiaddr {

@@ -48,14 +48,14 @@ impl Driver {
         self.swarm.behaviour_mut().streams.expect_joining(connection);
         match self.swarm.dial(options) {
             Ok(()) => drop(self.joining.insert(connection, Joining { address, slot, reply })),
-            Err(error) => answer(reply, dial::failure(&error).unwrap_or(DialError::Refused { address })),
+            Err(error) => answer(reply, dial::failure(&error, &address).unwrap_or(DialError::Refused { address })),
         }
     }
 
     /// Answers a dial that failed; returns whether it was one for the join protocol.
     pub(super) fn on_join_failed(&mut self, connection: ConnectionId, error: &libp2p::swarm::DialError) -> bool {
         let Some(Joining { address, reply, .. }) = self.joining.remove(&connection) else { return false };
-        drop(reply.send(Err(dial::failure(error).unwrap_or(DialError::Refused { address }))));
+        drop(reply.send(Err(dial::failure(error, &address).unwrap_or(DialError::Refused { address }))));
         true
     }
 

@@ -83,6 +83,7 @@ pub enum Offence {
 }
 
 /// An event on its way to the owner, with the room that it takes until then.
+#[derive(Debug)]
 pub(crate) struct Delivery {
     event: Event,
     lane: Option<Arc<Lane>>,
@@ -102,6 +103,7 @@ impl Delivery {
 }
 
 /// Gives the events out, one by one. What is not taken holds the peers up and costs a bounded amount of memory.
+#[derive(Debug)]
 pub struct Events(pub(crate) mpsc::Receiver<Delivery>);
 
 impl Events {

@@ -27,12 +27,14 @@ pub(crate) enum Phase {
 }
 
 /// A frame on its way out, and the room that it takes until it was written.
+#[derive(Debug)]
 pub(crate) struct Queued {
     pub bytes: Bytes,
     _room: OwnedSemaphorePermit,
 }
 
 /// See the module.
+#[derive(Debug)]
 pub(crate) struct Lane {
     queue: mpsc::Sender<Queued>,
     room: Arc<Semaphore>,

@@ -15,6 +15,8 @@ mod event;
 mod exchange;
 mod frame;
 mod gate;
+#[cfg(test)]
+mod hostile;
 mod join;
 mod key;
 mod lane;

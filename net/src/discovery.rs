@@ -72,7 +72,7 @@ fn work(own: PeerKey, mut listening: watch::Receiver<BTreeSet<Multiaddr>>, sende
         // Dropping the runtime ends the tasks that mDNS has spawned in it.
         drop(runtime);
         let Ok(pause) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return };
-        if pause.block_on(tokio::time::timeout(PAUSE, stopped(&mut listening))).is_ok() {
+        if pause.block_on(async { tokio::time::timeout(PAUSE, stopped(&mut listening)).await }).is_ok() {
             return;
         }
     }

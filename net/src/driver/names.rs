@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 
 use libp2p::Multiaddr;
 
+use crate::address;
 use crate::key::PeerKey;
 
 /// How many names are kept in all. A network with more nodes than that does not look for them by mDNS.
 const NAMES: usize = 256;
 /// How many addresses are kept for one name.
 const ADDRESSES: usize = 8;
+
+/// How many names are kept of one host. libp2p replaces the host in what it hears by the sender's, so that nobody uses up what others have.
+const NAMES_PER_HOST: usize = 32;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -18,7 +22,9 @@ pub(super) struct Names(BTreeSet<(PeerKey, Multiaddr)>);
 impl Names {
     /// Returns whether a name is new and was kept.
     pub(super) fn add(&mut self, peer: PeerKey, address: Multiaddr) -> bool {
-        self.0.len() < NAMES && self.of(&peer).count() < ADDRESSES && self.0.insert((peer, address))
+        let host = address::ip(&address);
+        let of_host = self.0.iter().filter(|(_, other)| address::ip(other) == host).count();
+        self.0.len() < NAMES && of_host < NAMES_PER_HOST && self.of(&peer).count() < ADDRESSES && self.0.insert((peer, address))
     }
 
     /// Returns whether a name was kept until now.
@@ -42,14 +48,25 @@ impl Names {
 mod tests {
     use super::*;
 
+    fn key(n: u16) -> PeerKey {
+        let mut key = [7; 32];
+        key[..2].copy_from_slice(&n.to_be_bytes());
+        PeerKey(key)
+    }
+
     #[test]
     fn ten_thousand_names_keep_no_more_than_there_is_room_for() {
         let mut names = Names::default();
-        let kept = (0..10_000u16).filter(|n| {
-            let key = [(n >> 8) as u8; 16].into_iter().chain([*n as u8; 16]).collect::<Vec<u8>>();
-            names.add(PeerKey(key.try_into().expect("32 bytes")), "/ip4/192.0.2.1/tcp/1".parse().expect("an address"))
-        });
-        assert_eq!(kept.count(), NAMES);
+        let address = |n: u16| format!("/ip4/192.0.{}.1/tcp/1", n % 250).parse().expect("an address");
+        assert_eq!((0..10_000).filter(|n| names.add(key(*n), address(*n))).count(), NAMES);
+    }
+
+    #[test]
+    fn one_host_cannot_take_all_the_room() {
+        let mut names = Names::default();
+        let address = |n: u16| format!("/ip4/192.0.2.1/tcp/{n}").parse().expect("an address");
+        assert_eq!((1..10_000).filter(|n| names.add(key(*n), address(*n))).count(), NAMES_PER_HOST);
+        assert!(names.add(key(1), "/ip4/192.0.2.2/tcp/1".parse().expect("an address")));
     }
 
     #[test]

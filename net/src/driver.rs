@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use libp2p::futures::StreamExt;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
-use libp2p::{Multiaddr, Swarm, ping};
+use libp2p::{Multiaddr, Swarm};
+use libp2p_ping as ping;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -157,6 +158,13 @@ impl Driver {
                     _ = self.sessions.join_next() => (),
                     _ = self.swarm.select_next_some() => (),
                 }
+            }
+            // What the streams took is on its way through the connections, which must not be dropped with it.
+            for connection in self.links.keys() {
+                self.swarm.close_connection(*connection);
+            }
+            while self.swarm.network_info().num_peers() > 0 {
+                self.swarm.select_next_some().await;
             }
         };
         if timeout(PARTING_TIME, sent).await.is_err() {

@@ -1,4 +1,5 @@
 //! Tests against one that speaks the protocols byte by byte, and not as it should.
+#![expect(clippy::wildcard_enum_match_arm, reason = "of many events, a few are looked at")]
 
 use std::collections::BTreeSet;
 use std::io;

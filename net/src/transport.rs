@@ -14,7 +14,8 @@ use libp2p::core::transport::Boxed;
 use libp2p::core::transport::timeout::TransportTimeoutError;
 use libp2p::core::upgrade::Version;
 use libp2p::swarm::NetworkBehaviour;
-use libp2p::{PeerId, Swarm, noise, ping, swarm, tcp, yamux};
+use libp2p::{PeerId, Swarm, noise, swarm, tcp, yamux};
+use libp2p_ping as ping;
 
 use crate::key::{PeerKey, SecretKey};
 use crate::limits::{GUEST_STREAMS, HANDSHAKE_TIME, IDLE_TIME, Limits, MEMBER_STREAMS, PING_INTERVAL, SILENCE};

@@ -1,4 +1,5 @@
 //! How connections come about and end, over real sockets.
+#![expect(clippy::wildcard_enum_match_arm, reason = "of many events, a few are looked at")]
 
 mod support;
 
@@ -101,12 +102,8 @@ async fn a_removed_member_is_cut_off_and_nothing_of_it_surfaces_any_more() {
     assert!(one.network.peers().is_empty());
     // The removed one dials on and is not let in.
     other.knows(&one);
-    let silence = tokio::time::timeout(Duration::from_secs(2), async {
-        while let Some(event) = one.events.next().await {
-            panic!("something of a removed member: {event:?}");
-        }
-    });
-    assert!(silence.await.is_err(), "the network runs on");
+    let told = tokio::time::timeout(Duration::from_secs(2), one.events.next()).await;
+    assert!(told.is_err(), "something of a removed member: {told:?}");
     assert!(!other.network.peers()[0].connected);
 }
 

@@ -46,7 +46,7 @@ async fn a_thousand_slow_and_half_open_connections_cost_the_members_little() {
     let flooded = round_trips(&mut one, peer).await;
     let grown = resident().saturating_sub(before);
     let opened = flood.opened.load(Ordering::SeqCst);
-    println!("quiet {quiet:?}, flooded by {opened} {flooded:?}, grown by {} KiB", grown / 1024);
+    eprintln!("quiet {quiet:?}, flooded by {opened} {flooded:?}, grown by {} KiB", grown / 1024);
     assert!(one.network.peers()[0].connected);
     // The flood runs on the same cores as both members do, hence the allowance beside the factor.
     let allowed = |quiet: Duration| quiet * 2 + Duration::from_millis(5);

@@ -113,7 +113,7 @@ async fn a_frame_and_its_answer_take_well_under_a_millisecond_each() {
     }
     times.sort();
     let (median, late) = (times[500], times[990]);
-    println!("there and back: p50 {median:?}, p99 {late:?}");
+    eprintln!("there and back: p50 {median:?}, p99 {late:?}");
     assert!(median < Duration::from_millis(2), "p50 {median:?} there and back");
     one.network.shutdown().await;
     echo.abort();

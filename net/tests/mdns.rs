@@ -33,7 +33,7 @@ fn alone(test: &str) -> bool {
     };
     let allowed = |what: &&str| unshare(what, &["true"]).status().is_ok_and(|status| status.success());
     let Some(what) = ["-n", "-rn"].into_iter().find(allowed) else {
-        println!("skipped: {test} needs root, or user namespaces, and unshare(1)");
+        eprintln!("skipped: {test} needs root, or user namespaces, and unshare(1)");
         return false;
     };
     let own = std::env::current_exe().expect("a path");
@@ -122,7 +122,7 @@ fn ten_thousand_names_cost_little_memory_and_hold_up_no_member() {
         }
         flood.await.expect("no panic");
         let grown = resident().saturating_sub(before);
-        println!("{names} names surfaced of 10000, {echoed} frames passed, grown by {} KiB", grown / 1024);
+        eprintln!("{names} names surfaced of 10000, {echoed} frames passed, grown by {} KiB", grown / 1024);
         assert!(names <= 256, "{names} names surfaced");
         assert!(grown < 16 << 20, "grew by {grown} bytes");
         assert!(echoed > 20, "{echoed} frames passed");

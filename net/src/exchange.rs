@@ -51,6 +51,7 @@ pub enum RespondError {
 /// Receives an answer. Dropping it cancels the request.
 pub struct Exchange {
     stream: Stream,
+    lane: Arc<Lane>,
     limit: u64,
     left: u64,
     finished: bool,
@@ -58,14 +59,20 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub(crate) async fn ask(mut stream: Stream, request: &[u8], limit: u64, slot: OwnedSemaphorePermit) -> io::Result<Self> {
+    pub(crate) async fn ask(
+        mut stream: Stream,
+        lane: Arc<Lane>,
+        request: &[u8],
+        limit: u64,
+        slot: OwnedSemaphorePermit,
+    ) -> io::Result<Self> {
         let write = async {
             stream.write_all(&limit.to_be_bytes()).await?;
             frame::write(&mut stream, request).await?;
             stream.flush().await
         };
         timeout(OPENING_TIME, write).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        Ok(Self { stream, limit, left: limit, finished: false, _slot: slot })
+        Ok(Self { stream, lane, limit, left: limit, finished: false, _slot: slot })
     }
 
     /// Returns the next piece of the answer, of at most 64 KiB, and `None` when it is whole.
@@ -78,7 +85,14 @@ impl Exchange {
         if self.finished {
             return Ok(None);
         }
-        let length = match frame::read_length(&mut self.stream, CHUNK_LIMIT).await {
+        let Self { stream, lane, .. } = self;
+        // Yamux leaves the readers of a connection that this side closes waiting for ever. What has arrived is read all the same.
+        let length = tokio::select! {
+            biased;
+            length = frame::read_length(stream, CHUNK_LIMIT) => length,
+            _ = lane.closed() => Err(ReadError::Broken(io::ErrorKind::ConnectionAborted.into())),
+        };
+        let length = match length {
             Ok(0) => {
                 self.finished = true;
                 return Ok(None);
@@ -86,15 +100,16 @@ impl Exchange {
             Ok(length) => length,
             Err(ReadError::TooLarge { length, .. }) if length == GAVE_UP as usize => return Err(ExchangeError::GaveUp),
             Err(ReadError::TooLarge { length, .. }) => return Err(ExchangeError::Malformed { bytes: length }),
-            Err(ReadError::Ended) => return Err(ExchangeError::Broken(io::ErrorKind::UnexpectedEof.into())),
-            Err(ReadError::Broken(error)) => return Err(ExchangeError::Broken(error)),
+            Err(error) => return Err(broken(error)),
         };
         self.left = self.left.checked_sub(length as u64).ok_or(ExchangeError::TooLong { limit: self.limit })?;
-        match frame::read_body(&mut self.stream, length).await {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(ReadError::Broken(error)) => Err(ExchangeError::Broken(error)),
-            Err(ReadError::Ended | ReadError::TooLarge { .. }) => Err(ExchangeError::Broken(io::ErrorKind::UnexpectedEof.into())),
-        }
+        let Self { stream, lane, .. } = self;
+        let body = tokio::select! {
+            biased;
+            body = frame::read_body(stream, length) => body,
+            _ = lane.closed() => Err(ReadError::Broken(io::ErrorKind::ConnectionAborted.into())),
+        };
+        body.map(Some).map_err(broken)
     }
 
     /// Returns the whole answer.
@@ -107,6 +122,13 @@ impl Exchange {
             whole.extend_from_slice(&piece);
         }
         Ok(whole)
+    }
+}
+
+fn broken(error: ReadError) -> ExchangeError {
+    match error {
+        ReadError::Broken(error) => ExchangeError::Broken(error),
+        ReadError::Ended | ReadError::TooLarge { .. } => ExchangeError::Broken(io::ErrorKind::UnexpectedEof.into()),
     }
 }
 
@@ -150,14 +172,12 @@ impl Responder {
     pub async fn send(&mut self, piece: &[u8]) -> Result<(), RespondError> {
         self.left = self.left.checked_sub(piece.len() as u64).ok_or(RespondError::TooLong { limit: self.limit })?;
         for chunk in piece.chunks(CHUNK_LIMIT) {
-            if self.lane.is_revoked() {
-                return Err(RespondError::Cancelled);
-            }
+            let Self { stream, lane, .. } = self;
             let write = async {
-                frame::write(&mut self.stream, chunk).await?;
-                self.stream.flush().await
+                frame::write(stream, chunk).await?;
+                stream.flush().await
             };
-            timed(write).await?;
+            timed(lane, write).await?;
         }
         Ok(())
     }
@@ -190,11 +210,12 @@ impl Responder {
     }
 
     async fn end(&mut self, mark: u32) -> Result<(), RespondError> {
+        let Self { stream, lane, .. } = self;
         let write = async {
-            self.stream.write_all(&mark.to_be_bytes()).await?;
-            self.stream.close().await
+            stream.write_all(&mark.to_be_bytes()).await?;
+            stream.close().await
         };
-        timed(write).await
+        timed(lane, write).await
     }
 }
 
@@ -204,9 +225,14 @@ impl fmt::Debug for Responder {
     }
 }
 
-async fn timed(write: impl Future<Output = io::Result<()>>) -> Result<(), RespondError> {
-    match timeout(CHUNK_TIME, write).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(RespondError::Cancelled),
+/// Writes while the connection lasts and the asker reads.
+async fn timed(lane: &Lane, write: impl Future<Output = io::Result<()>>) -> Result<(), RespondError> {
+    tokio::select! {
+        biased;
+        _ = lane.closed() => Err(RespondError::Cancelled),
+        written = timeout(CHUNK_TIME, write) => match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(RespondError::Cancelled),
+        },
     }
 }

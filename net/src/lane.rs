@@ -107,9 +107,7 @@ impl Lane {
 
     /// Ends the lane: its tasks stop, and those that wait for room learn it. The first reason stays.
     pub(crate) fn close(&self, reason: Ended) {
-        self.room.close();
-        self.asking.close();
-        self.inbox.close();
+        // The reason first: whoever finds a semaphore closed can tell why.
         self.phase.send_if_modified(|phase| {
             let open = !matches!(phase, Phase::Closed(_));
             if open {
@@ -117,6 +115,9 @@ impl Lane {
             }
             open
         });
+        self.room.close();
+        self.asking.close();
+        self.inbox.close();
     }
 
     /// Ends the lane of one that is no member any more: what came from it and was not taken yet never surfaces.

@@ -21,6 +21,7 @@ mod join;
 mod key;
 mod lane;
 mod limits;
+mod muxer;
 mod network;
 mod session;
 mod shared;

@@ -27,8 +27,13 @@ pub(crate) const EVENTS_WAITING: usize = 256;
 pub(crate) const REQUESTS_PER_PEER: usize = 16;
 /// How many streams a member may have open: its member stream, requests both ways, pings, and room for those that just end.
 pub(crate) const MEMBER_STREAMS: usize = 64;
+/// How many bytes of a member wait unread in its streams, in all. Beyond the 16 MiB that its streams have from the start, those that are read
+/// fast may widen: enough for 1 Gbit/s over 100 ms.
+pub(crate) const MEMBER_WINDOW: usize = 32 * 1024 * 1024;
 /// How many streams a guest may have open. Each may hold 256 KiB, and most guests are strangers.
 pub(crate) const GUEST_STREAMS: usize = 8;
+/// How many bytes of a guest wait unread in its streams: what Yamux grants from the start.
+pub(crate) const GUEST_WINDOW: usize = GUEST_STREAMS * 256 * 1024;
 
 /// How long a connection may take from the first packet to an authenticated, multiplexed one.
 pub(crate) const HANDSHAKE_TIME: Duration = Duration::from_secs(5);

@@ -212,7 +212,7 @@ impl Network {
         if lane.is_revoked() {
             return Err(RequestError::NotConnected);
         }
-        Exchange::ask(stream, &bytes, limit, slot).await.map_err(RequestError::Broken)
+        Exchange::ask(stream, lane, &bytes, limit, slot).await.map_err(RequestError::Broken)
     }
 
     /// Dials an address for the join protocol only, whoever sits there. If the address names a peer, nobody else is accepted.

@@ -45,7 +45,9 @@ pub(crate) async fn run(session: Session) {
         reason = write(&mut writing, &lane, &mut frames) => reason,
     };
     drop((reading, writing));
-    lane.close(reason.clone());
+    lane.close(reason);
+    // Whoever closed it first knows best.
+    let reason = lane.closed().await;
     if let Ended::Offence(offence) = reason {
         let _ = events.send(Delivery::plain(Event::Struck { peer, offence })).await;
     }
@@ -62,7 +64,7 @@ async fn read(stream: &mut (impl AsyncRead + Unpin), peer: PeerKey, lane: &Arc<L
         lane.note_heard();
         // An empty frame takes room as well, so that their number is bounded.
         let Ok(room) = Arc::clone(&lane.inbox).acquire_many_owned(length.max(1) as u32).await else {
-            return Ended::Broken;
+            return lane.closed().await;
         };
         let bytes = match frame::read_body(stream, length).await {
             Ok(bytes) => bytes,

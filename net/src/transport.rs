@@ -14,11 +14,12 @@ use libp2p::core::transport::Boxed;
 use libp2p::core::transport::timeout::TransportTimeoutError;
 use libp2p::core::upgrade::Version;
 use libp2p::swarm::NetworkBehaviour;
-use libp2p::{PeerId, Swarm, noise, swarm, tcp, yamux};
+use libp2p::{PeerId, Swarm, noise, swarm, tcp};
 use libp2p_ping as ping;
 
 use crate::key::{PeerKey, SecretKey};
-use crate::limits::{GUEST_STREAMS, HANDSHAKE_TIME, IDLE_TIME, Limits, MEMBER_STREAMS, PING_INTERVAL, SILENCE};
+use crate::limits::{HANDSHAKE_TIME, IDLE_TIME, Limits, PING_INTERVAL, SILENCE};
+use crate::muxer::Yamux;
 use crate::shared::Shared;
 use crate::streams::Streams;
 
@@ -52,12 +53,7 @@ pub(crate) fn swarm(secret: &SecretKey, shared: &Arc<Shared>, limits: Limits) ->
 fn transport(secret: &SecretKey, shared: &Arc<Shared>) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
     let noise = noise::Config::new(secret.keypair())?;
     let shared = Arc::clone(shared);
-    let multiplex = move |peer: &PeerId, _: &_| {
-        let member = PeerKey::from_peer_id(peer).is_some_and(|peer| shared.is_member(&peer));
-        let mut config = yamux::Config::default();
-        config.set_max_num_streams(if member { MEMBER_STREAMS } else { GUEST_STREAMS });
-        config
-    };
+    let multiplex = move |peer: &PeerId, _: &_| Yamux::with(PeerKey::from_peer_id(peer).is_some_and(|peer| shared.is_member(&peer)));
     Ok(tcp::tokio::Transport::new(tcp::Config::new().nodelay(true))
         .map_err(Unreached)
         .upgrade(Version::V1Lazy)

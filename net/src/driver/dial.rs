@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
@@ -17,6 +17,8 @@ use crate::event::Event;
 use crate::key::PeerKey;
 use crate::network::DialError;
 
+/// How long after a dial news of a peer make another.
+const HURRY: Duration = Duration::from_secs(1);
 /// How many dials to members are under way at once.
 const DIALS: usize = 16;
 /// Up to how many members everybody dials everybody.
@@ -31,13 +33,14 @@ pub(super) struct Reach {
     pub failures: u32,
     pub due: Instant,
     pub last_failure: Option<DialError>,
+    dialed: Option<Instant>,
     /// Who answered at an address instead.
     wrong: HashMap<Multiaddr, Option<PeerKey>>,
 }
 
 impl Reach {
     pub(super) fn new(given: Vec<Multiaddr>) -> Self {
-        Self { given, dialing: None, failures: 0, due: Instant::now(), last_failure: None, wrong: HashMap::new() }
+        Self { given, dialing: None, failures: 0, due: Instant::now(), last_failure: None, dialed: None, wrong: HashMap::new() }
     }
 
     /// Takes new addresses, and dials at once if they differ.
@@ -47,10 +50,11 @@ impl Reach {
         }
     }
 
-    /// Dials at once: there is news of the peer.
+    /// Dials soon: mDNS has news of the peer. Anybody can make such news, so that they hurry nobody more than once a second.
     pub(super) fn hurry(&mut self) {
+        let now = Instant::now();
         self.failures = 0;
-        self.due = Instant::now();
+        self.due = self.dialed.map_or(now, |dialed| now.max(dialed + HURRY));
     }
 
     /// Waits before the next dial, longer each time.
@@ -61,9 +65,11 @@ impl Reach {
         self.failures = self.failures.saturating_add(1);
     }
 
-    fn candidates(&self, named: impl Iterator<Item = Multiaddr>) -> Vec<Multiaddr> {
+    fn candidates(&mut self, named: impl Iterator<Item = Multiaddr>) -> Vec<Multiaddr> {
         let mut all = self.given.clone();
         all.extend(named.filter(|address| !self.given.contains(address)));
+        // What nobody names any more is not remembered either.
+        self.wrong.retain(|address, _| all.contains(address));
         let right: Vec<Multiaddr> = all.iter().filter(|address| !self.wrong.contains_key(address)).cloned().collect();
         if right.is_empty() { all } else { right }
     }
@@ -96,6 +102,7 @@ impl Driver {
         }
         let options = DialOpts::peer_id(peer.peer_id()).addresses(addresses).condition(PeerCondition::Always).allocate_new_port().build();
         let connection = options.connection_id();
+        reach.dialed = Some(Instant::now());
         tracing::debug!(%peer, "dialing");
         match self.swarm.dial(options) {
             Ok(()) => reach.dialing = Some(connection),

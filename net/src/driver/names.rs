@@ -12,6 +12,8 @@ const NAMES: usize = 256;
 /// How many addresses are kept for one name.
 const ADDRESSES: usize = 8;
 
+/// How many of them at one host, so that another host cannot use up what a peer has.
+const ADDRESSES_PER_HOST: usize = 2;
 /// How many names are kept of one host. libp2p replaces the host in what it hears by the sender's, so that nobody uses up what others have.
 const NAMES_PER_HOST: usize = 32;
 
@@ -24,7 +26,9 @@ impl Names {
     pub(super) fn add(&mut self, peer: PeerKey, address: Multiaddr) -> bool {
         let host = address::ip(&address);
         let of_host = self.0.iter().filter(|(_, other)| address::ip(other) == host).count();
-        self.0.len() < NAMES && of_host < NAMES_PER_HOST && self.of(&peer).count() < ADDRESSES && self.0.insert((peer, address))
+        let here = self.of(&peer).filter(|other| address::ip(other) == host).count();
+        let room = self.0.len() < NAMES && of_host < NAMES_PER_HOST && self.of(&peer).count() < ADDRESSES && here < ADDRESSES_PER_HOST;
+        room && self.0.insert((peer, address))
     }
 
     /// Returns whether a name was kept until now.
@@ -70,13 +74,14 @@ mod tests {
     }
 
     #[test]
-    fn one_name_cannot_take_all_the_room() {
+    fn one_name_cannot_take_all_the_room_and_one_host_not_all_of_a_name() {
         let mut names = Names::default();
         let peer = PeerKey([1; 32]);
-        let address = |port: u16| format!("/ip4/192.0.2.1/tcp/{port}").parse::<Multiaddr>().expect("an address");
-        assert_eq!((1..100).filter(|port| names.add(peer, address(*port))).count(), ADDRESSES);
-        assert!(!names.add(peer, address(1)), "not new");
-        assert!(names.remove(peer, address(1)) && !names.remove(peer, address(1)));
+        let address = |host: u16, port: u16| format!("/ip4/192.0.2.{host}/tcp/{port}").parse::<Multiaddr>().expect("an address");
+        assert_eq!((1..100).filter(|port| names.add(peer, address(1, *port))).count(), ADDRESSES_PER_HOST);
+        assert_eq!((2..100).filter(|host| names.add(peer, address(*host, 1))).count(), ADDRESSES - ADDRESSES_PER_HOST);
+        assert!(!names.add(peer, address(1, 1)), "not new");
+        assert!(names.remove(peer, address(1, 1)) && !names.remove(peer, address(1, 1)));
         assert_eq!(names.of(&peer).count(), ADDRESSES - 1);
         assert_eq!(names.of(&PeerKey([0; 32])).count() + names.of(&PeerKey([2; 32])).count(), 0);
     }

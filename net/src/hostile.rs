@@ -18,7 +18,7 @@ use crate::limits::FRAME_LIMIT;
 use crate::shared::Shared;
 use crate::streams::{Order, Purpose, Report};
 use crate::transport::{self, BehaviourEvent};
-use crate::{Ended, Event, Events, Limits, Network, Offence, PeerKey, SecretKey, Settings, start};
+use crate::{Ended, Event, Events, ExchangeError, Limits, Network, Offence, PeerKey, SecretKey, Settings, start};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -136,6 +136,31 @@ async fn a_request_over_the_limit_strikes_the_member() {
     request.flush().await.expect("a write");
     let offence = Offence::RequestTooLarge { bytes: u32::MAX as usize };
     assert!(matches!(next(&mut events).await, Event::Struck { offence: found, .. } if found == offence));
+}
+
+#[tokio::test]
+async fn an_answer_longer_than_was_asked_for_and_a_piece_that_is_too_large_are_not_taken() {
+    let (network, _events, mut client, _stream) = member().await;
+    let pieces: [(u64, &[u8], usize); 3] =
+        [(4, b"\0\0\0\x03abc\0\0\0\x02de", 1), (1 << 30, b"\0\x01\0\x01", 0), (4, b"\0\0\0\x05abcde", 0)];
+    for (limit, answer, good) in pieces {
+        let mut exchange = network.request(&client.key, "what?".into(), limit).await.expect("a connected peer");
+        let mut stream = client.came().await;
+        let mut request = [0; 17];
+        stream.read_exact(&mut request).await.expect("the request");
+        assert_eq!(request, *[&limit.to_be_bytes()[..], b"\0\0\0\x05what?"].concat());
+        stream.write_all(answer).await.expect("a write");
+        stream.flush().await.expect("a write");
+        for _ in 0..good {
+            assert_eq!(exchange.next().await.expect("a good piece"), Some("abc".into()));
+        }
+        let error = exchange.next().await.expect_err("too much");
+        match error {
+            ExchangeError::TooLong { limit: 4 } => assert_eq!(limit, 4),
+            ExchangeError::Malformed { bytes: 65_537 } => assert_eq!(limit, 1 << 30),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -45,37 +45,39 @@ async fn a_thousand_slow_and_half_open_connections_cost_the_members_little() {
     eventually("the flood is there", || flood.opened.load(Ordering::SeqCst) > 1000).await;
     let flooded = round_trips(&mut one, peer).await;
     let grown = resident().saturating_sub(before);
-    let opened = flood.opened.load(Ordering::SeqCst);
-    eprintln!("quiet {quiet:?}, flooded by {opened} {flooded:?}, grown by {} KiB", grown / 1024);
+    let (opened, held) = (flood.opened.load(Ordering::SeqCst), flood.held.load(Ordering::SeqCst));
+    eprintln!("quiet {quiet:?}, flooded by {opened}, of which {held} are held: {flooded:?}, grown by {} KiB", grown / 1024);
     assert!(one.network.peers()[0].connected);
-    // The flood runs on the same cores as both members do, hence the allowance beside the factor.
-    let allowed = |quiet: Duration| quiet * 2 + Duration::from_millis(5);
-    assert!(flooded.0 <= allowed(quiet.0) && flooded.1 <= allowed(quiet.1), "quiet {quiet:?}, flooded {flooded:?}");
+    assert!(held < 100, "{held} strangers are held");
+    // The flood and the tests beside this one run on the same cores as both members do, hence the allowances beside the factor.
+    assert!(flooded.0 <= quiet.0 * 2 + Duration::from_millis(1), "median: quiet {quiet:?}, flooded {flooded:?}");
+    assert!(flooded.1 <= quiet.1 * 2 + Duration::from_millis(20), "one in a hundred: quiet {quiet:?}, flooded {flooded:?}");
     assert!(grown < 64 << 20, "grew by {grown} bytes");
 }
 
 /// A thousand connections on a thread of their own, each opened again a second after it was closed.
 struct Flood {
     opened: Arc<AtomicUsize>,
+    held: Arc<AtomicUsize>,
     stopped: Arc<AtomicBool>,
 }
 
 impl Flood {
     fn start(port: u16) -> Self {
-        let (opened, stopped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let (count, stop) = (Arc::clone(&opened), Arc::clone(&stopped));
+        let (opened, held, stopped) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let (count, hold, stop) = (Arc::clone(&opened), Arc::clone(&held), Arc::clone(&stopped));
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async move {
                 for number in 0..1000 {
-                    tokio::spawn(stranger(port, number, Arc::clone(&count)));
+                    tokio::spawn(stranger(port, number, Arc::clone(&count), Arc::clone(&hold)));
                 }
                 while !stop.load(Ordering::SeqCst) {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             });
         });
-        Self { opened, stopped }
+        Self { opened, held, stopped }
     }
 }
 
@@ -86,10 +88,11 @@ impl Drop for Flood {
 }
 
 /// Says nothing, begins to talk, or talks nonsense, and stays as long as it may.
-async fn stranger(port: u16, number: usize, opened: Arc<AtomicUsize>) {
+async fn stranger(port: u16, number: usize, opened: Arc<AtomicUsize>, held: Arc<AtomicUsize>) {
     loop {
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await {
             opened.fetch_add(1, Ordering::SeqCst);
+            held.fetch_add(1, Ordering::SeqCst);
             match number % 3 {
                 1 => drop(stream.write_all(b"\x13/multistream/1.0.0\n\x07/noise\n").await),
                 2 => drop(stream.write_all(&[0xff; 64]).await),
@@ -97,6 +100,7 @@ async fn stranger(port: u16, number: usize, opened: Arc<AtomicUsize>) {
             }
             let mut answer = [0; 256];
             while stream.read(&mut answer).await.is_ok_and(|count| count > 0) {}
+            held.fetch_sub(1, Ordering::SeqCst);
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

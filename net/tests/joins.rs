@@ -125,8 +125,15 @@ async fn joins_that_come_too_often_are_refused_for_a_while() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_that_are_connected_can_still_be_asked_to_let_in() {
-    let (mut one, other) = pair().await;
-    let (address, network) = (one.address(), other.network.clone());
+    let (mut one, mut other) = pair().await;
+    // The one that leads the pair would have no use for a second connection, the other waits for the leader.
+    join_beside(&mut one, &other).await;
+    join_beside(&mut other, &one).await;
+    assert!(one.network.peers()[0].connected && other.network.peers()[0].connected);
+}
+
+async fn join_beside(asked: &mut Node, asking: &Node) {
+    let (address, network) = (asked.address(), asking.network.clone());
     let dial = tokio::spawn(async move {
         let mut out = network.dial_join(address).await.expect("somebody there");
         // Longer than a connection of no use lasts.
@@ -134,11 +141,10 @@ async fn members_that_are_connected_can_still_be_asked_to_let_in() {
         out.send(b"am I in?").await.expect("a step");
         out.receive().await.expect("an answer")
     });
-    let mut input = joined(&mut one).await;
+    let mut input = joined(asked).await;
     assert_eq!(input.receive().await.expect("a frame"), "am I in?");
     input.send(b"yes").await.expect("a step");
     assert_eq!(timeout(Duration::from_secs(5), dial).await.expect("in time").expect("no panic"), "yes");
-    assert!(one.network.peers()[0].connected && other.network.peers()[0].connected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

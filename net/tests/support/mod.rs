@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -112,6 +112,8 @@ pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 pub struct Proxy {
     pub address: Multiaddr,
     pub frozen: Arc<AtomicBool>,
+    /// How long each piece takes on its way, in milliseconds.
+    pub delay: Arc<AtomicU64>,
     pub opened: Arc<AtomicUsize>,
 }
 
@@ -119,19 +121,19 @@ impl Proxy {
     pub async fn before(target: &Node) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("a bound socket").port();
-        let (frozen, opened) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (frozen, opened, delay) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicU64>::default());
         let target = port_of(&target.address());
-        let (freeze, count) = (Arc::clone(&frozen), Arc::clone(&opened));
+        let (freeze, count, slow) = (Arc::clone(&frozen), Arc::clone(&opened), Arc::clone(&delay));
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
                 let Ok(far) = TcpStream::connect(("127.0.0.1", target)).await else { continue };
                 let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-                tokio::spawn(pump(near_in, far_out, Arc::clone(&freeze)));
-                tokio::spawn(pump(far_in, near_out, Arc::clone(&freeze)));
+                tokio::spawn(pump(near_in, far_out, Arc::clone(&freeze), Arc::clone(&slow)));
+                tokio::spawn(pump(far_in, near_out, Arc::clone(&freeze), Arc::clone(&slow)));
             }
         });
-        Self { address: format!("/ip4/127.0.0.1/tcp/{port}").parse().expect("an address"), frozen, opened }
+        Self { address: format!("/ip4/127.0.0.1/tcp/{port}").parse().expect("an address"), frozen, delay, opened }
     }
 
     pub fn freeze(&self, frozen: bool) {
@@ -139,7 +141,12 @@ impl Proxy {
     }
 }
 
-async fn pump(mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp::OwnedWriteHalf, frozen: Arc<AtomicBool>) {
+async fn pump(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    frozen: Arc<AtomicBool>,
+    delay: Arc<AtomicU64>,
+) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         while frozen.load(Ordering::SeqCst) {
@@ -148,6 +155,7 @@ async fn pump(mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp:
         match from.read(&mut buffer).await {
             Ok(0) | Err(_) => return,
             Ok(count) => {
+                tokio::time::sleep(Duration::from_millis(delay.load(Ordering::SeqCst))).await;
                 while frozen.load(Ordering::SeqCst) {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }

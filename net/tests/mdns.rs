@@ -119,11 +119,15 @@ fn ten_thousand_names_cost_little_memory_and_hold_up_no_member() {
             }
         }
         flood.await.expect("no panic");
+        // What a flood has brought is forgotten, and not kept until it expires.
+        while names == 0 || gone < names {
+            let event = timeout(support::PATIENCE, one.events.next()).await.expect("all names go").expect("a running network");
+            gone += usize::from(matches!(event, Event::Gone { .. }));
+            names += usize::from(discovered(event).is_some());
+        }
         let grown = resident().saturating_sub(before);
         eprintln!("{names} names surfaced of 10000, {echoed} frames passed, grown by {} KiB", grown / 1024);
         assert!(names <= 256, "{names} names surfaced");
-        // What a flood has brought is forgotten, and not kept until it ends.
-        assert_eq!(gone, names);
         assert!(grown < 16 << 20, "grew by {grown} bytes");
         assert!(echoed > 20, "{echoed} frames passed");
     });

@@ -79,6 +79,15 @@ pub(crate) fn ip(address: &Multiaddr) -> Option<std::net::IpAddr> {
     }
 }
 
+/// Returns whether others can use an address as it is: an IPv6 address of one link means nothing without the name of the interface.
+pub(crate) fn is_shareable(address: &Multiaddr) -> bool {
+    match ip(address) {
+        Some(std::net::IpAddr::V6(ip)) => !ip.is_unicast_link_local(),
+        Some(std::net::IpAddr::V4(_)) => true,
+        None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +122,12 @@ mod tests {
         assert_eq!(of_peer(peer, &many), Err(AddressError::TooMany { peer, given: 17 }));
         assert_eq!(of_peer(peer, &many[..16]).map(|kept| kept.len()), Ok(16));
         assert_eq!(of_peer(peer, &[many[0].clone(), many[0].clone()]).map(|kept| kept.len()), Ok(1));
+    }
+
+    #[test]
+    fn an_address_of_one_link_is_not_for_others() {
+        let shareable = |text: &str| is_shareable(&text.parse().expect("an address"));
+        assert!(shareable("/ip6/2001:db8::1/tcp/1") && shareable("/ip6/::1/tcp/1") && shareable("/ip4/10.7.0.1/tcp/1"));
+        assert!(!shareable("/ip6/fe80::1/tcp/1") && !shareable("/dns4/example.org/tcp/1"));
     }
 }

@@ -23,6 +23,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::address;
 use crate::command::Command;
 use crate::discovery::{self, Heard};
 use crate::event::{Delivery, Event, Events};
@@ -299,6 +300,9 @@ impl Driver {
     }
 
     fn on_listening(&mut self, address: Multiaddr, listening: bool) {
+        if !address::is_shareable(&address) {
+            return;
+        }
         let changed = {
             let mut state = self.shared.state();
             if listening { state.listening.insert(address.clone()) } else { state.listening.remove(&address) }

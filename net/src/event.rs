@@ -107,7 +107,7 @@ impl Delivery {
 pub struct Events(pub(crate) mpsc::Receiver<Delivery>);
 
 impl Events {
-    /// Returns the next event, and `None` when the network has stopped.
+    /// Returns the next event, and `None` when the network has stopped. No event is lost when the wait is given up.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             let delivery = self.0.recv().await?;

@@ -183,6 +183,8 @@ impl Network {
 
     /// Queues a frame for a connected member as soon as there is room. See [`Network::try_send`].
     ///
+    /// Never wait for this in the task that reads the events: two nodes that both do so wait for each other.
+    ///
     /// # Errors
     /// When the peer is not connected any more, or the frame is over 1 MiB.
     pub async fn send(&self, peer: &PeerKey, bytes: Bytes) -> Result<(), SendError> {
@@ -215,7 +217,7 @@ impl Network {
         Exchange::ask(stream, lane, &bytes, limit, slot).await.map_err(RequestError::Broken)
     }
 
-    /// Dials an address for the join protocol only, whoever sits there. If the address names a peer, nobody else is accepted.
+    /// Dials an address for the join protocol only, whoever sits there, for at most 15 s. If the address names a peer, nobody else is accepted.
     ///
     /// # Errors
     /// When nobody can be reached there, or who answers does not take joins.

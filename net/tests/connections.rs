@@ -281,3 +281,29 @@ async fn eight_nodes_that_all_dial_each_other_end_in_a_full_mesh_of_single_conne
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_lost_its_connection_unseen_comes_back_without_waiting_for_the_silence_to_be_noticed() {
+    let (first, second) = if settings(1).secret.peer_key() < settings(2).secret.peer_key() { (1, 2) } else { (2, 1) };
+    let (mut leader, mut follower) = (Node::start(first).await, Node::start(second).await);
+    let proxy = Proxy::before(&follower).await;
+    leader.set_members(&[follower.key]);
+    follower.set_members(&[leader.key]);
+    leader.network.set_addresses(follower.key, std::slice::from_ref(&proxy.address)).expect("a good address");
+    leader.until_connected(follower.key).await;
+    follower.until_connected(leader.key).await;
+    // Dials that began together with this one have ended by then.
+    tokio::time::sleep(Duration::from_millis(10_500)).await;
+    proxy.freeze(true);
+    follower.network.shutdown().await;
+    let mut back = Node::start(second).await;
+    back.set_members(&[leader.key]);
+    let started = Instant::now();
+    back.knows(&leader);
+    assert_eq!(ended(&mut leader).await, Ended::Replaced);
+    leader.until_connected(back.key).await;
+    back.until_connected(leader.key).await;
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    pass(&leader, &mut back, 1).await;
+    pass(&back, &mut leader, 2).await;
+}

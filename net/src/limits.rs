@@ -92,7 +92,7 @@ impl Default for Limits {
             guests: 48,
             guests_per_address: 16,
             connects: Rate { burst: 64, per_second: 16.0 },
-            joins: Rate { burst: 20, per_second: 2.0 },
+            joins: Rate { burst: 20, per_second: 5.0 },
             joins_in_all: Rate { burst: 60, per_second: 10.0 },
             join_time: Duration::from_secs(15),
         }

@@ -91,9 +91,7 @@ enum Request {
     Pending(Pending),
     Denied,
     /// Its Join is on disk.
-    Joined {
-        by: RecordId,
-    },
+    Joined,
 }
 
 /// The requests that a node has.

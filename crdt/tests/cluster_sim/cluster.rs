@@ -35,8 +35,12 @@ pub fn cluster() -> ClusterId {
     *CLUSTER.get_or_init(|| cluster_id(&genesis()).expect("a genesis body founds a cluster"))
 }
 
-/// The records that every node starts with: the Genesis and everybody's Join.
-pub fn founding() -> &'static [Verified] {
+/// The records that every node starts with: the Genesis and the Join of each but the first.
+pub fn founding(nodes: usize) -> &'static [Verified] {
+    &all_founding()[..nodes]
+}
+
+fn all_founding() -> &'static [Verified] {
     static RECORDS: OnceLock<Vec<Verified>> = OnceLock::new();
     RECORDS.get_or_init(|| {
         let crypto = Crypto::new(true);

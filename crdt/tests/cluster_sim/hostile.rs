@@ -40,7 +40,7 @@ pub fn act(node: &mut Node, ctx: &mut Ctx<'_>) {
     // A fork: it continues an older record of its own, in a session of its own making.
     let own: Vec<RecordId> = node.store.records.iter().filter(|r| r.payload().author == key(node.index)).map(|r| r.id()).collect();
     let prev = ctx.dice.pick(&own).copied();
-    deps.extend(cluster::founding().last().map(|record| record.id()));
+    deps.extend(cluster::founding(ctx.config.nodes).last().map(|record| record.id()));
     let mut session = [0xaa; 16];
     session[0] = u8::try_from(ctx.dice.below(4)).expect("small");
     let subject = cluster::subject_of(&body, task);

@@ -14,6 +14,7 @@ fn config() -> Config {
         ttl: 10,
         tick: 50,
         latency: 5,
+        ping: 5_000,
         loss: 0,
         duplication: 0,
         eagerness: 20,

@@ -50,6 +50,8 @@ pub struct Config {
     pub ttl: u32,
     pub tick: u64,
     pub latency: u64,
+    /// After which time a dead connection has been noticed.
+    pub ping: u64,
     /// Frames that are lost with their connection, in percent.
     pub loss: u64,
     /// Frames of records that arrive again, in percent.

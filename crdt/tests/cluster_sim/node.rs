@@ -9,8 +9,7 @@ use octopoid_crdt::{
     lease::{Input as LeaseInput, Moment, Timers},
     lifecycle::{Act, Phase, TaskState},
     peer::{
-        ClaimAnswer, Message, Renewal,
-        renewal::{Heard, Renewals},
+        ClaimAnswer, Message,
         settle::{self, Contender, Settle, Stake, Verdict},
         sync::{self, Output, Sync, Taken},
     },
@@ -31,7 +30,7 @@ pub enum Frame {
     Wire(Vec<u8>),
     /// Not encoded, where a schedule must be cheap.
     Plain(Message),
-    /// A renewal without its signature, for the same reason.
+    /// A renewal without its signature, which 19 nodes would check each time.
     Renewed { of: RecordId, seconds: u32 },
 }
 
@@ -99,10 +98,8 @@ pub struct Node {
     pub syncs: BTreeMap<usize, (u64, Sync)>,
     pub hostile: bool,
     timers: Timers,
-    renewals: Renewals,
     writer: Writer,
     session: SessionId,
-    starts: u32,
     /// This machine's clock: its boot lies anywhere, its calendar too.
     boot: u64,
     wall: u64,
@@ -131,7 +128,7 @@ pub fn contender_of(store: &Store, task: &Subject, id: &RecordId) -> Option<Cont
 
 impl Node {
     /// Starts a process on what is on disk.
-    pub fn start(index: usize, disk: &[Verified], ctx: &mut Ctx<'_>, starts: u32) -> Self {
+    pub fn start(index: usize, disk: &[Verified], ctx: &mut Ctx<'_>) -> Self {
         let store = Store::open(ctx.config.bug, disk);
         let boot = ctx.dice.below(1 << 40);
         let ten_years = 10 * 365 * 86_400_000;
@@ -145,10 +142,8 @@ impl Node {
             syncs: BTreeMap::new(),
             hostile: ctx.config.hostile && index + 1 == ctx.config.nodes,
             timers: Timers::new(key(index)),
-            renewals: Renewals::default(),
             writer: Writer::new(key(index), &store.chains),
             session: SessionId(session),
-            starts,
             boot,
             wall: ten_years + ctx.dice.below(2 * ten_years),
             born: ctx.now,
@@ -250,7 +245,6 @@ impl Node {
                         self.settled(ctx, settle::Input::Answered { peer: key(peer), answer });
                     }
                 }
-                Output::Pass(Message::Renew { renewals }) => self.hear(ctx, renewals),
                 Output::Pass(_) => {}
                 Output::Strike { why } => {
                     let hostile = ctx.config.hostile && peer + 1 == ctx.config.nodes;
@@ -259,17 +253,6 @@ impl Node {
                     }
                 }
                 Output::Close { .. } => ctx.out.push(Do::Close { to: peer, conn }),
-            }
-        }
-    }
-
-    fn hear(&mut self, ctx: &mut Ctx<'_>, renewals: Vec<Renewal>) {
-        for renewal in renewals {
-            let checked = renewal.check(cluster::cluster()).expect("nobody forges renewals here");
-            match self.renewals.hear(&checked) {
-                Heard::Extended { seconds } => self.renewed(ctx, checked.of(), seconds),
-                Heard::Old | Heard::NotOpen => {}
-                Heard::NotTheHolder => *ctx.broken = Some("a renewal by another than the holder".into()),
             }
         }
     }
@@ -450,7 +433,7 @@ impl Node {
         let slot = self.writer.slot(|| self.session);
         let mut deps = deps.clone();
         if slot.seq == 0 {
-            deps.extend(cluster::founding().last().map(Verified::id));
+            deps.extend(cluster::founding(ctx.config.nodes).last().map(Verified::id));
         }
         let subject = cluster::subject_of(&body, task);
         let wall_ms = ctx.now + self.wall;
@@ -516,14 +499,7 @@ impl Node {
         for id in of {
             self.timers.handle(now, LeaseInput::Renewed { of: *id, seconds: None });
         }
-        let frames: Vec<Frame> = if ctx.config.real {
-            let sign =
-                |id: &RecordId| self.renewals.sign(cluster::signer(self.index), cluster::cluster(), *id, ctx.config.ttl, self.starts);
-            let renewals: Vec<Renewal> = of.iter().filter_map(sign).map(|checked| checked.renewal().clone()).collect();
-            vec![Frame::Wire(Message::Renew { renewals }.encode().expect("few renewals"))]
-        } else {
-            of.iter().map(|id| Frame::Renewed { of: *id, seconds: ctx.config.ttl }).collect()
-        };
+        let frames: Vec<Frame> = of.iter().map(|id| Frame::Renewed { of: *id, seconds: ctx.config.ttl }).collect();
         for (peer, (conn, _)) in self.syncs.iter().filter(|(peer, _)| to.is_none_or(|to| to == **peer)) {
             for frame in &frames {
                 ctx.out.push(Do::Send { to: *peer, conn: *conn, frame: frame.clone() });
@@ -607,7 +583,10 @@ impl Node {
             *hasher.finalize().as_bytes()
         };
         let first: Vec<Subject> = self.claimable.iter().take(16).copied().collect();
-        let mine = |task: &&Subject| self.syncs.keys().all(|peer| lot(task, *peer) < lot(task, self.index));
+        let mine = |task: &&Subject| {
+            let own = lot(task, self.index);
+            self.syncs.keys().all(|peer| lot(task, *peer) < own)
+        };
         if ctx.config.eagerness < 50 {
             return first.iter().find(mine).or_else(|| first.first()).copied();
         }
@@ -670,9 +649,8 @@ impl Node {
             self.leases.remove(&task);
             self.timers.handle(now, LeaseInput::Ended { of: old });
         }
-        if let Some((id, author)) = holds {
+        if let Some((id, _)) = holds {
             self.leases.insert(task, id);
-            self.renewals.opened(id, author);
             self.timers.handle(now, LeaseInput::Opened { of: id, seconds: ctx.config.ttl });
         }
     }

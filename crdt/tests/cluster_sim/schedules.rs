@@ -15,6 +15,7 @@ fn config(seed: u64, bug: Bug) -> Config {
         ttl: 1,
         tick: 100,
         latency: 1 + dice.below(40),
+        ping: 800,
         loss: dice.below(31),
         duplication: dice.below(51),
         eagerness: 60,

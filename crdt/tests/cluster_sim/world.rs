@@ -149,7 +149,7 @@ impl World {
             working: true,
             config,
         };
-        let founding = cluster::founding();
+        let founding = cluster::founding(world.config.nodes);
         for index in 0..world.config.nodes {
             world.nodes.push(Slot { node: None, disk: founding.to_vec(), life: 0, stopped: false, parked: VecDeque::new() });
             world.boot(index);
@@ -221,7 +221,7 @@ impl World {
             broken: &mut self.broken,
             out: Vec::new(),
         };
-        let node = Node::start(index, &disk, &mut ctx, u32::try_from(life).expect("few"));
+        let node = Node::start(index, &disk, &mut ctx);
         let out = ctx.out;
         let slot = &mut self.nodes[index];
         slot.node = Some(node);
@@ -251,7 +251,7 @@ impl World {
         if lost || cut {
             // What follows on this connection is lost as well: frames are in order or not at all.
             link.dead[direction] = true;
-            let after = if cut { self.dice.within(200, 5_000) } else { self.dice.within(5, 60) };
+            let after = if cut { self.dice.within(200, self.config.ping) } else { self.dice.within(5, 60) };
             self.end_link(from, to, conn, after);
             return;
         }
@@ -333,7 +333,7 @@ impl World {
         slot.life += 1;
         slot.parked.clear();
         slot.stopped = false;
-        let after = if self.dice.percent(70) { self.dice.within(1, 20) } else { self.dice.within(500, 5_000) };
+        let after = if self.dice.percent(70) { self.dice.within(1, 20) } else { self.dice.within(self.config.ping / 10, self.config.ping) };
         for link in self.links.iter_mut().filter(|((a, b), _)| *a == index || *b == index).map(|(_, link)| link) {
             link.dead = [true; 2];
         }
@@ -348,8 +348,8 @@ impl World {
             return;
         }
         let ms = self.dice.within(self.config.stop.0, self.config.stop.1);
-        if ms > 5_000 {
-            self.end_links_of(index, 5_000);
+        if ms > self.config.ping {
+            self.end_links_of(index, self.config.ping);
         }
         self.schedule(self.now + ms, Event::Continue { node: index });
     }
@@ -376,7 +376,7 @@ impl World {
             .collect();
         links.sort_unstable();
         for (a, b, conn) in links {
-            let after = self.dice.within(1_000, 5_000);
+            let after = self.dice.within(self.config.ping / 5, self.config.ping);
             if let Some(link) = self.links.get_mut(&(a, b)) {
                 link.dead[0] |= self.cut[a][b];
                 link.dead[1] |= self.cut[b][a];

@@ -313,7 +313,7 @@ impl Sync {
         }
         let busy = !self.outbox.is_idle() || self.intake.is_busy();
         self.exchange.go_on(now, busy, held.chains(), out);
-        if self.exchange.in_agreement(held.chains()) {
+        if self.outbox.has_repeated() && self.exchange.in_agreement(held.chains()) {
             self.outbox.agreed();
         }
         self.outbox.go_on(&self.me, held, out)

@@ -105,6 +105,11 @@ impl Outbox {
         self.more.then_some(Moment(0))
     }
 
+    /// Tells whether the peer has asked for what was sent before.
+    pub(super) fn has_repeated(&self) -> bool {
+        self.repeat_at.is_some()
+    }
+
     /// Both hold the same: what was sent has arrived, and a later lack is a new one.
     pub(super) fn agreed(&mut self) {
         (self.repeat_at, self.repeat_after) = (None, FIRST_REPEAT_MS);

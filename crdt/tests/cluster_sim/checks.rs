@@ -57,21 +57,11 @@ type Summary = (std::mem::Discriminant<Phase>, String, Option<RecordId>, Option<
 fn summary(state: &TaskState) -> Summary {
     (
         std::mem::discriminant(&state.phase),
-        state.queue.to_string_of(),
+        state.queue.as_str().to_owned(),
         state.rests_on,
         state.current().map(|attempt| attempt.claim),
         state.epoch,
     )
-}
-
-trait QueueText {
-    fn to_string_of(&self) -> String;
-}
-
-impl QueueText for octopoid_crdt::record::Queue {
-    fn to_string_of(&self) -> String {
-        self.as_str().to_owned()
-    }
 }
 
 impl World {
@@ -101,6 +91,21 @@ impl World {
                 let (a, b) = (first.store.state(task), node.store.state(task));
                 let same = a.as_ref().map(summary) == b.as_ref().map(summary);
                 ensure(same, || format!("I1: nodes {} and {} differ: {a:#?} and {b:#?}", first.index, node.index))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// I1 at any time: nodes that hold the same records show the same.
+    pub fn check_equals(&self) -> Checked {
+        let nodes: Vec<&Node> = self.honest().filter(|node| node.store.committed == node.store.records.len()).collect();
+        for (at, a) in nodes.iter().enumerate() {
+            let equal = |b: &&&Node| a.store.committed == b.store.committed && a.store.durable.digest() == b.store.durable.digest();
+            let Some(b) = nodes[at + 1..].iter().find(equal) else { continue };
+            for task in a.store.logs.keys() {
+                let (one, other) = (a.store.state(task), b.store.state(task));
+                let same = one.as_ref().map(summary) == other.as_ref().map(summary);
+                ensure(same, || format!("I1: nodes {} and {} hold the same and show {one:#?} and {other:#?}", a.index, b.index))?;
             }
         }
         Ok(())

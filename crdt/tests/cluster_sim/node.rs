@@ -62,6 +62,7 @@ pub struct Ctx<'a> {
     pub branch: &'a mut BTreeMap<Subject, RecordId>,
     pub starts: &'a mut Vec<Start>,
     pub broken: &'a mut Option<String>,
+    pub counts: &'a mut BTreeMap<&'static str, u64>,
     pub out: Vec<Do>,
 }
 
@@ -379,6 +380,12 @@ impl Node {
     pub fn settled(&mut self, ctx: &mut Ctx<'_>, input: settle::Input) {
         let now = self.moment(ctx);
         for verdict in self.settle.handle(now, input) {
+            let what = match verdict {
+                Verdict::Start { .. } => "starts",
+                Verdict::Yield { .. } => "yields",
+                Verdict::Stop { .. } => "stops of the started",
+            };
+            *ctx.counts.entry(what).or_default() += 1;
             match verdict {
                 Verdict::Start { of } => self.begin(ctx, of),
                 Verdict::Yield { of, .. } | Verdict::Stop { of, .. } => self.stop(ctx, of, Cause::Superseded),
@@ -452,6 +459,7 @@ impl Node {
         self.writer.wrote(&record).expect("it stands in the slot");
         self.touched.insert(subject);
         self.commit_soon(ctx);
+        *ctx.counts.entry(record.payload().body.name()).or_default() += 1;
         record.id()
     }
 

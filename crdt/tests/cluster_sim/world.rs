@@ -114,6 +114,8 @@ pub struct World {
     pub broken: Option<String>,
     pub now: u64,
     pub frames: u64,
+    /// How often what happened.
+    pub counts: BTreeMap<&'static str, u64>,
     dice: Dice,
     crypto: Crypto,
     queue: BinaryHeap<Reverse<At>>,
@@ -139,6 +141,7 @@ impl World {
             broken: None,
             now: 0,
             frames: 0,
+            counts: BTreeMap::new(),
             dice: Dice(seed),
             queue: BinaryHeap::new(),
             order: 0,
@@ -172,6 +175,10 @@ impl World {
         self.queue.push(Reverse(At(at.max(self.now), self.order, event)));
     }
 
+    pub fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
     /// Lets a node do something, then does what it asks for.
     fn with<T>(&mut self, index: usize, act: impl FnOnce(&mut Node, &mut Ctx<'_>) -> T) -> Option<T> {
         let slot = self.nodes.get_mut(index)?;
@@ -184,6 +191,7 @@ impl World {
             branch: &mut self.branch,
             starts: &mut self.starts,
             broken: &mut self.broken,
+            counts: &mut self.counts,
             out: Vec::new(),
         };
         let result = act(node, &mut ctx);
@@ -219,6 +227,7 @@ impl World {
             branch: &mut self.branch,
             starts: &mut self.starts,
             broken: &mut self.broken,
+            counts: &mut self.counts,
             out: Vec::new(),
         };
         let node = Node::start(index, &disk, &mut ctx);
@@ -246,11 +255,13 @@ impl World {
         {
             let (wires, at) = (records.clone(), self.now + self.dice.below(2_000));
             self.schedule(at, Event::Stray { to, wires });
+            self.count("frames repeated");
         }
         let Some(link) = self.links.get_mut(&pair(from, to)) else { return };
         if lost || cut {
             // What follows on this connection is lost as well: frames are in order or not at all.
             link.dead[direction] = true;
+            self.count(if cut { "frames cut off" } else { "frames lost" });
             let after = if cut { self.dice.within(200, self.config.ping) } else { self.dice.within(5, 60) };
             self.end_link(from, to, conn, after);
             return;
@@ -329,6 +340,9 @@ impl World {
     fn crash(&mut self, index: usize) {
         let slot = &mut self.nodes[index];
         let Some(node) = slot.node.take() else { return };
+        let lost = node.store.records.len() > node.store.committed;
+        self.count(if lost { "crashes that lost records" } else { "crashes" });
+        let slot = &mut self.nodes[index];
         slot.disk = node.store.records[..node.store.committed].to_vec();
         slot.life += 1;
         slot.parked.clear();
@@ -347,6 +361,7 @@ impl World {
         if self.nodes[index].node.is_none() || std::mem::replace(&mut self.nodes[index].stopped, true) {
             return;
         }
+        self.count("stops");
         let ms = self.dice.within(self.config.stop.0, self.config.stop.1);
         if ms > self.config.ping {
             self.end_links_of(index, self.config.ping);
@@ -361,6 +376,7 @@ impl World {
     }
 
     fn part(&mut self, apart: impl Fn(usize, usize) -> bool) {
+        self.count("partitions");
         for a in 0..self.config.nodes {
             for b in 0..self.config.nodes {
                 self.cut[a][b] |= a != b && apart(a, b);
@@ -502,6 +518,7 @@ impl World {
             }
             if self.now >= look {
                 look = self.now + every;
+                self.check_equals()?;
                 if holds(self) {
                     return Ok(true);
                 }

@@ -76,6 +76,21 @@ fn a_type_of_a_later_version_is_skipped_and_a_known_one_with_another_field_is_no
 }
 
 #[test]
+fn another_form_of_the_same_value_is_refused() {
+    let digest = Message::Digest { digest: [1; 32] }.encode().expect("within limits");
+    let content = &digest[4..];
+    let forms: [&[u8]; 4] = [&[0x82, 0x18, 2, 0x58, 32], &[0x82, 2, 0x59, 0, 32], &[0x98, 2, 2, 0x58, 32], &[0x9f, 2, 0x58, 32]];
+    assert_eq!(digest[..4], [0x82, 2, 0x58, 32]);
+    for form in forms {
+        assert!(Message::decode(&[form, content].concat()).is_err(), "{form:?}");
+    }
+    assert!(JoinFrame::decode(&[0x81, 4]).is_ok());
+    for form in [&[0x81, 0x18, 4][..], &[0x98, 1, 4], &[0x9f, 4, 0xff], &[0x82, 4, 4]] {
+        assert!(JoinFrame::decode(form).is_err(), "{form:?}");
+    }
+}
+
+#[test]
 fn limits_are_checked_before_anything_is_reserved() {
     // Each claims four thousand million items or bytes and holds none.
     let heads: [&[u8]; 6] = [

@@ -8,7 +8,7 @@ use octopoid_crdt::{
     lease::Moment,
     peer::{
         Message,
-        sync::{Held, Input, Offence, Output, Parting, Sync},
+        sync::{Held, Input, Offence, Output, Parting, Sync, Taken},
     },
     record::Verified,
 };
@@ -102,6 +102,22 @@ fn a_record_that_lacks_something_waits_and_is_acknowledged_when_it_is_here() {
     pair.settle();
     assert!(pair.b.store.holds(&own.id()));
     assert_eq!(pair.a.told, [own.id()].into());
+}
+
+#[test]
+fn what_was_lacked_and_came_in_the_same_commit_is_tried_again_at_once() {
+    let theirs = record(3, 1, 0, None, &[], 10);
+    let own = record(1, 1, 0, None, &[theirs.id()], 10);
+    let mut sync = Sync::new(key(1), key(2), cluster(), Moment(0));
+    let store = Store::of(std::slice::from_ref(&theirs));
+    let mut handle = |input| sync.handle(Moment(0), input, &store).expect("this store does not fail");
+    handle(Input::Frame(Message::Hello { low: 1, high: 1, cluster: cluster(), digest: store.chains().digest() }));
+    handle(Input::Frame(Message::Records { number: 1, records: vec![own.wire().to_vec()] }));
+    let taken = Taken { waiting: vec![(own.clone(), vec![theirs.id()])], ..Taken::default() };
+    let out = handle(Input::Taken { number: 1, taken });
+    let retried = matches!(out.as_slice(), [Output::Send(Message::Ack { waiting, .. }), Output::Retry { number: 1, records }]
+        if *waiting == [own.id()] && *records == [own.clone()]);
+    assert!(retried, "{out:?}");
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub(super) struct Exchange {
     asked: Option<Moment>,
     /// Tips that are being told, and those that were told in full.
     partial: Tips,
+    partial_size: usize,
     told: Option<Tips>,
     unsure: Vec<Span>,
     /// The peer's tips that are not held here.
@@ -60,6 +61,7 @@ impl Exchange {
             ask: false,
             asked: None,
             partial: Tips::new(),
+            partial_size: 0,
             told: None,
             unsure: Vec::new(),
             wanted: BTreeSet::new(),
@@ -94,12 +96,15 @@ impl Exchange {
 
     pub(super) fn told_tips(&mut self, tips: Tips, more: bool) -> Result<(), Offence> {
         for (author, ids) in tips {
+            self.partial_size += 1 + ids.len();
             self.partial.entry(author).or_default().extend(ids);
         }
-        if self.partial.len() > limits::TIPS || self.partial.values().map(BTreeSet::len).sum::<usize>() > limits::TIPS {
+        // An author weighs as much as an id, and a repeated one again: empty frames have an end too.
+        if self.partial_size > 2 * limits::TIPS {
             return Err(Offence::Tips);
         }
         if !more {
+            self.partial_size = 0;
             self.told = Some(std::mem::take(&mut self.partial));
         }
         Ok(())

@@ -53,33 +53,37 @@ impl Intake {
         Ok(())
     }
 
-    /// Notes what came of a frame; returns its acknowledgement.
-    pub(super) fn taken(&mut self, now: Moment, number: u64, taken: Taken) -> Option<Message> {
+    /// Notes what came of a frame; returns its acknowledgement, and the records that lack nothing any more.
+    pub(super) fn taken(&mut self, now: Moment, number: u64, taken: Taken) -> (Option<Message>, Vec<Verified>) {
         let first = self.open.remove(&number);
         for id in &taken.held {
             self.forget(id);
         }
-        let mut dropped = Vec::new();
+        // Those that are dropped or tried again are not on disk either.
+        let (mut waiting, mut retry) = (Vec::new(), Vec::new());
         for (record, missing) in taken.waiting {
-            if let Some(id) = self.keep(now, number, record, missing) {
-                dropped.push(id);
+            if missing.is_empty() {
+                waiting.push(record.id());
+                self.forget(&record.id());
+                retry.push(record);
+            } else if let Some(id) = self.keep(now, number, record, missing) {
+                waiting.push(id);
             }
         }
         if !first && taken.held.is_empty() {
-            return None;
+            return (None, retry);
         }
-        let mut waiting: Vec<RecordId> = self.waiting.iter().filter(|(_, w)| w.number == number).map(|(id, _)| *id).collect();
-        waiting.extend(dropped);
+        waiting.extend(self.waiting.iter().filter(|(_, waiting)| waiting.number == number).map(|(id, _)| *id));
         waiting.sort_unstable();
         waiting.dedup();
-        Some(Message::Ack { number, waiting, answers: taken.answers })
+        (Some(Message::Ack { number, waiting, answers: taken.answers }), retry)
     }
 
     /// Keeps a record that lacks something; returns its id where there is no room.
     fn keep(&mut self, now: Moment, number: u64, record: Verified, missing: Vec<RecordId>) -> Option<RecordId> {
         let (id, size) = (record.id(), record.wire().len());
         self.forget(&id);
-        if self.waiting.len() >= WAITING || self.bytes + size > WAITING_BYTES || missing.is_empty() {
+        if self.waiting.len() >= WAITING || self.bytes + size > WAITING_BYTES {
             self.ask_later(now);
             return Some(id);
         }

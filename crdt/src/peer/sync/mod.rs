@@ -186,7 +186,7 @@ impl Sync {
                 self.exchange.applied(now, &ids);
                 out.extend(self.intake.applied(now, &ids));
             }
-            Input::Taken { number, taken } => self.taken(now, number, taken, &mut out),
+            Input::Taken { number, taken } => self.taken(now, number, taken, held, &mut out)?,
             Input::Tick => {}
         }
         if self.greeted && !self.closed {
@@ -280,14 +280,27 @@ impl Sync {
         }
     }
 
-    fn taken(&mut self, now: Moment, number: u64, taken: Taken, out: &mut Vec<Output>) {
+    fn taken<H: Held>(&mut self, now: Moment, number: u64, mut taken: Taken, held: &H, out: &mut Vec<Output>) -> Result<(), H::Error> {
         if taken.forged > 0 {
             // The rest of the frame is kept: it was checked by its authors' signatures.
             out.push(Output::Strike { why: Offence::Forged });
         }
-        if let Some(ack) = self.intake.taken(now, number, taken) {
-            out.push(Output::Send(ack));
+        // What was lacked may have come in the same commit, by another peer.
+        for (_, missing) in &mut taken.waiting {
+            let mut lacked = Vec::with_capacity(missing.len());
+            for id in missing.drain(..) {
+                if held.arrival_of(&id)?.is_none() {
+                    lacked.push(id);
+                }
+            }
+            *missing = lacked;
         }
+        let (ack, retry) = self.intake.taken(now, number, taken);
+        out.extend(ack.map(Output::Send));
+        if !retry.is_empty() {
+            out.push(Output::Retry { number, records: retry });
+        }
+        Ok(())
     }
 
     /// Does what the time and the state ask for: tips, digests, plans, frames of records.

@@ -48,6 +48,23 @@ struct Scan {
     after: BTreeMap<AuthorKey, Option<u64>>,
 }
 
+impl Scan {
+    /// Goes on with what is left of this one and all of another.
+    fn join(mut self, other: Self) -> Self {
+        let done = self.next.checked_sub(1);
+        for after in self.after.values_mut() {
+            *after = (*after).max(done);
+        }
+        for (author, after) in other.after {
+            let before = self.after.entry(author).or_insert(after);
+            *before = (*before).min(after);
+        }
+        self.next = self.next.min(other.next);
+        self.end = self.end.max(other.end);
+        self
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Outbox {
     last: u64,
@@ -128,7 +145,13 @@ impl Outbox {
                 queue.extend(numbers);
                 self.queue = queue.into_iter().collect();
             }
-            None => self.scan = Some(self.scan_of(&spans, end, held)?),
+            None => {
+                let scan = self.scan_of(&spans, end, held)?;
+                self.scan = Some(match self.scan.take() {
+                    Some(running) => running.join(scan),
+                    None => scan,
+                });
+            }
         }
         for span in &spans {
             self.sent.insert(span.author, end);

@@ -142,17 +142,18 @@ struct Case {
     stage: Stage,
     /// When it was asked, in time that this node ran.
     asked: u64,
-    waiting: BTreeSet<AuthorKey>,
+    /// Members that were asked, are connected and have not answered.
+    unanswered: BTreeSet<AuthorKey>,
     rivals: BTreeMap<RecordId, Rival>,
 }
 
 impl Case {
     /// Decides once nobody is waited for.
-    fn decide(&mut self) -> Option<Verdict> {
+    fn decide(&mut self, suspects: &BTreeSet<AuthorKey>) -> Option<Verdict> {
         let (of, rank) = (self.contender.id, self.contender.rank());
         let outranks = |rival: &&Rival| self.contender.rank_of(rival) > rank;
         match self.stage {
-            Stage::Waiting if self.waiting.is_empty() => {
+            Stage::Waiting if self.unanswered.is_subset(suspects) => {
                 let started = self.rivals.values().find(|rival| rival.started);
                 match started.or_else(|| self.rivals.values().filter(outranks).max_by_key(|rival| self.contender.rank_of(rival))) {
                     Some(to) => {
@@ -220,7 +221,7 @@ impl Settle {
                 self.heard.remove(&peer);
                 self.suspects.remove(&peer);
                 for case in self.cases.values_mut() {
-                    case.waiting.remove(&peer);
+                    case.unanswered.remove(&peer);
                 }
             }
             Input::Heard { peer } => self.hear(peer),
@@ -245,7 +246,8 @@ impl Settle {
             Input::Tick => {}
         }
         self.suspect();
-        self.cases.values_mut().filter_map(Case::decide).collect()
+        let suspects = &self.suspects;
+        self.cases.values_mut().filter_map(|case| case.decide(suspects)).collect()
     }
 
     /// Answers another's claim or review, which is on disk here, and takes it as a rival of the own ones: from one place,
@@ -297,6 +299,8 @@ impl Settle {
         self.last = self.last.max(now);
         if elapsed > STALL_MS {
             self.heard.values_mut().for_each(|heard| *heard = self.ran);
+            // Who was silent before may have spoken meanwhile.
+            self.suspects.clear();
         } else {
             self.ran += elapsed;
         }
@@ -310,12 +314,12 @@ impl Settle {
     }
 
     fn open(&mut self, contender: Contender, stage: Stage) {
-        let waiting = match stage {
-            Stage::Waiting => self.heard.keys().filter(|peer| !self.suspects.contains(*peer)).copied().collect(),
+        let unanswered = match stage {
+            Stage::Waiting => self.heard.keys().copied().collect(),
             Stage::Started | Stage::Over => BTreeSet::new(),
         };
         let asked = self.ran;
-        self.cases.entry(contender.id).or_insert(Case { contender, stage, asked, waiting, rivals: BTreeMap::new() });
+        self.cases.entry(contender.id).or_insert(Case { contender, stage, asked, unanswered, rivals: BTreeMap::new() });
     }
 
     fn see(&mut self, contender: &Contender, started: bool) {
@@ -327,7 +331,7 @@ impl Settle {
     fn answered(&mut self, peer: AuthorKey, answer: &ClaimAnswer) {
         self.hear(peer);
         let Some(case) = self.cases.get_mut(&answer.of) else { return };
-        case.waiting.remove(&peer);
+        case.unanswered.remove(&peer);
         for rival in &answer.rivals {
             // Of others' claims a member may know less, or say what is not: these count once they are here.
             if rival.author == peer {
@@ -340,16 +344,15 @@ impl Settle {
 
     fn suspect(&mut self) {
         let ran = self.ran;
-        for case in self.cases.values().filter(|case| case.stage == Stage::Waiting) {
+        for case in self.cases.values_mut().filter(|case| case.stage == Stage::Waiting) {
+            if ran.saturating_sub(case.asked) >= ANSWER_MS {
+                case.unanswered.clear();
+            }
             let silent = |peer: &&AuthorKey| {
                 let since = self.heard.get(*peer).copied().unwrap_or(0).max(case.asked);
                 ran.saturating_sub(since) >= SILENCE_MS
             };
-            self.suspects.extend(case.waiting.iter().filter(silent));
-        }
-        for case in self.cases.values_mut() {
-            let late = ran.saturating_sub(case.asked) >= ANSWER_MS;
-            case.waiting.retain(|peer| !late && !self.suspects.contains(peer));
+            self.suspects.extend(case.unanswered.iter().filter(silent));
         }
     }
 }

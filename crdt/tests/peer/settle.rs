@@ -167,6 +167,17 @@ fn the_time_in_which_this_process_was_stopped_makes_nobody_suspect() {
 }
 
 #[test]
+fn a_process_that_was_stopped_waits_again_for_those_it_held_for_silent() {
+    let mut machine = machine(1, &[2]);
+    assert!(open(&mut machine, 0, 1).is_empty());
+    assert_eq!(tick(&mut machine, 1..=10).len(), 1);
+    assert!(machine.is_suspect(&key(2)));
+    // While this process was stopped the other one woke and wrote; this is unread when the next claim is opened.
+    let next = Contender { id: RecordId([9; 32]), task: Subject([4; 32]), ..claim(1) };
+    assert!(machine.handle(Moment(3_000), Input::Opened { contender: next, others: vec![] }).is_empty());
+}
+
+#[test]
 fn a_member_that_is_cut_off_is_not_waited_for() {
     let mut machine = machine(1, &[2]);
     assert!(open(&mut machine, 0, 1).is_empty());

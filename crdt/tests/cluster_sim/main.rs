@@ -40,6 +40,8 @@ pub struct Config {
     pub tasks: u64,
     /// How many tasks a node works on at once.
     pub agents: usize,
+    /// When the first tasks are created: connections need a moment.
+    pub calm: u64,
     /// Over which time tasks are created.
     pub creating: u64,
     /// The time between faults; 0 for none.

@@ -8,6 +8,7 @@ fn config(seed: u64, bug: Bug) -> Config {
         nodes: 2 + usize::try_from(dice.below(3)).expect("small"),
         tasks: 1 + dice.below(2),
         agents: 2,
+        calm: 0,
         creating: 300,
         faults: 200 + dice.below(600),
         stop: (50, 1_500),

@@ -160,7 +160,7 @@ impl World {
         for number in 0..world.config.tasks {
             let honest = world.config.nodes - usize::from(world.config.hostile);
             let node = usize::try_from(world.dice.below(honest as u64)).expect("few");
-            let at = world.dice.below(world.config.creating + 1);
+            let at = world.config.calm + world.dice.below(world.config.creating + 1);
             world.schedule(at, Event::Create { node, number: number + seed * 1_000_000 });
         }
         world.schedule(0, Event::Dial);

@@ -154,7 +154,8 @@ impl Case {
         let outranks = |rival: &&Rival| self.contender.rank_of(rival) > rank;
         match self.stage {
             Stage::Waiting if self.unanswered.is_subset(suspects) => {
-                let started = self.rivals.values().find(|rival| rival.started);
+                // A silent member's claim may have started before it fell silent, when it could not hear us.
+                let started = self.rivals.values().find(|rival| rival.started || self.unanswered.contains(&rival.author));
                 match started.or_else(|| self.rivals.values().filter(outranks).max_by_key(|rival| self.contender.rank_of(rival))) {
                     Some(to) => {
                         let to = to.id;

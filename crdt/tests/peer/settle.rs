@@ -145,6 +145,15 @@ fn a_member_that_is_silent_for_half_a_second_is_not_waited_for_until_it_answers(
 }
 
 #[test]
+fn a_silent_members_claim_is_yielded_to_for_it_may_have_started() {
+    let (best, worst) = ranked();
+    let mut machine = machine(best, &[worst]);
+    assert!(open(&mut machine, 0, best).is_empty());
+    assert!(machine.handle(Moment(1), Input::Seen { contender: claim(worst), started: false }).is_empty());
+    assert_eq!(tick(&mut machine, 1..=11), [Verdict::Yield { of: claim(best).id, to: claim(worst).id }]);
+}
+
+#[test]
 fn a_member_that_talks_but_never_answers_is_waited_for_five_seconds() {
     let mut machine = machine(1, &[2]);
     assert!(open(&mut machine, 0, 1).is_empty());

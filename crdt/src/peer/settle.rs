@@ -18,7 +18,7 @@ use super::{ClaimAnswer, Rival, limits};
 use crate::{
     ids::{AuthorKey, RecordId, Subject},
     lease::Moment,
-    lifecycle::{claim_lot, review_lot},
+    lifecycle::{Act, AttemptStatus, Entry, TaskLog, TaskState, claim_lot, review_lot},
 };
 
 /// How long a member may be silent while an answer is awaited, in milliseconds of time in which this node ran.
@@ -52,6 +52,58 @@ pub struct Contender {
     pub task: Subject,
     /// What it competes for.
     pub stake: Stake,
+}
+
+/// Reads a claim or review that counts out of a task's log.
+#[must_use]
+pub fn contender(log: &TaskLog, id: &RecordId) -> Option<Contender> {
+    let entry = log.position(id).and_then(|index| log.at(index)).filter(|entry| entry.counts())?;
+    let stake = match &entry.act {
+        Act::Claim { epoch, .. } => Stake::Claim { epoch: *epoch },
+        Act::Review { on, .. } => Stake::Review { on: *on },
+        Act::Create
+        | Act::Edit
+        | Act::Heads
+        | Act::Grant { .. }
+        | Act::Release { .. }
+        | Act::Expire { .. }
+        | Act::Submit { .. }
+        | Act::Accept { .. }
+        | Act::Reject { .. }
+        | Act::Merged { .. }
+        | Act::Finish
+        | Act::Move { .. }
+        | Act::Cancel
+        | Act::Delete
+        | Act::Unknown => return None,
+    };
+    Some(Contender { id: *id, author: entry.author, task: log.task(), stake })
+}
+
+/// Lists a task's claims that are not over and its open reviews, each with whether the log alone shows that work on it has
+/// started: what is submitted was started.
+#[must_use]
+pub fn contenders(log: &TaskLog, state: &TaskState) -> Vec<Known> {
+    let claims = state.attempts.iter().filter_map(|attempt| {
+        let started = match attempt.status {
+            AttemptStatus::Running | AttemptStatus::Superseded => attempt.submit.is_some(),
+            AttemptStatus::Submitted | AttemptStatus::Accepted | AttemptStatus::Merged | AttemptStatus::Contested => true,
+            AttemptStatus::Ungranted
+            | AttemptStatus::Released
+            | AttemptStatus::Expired
+            | AttemptStatus::Rejected
+            | AttemptStatus::MovedAway
+            | AttemptStatus::Withdrawn => return None,
+        };
+        Some(Known { contender: contender(log, &attempt.claim)?, started })
+    });
+    let ends =
+        |entry: &Entry, id: &RecordId| entry.counts() && matches!(&entry.act, Act::Release { of, .. } | Act::Expire { of } if of == id);
+    let rests = |entry: &Entry| matches!(&entry.act, Act::Review { on, .. } if state.rests_on == Some(*on));
+    let ended = |entry: &Entry| log.entries().iter().any(|end| ends(end, &entry.id));
+    let reviews = log.entries().iter().filter(|entry| rests(entry) && !ended(entry));
+    let reviews = reviews.filter_map(|entry| Some(Known { contender: contender(log, &entry.id)?, started: false }));
+    claims.chain(reviews).collect()
 }
 
 type Rank = (u64, Reverse<[u8; 32]>, Reverse<RecordId>);
@@ -91,7 +143,16 @@ impl Contender {
     }
 }
 
-/// What the machine is told.
+/// A claim or review that a log shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// The claim or review.
+    pub contender: Contender,
+    /// Whether it is known that work on it has started.
+    pub started: bool,
+}
+
+/// What the machine is told. What it says of records is told when they are on disk.
 #[derive(Debug, Clone)]
 pub enum Input {
     /// A member is connected and greeted.
@@ -100,13 +161,13 @@ pub enum Input {
     Disconnected { peer: AuthorKey },
     /// Any frame came from a member.
     Heard { peer: AuthorKey },
-    /// An own claim or review is on disk and was pushed to every connected member; `others` are the open ones that the
-    /// log shows beside it by now.
-    Opened { contender: Contender, others: Vec<Contender> },
+    /// An own claim or review is on disk and was pushed to every connected member; `others` are those of the
+    /// task by now ([`contenders`]).
+    Opened { contender: Contender, others: Vec<Known> },
     /// An attempt that had started before this node's restart goes on.
     Resumed { contender: Contender },
-    /// Another's open claim or review is on disk here; `started` if it was submitted or renewed.
-    Seen { contender: Contender, started: bool },
+    /// Another's claim or review is on disk here.
+    Seen(Known),
     /// A renewal or a Submit tells that work on it has started.
     Started { of: RecordId },
     /// A record ended it, whoever's it is: Release, Expire, Submit of it, a verdict, a Move.
@@ -228,10 +289,10 @@ impl Settle {
             Input::Heard { peer } => self.hear(peer),
             Input::Opened { contender, others } => {
                 self.open(contender, Stage::Waiting);
-                others.iter().for_each(|other| self.see(other, false));
+                others.iter().for_each(|other| self.see(&other.contender, other.started));
             }
             Input::Resumed { contender } => self.open(contender, Stage::Started),
-            Input::Seen { contender, started } => self.see(&contender, started),
+            Input::Seen(known) => self.see(&known.contender, known.started),
             Input::Started { of } => {
                 for rival in self.cases.values_mut().filter_map(|case| case.rivals.get_mut(&of)) {
                     rival.started = true;
@@ -252,21 +313,21 @@ impl Settle {
     }
 
     /// Answers another's claim or review, which is on disk here, and takes it as a rival of the own ones: from one place,
-    /// so that no start slips between the two. `others` are further open ones on the task that the log shows.
+    /// so that no start slips between the two. `others` are those of the task by now ([`contenders`]).
     ///
     /// Own claims are told as what they are: started, or not. Those that were yielded are not told.
     #[must_use]
-    pub fn answer(&mut self, asked: &Contender, others: impl IntoIterator<Item = Contender>) -> ClaimAnswer {
+    pub fn answer(&mut self, asked: &Contender, others: impl IntoIterator<Item = Known>) -> ClaimAnswer {
         self.see(asked, false);
         let mut rivals: BTreeMap<RecordId, Rival> = BTreeMap::new();
         for case in self.cases.values().filter(|case| case.stage != Stage::Over && case.contender.competes_with(asked)) {
             rivals.insert(case.contender.id, case.contender.as_rival(case.stage == Stage::Started));
         }
-        for other in others.into_iter().filter(|other| other.competes_with(asked)) {
-            // An own one without a case is written but not opened yet: it has not started, and will see this one when it is.
+        for Known { contender: other, started } in others.into_iter().filter(|other| other.contender.competes_with(asked)) {
+            // An own one without a case is written but not opened yet, or submitted: the log tells which.
             if other.author != self.me || !self.cases.contains_key(&other.id) {
-                let started = self.cases.values().any(|case| case.rivals.get(&other.id).is_some_and(|rival| rival.started));
-                rivals.entry(other.id).or_insert_with(|| other.as_rival(started));
+                let heard = self.cases.values().any(|case| case.rivals.get(&other.id).is_some_and(|rival| rival.started));
+                rivals.entry(other.id).or_insert_with(|| other.as_rival(started || heard));
             }
         }
         let mut best: Vec<Rival> = rivals.into_values().collect();

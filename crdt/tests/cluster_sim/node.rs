@@ -10,7 +10,7 @@ use octopoid_crdt::{
     lifecycle::{Act, Phase, TaskState},
     peer::{
         ClaimAnswer, Message,
-        settle::{self, Contender, Settle, Stake, Verdict},
+        settle::{self, Contender, Known, Settle, Verdict},
         sync::{self, Output, Sync, Taken},
     },
     record::{Body, Cause, Payload, Verified},
@@ -115,16 +115,6 @@ pub struct Node {
     reviewable: BTreeSet<Subject>,
     unmerged: BTreeSet<Subject>,
     before: BTreeMap<Subject, Before>,
-}
-
-pub fn contender_of(store: &Store, task: &Subject, id: &RecordId) -> Option<Contender> {
-    let entry = store.entry(task, id).filter(|entry| entry.counts())?;
-    let stake = match &entry.act {
-        Act::Claim { epoch, .. } => Stake::Claim { epoch: *epoch },
-        Act::Review { on, .. } => Stake::Review { on: *on },
-        _ => return None,
-    };
-    Some(Contender { id: *id, author: entry.author, task: *task, stake })
 }
 
 impl Node {
@@ -318,8 +308,8 @@ impl Node {
             self.report(ctx, report);
         }
         for (task, id) in std::mem::take(&mut self.opened) {
-            if let Some(contender) = contender_of(&self.store, &task, &id) {
-                let others = self.open_beside(&contender);
+            if let Some(contender) = self.contender(&task, &id) {
+                let others = self.contenders(&task);
                 self.settled(ctx, settle::Input::Opened { contender, others });
             }
         }
@@ -335,8 +325,8 @@ impl Node {
             .asked
             .iter()
             .map(|(task, id)| {
-                let Some(asked) = contender_of(&self.store, task, id) else { return ClaimAnswer { of: *id, rivals: vec![] } };
-                let others = self.open_beside(&asked);
+                let Some(asked) = self.contender(task, id) else { return ClaimAnswer { of: *id, rivals: vec![] } };
+                let others = self.contenders(task);
                 self.settle.answer(&asked, others)
             })
             .collect();
@@ -344,31 +334,21 @@ impl Node {
         self.drive(ctx, report.peer, sync::Input::Taken { number: report.number, taken: report.taken });
     }
 
-    /// Other open claims or reviews of the same stake that the log shows.
-    fn open_beside(&self, contender: &Contender) -> Vec<Contender> {
-        let Some(log) = self.store.logs.get(&contender.task) else { return Vec::new() };
-        let ended: BTreeSet<RecordId> = log
-            .entries()
-            .iter()
-            .filter(|e| e.counts() && !matches!(e.act, Act::Review { .. } | Act::Merged { .. }))
-            .filter_map(|e| e.act.names())
-            .collect();
-        let closed = |index: u32| {
-            log.entries().iter().any(|e| e.counts() && matches!(e.act, Act::Move { .. } | Act::Delete) && e.past.contains(index))
-        };
-        (0..)
-            .zip(log.entries())
-            .filter(|(index, entry)| entry.id != contender.id && !ended.contains(&entry.id) && !closed(*index))
-            .filter_map(|(_, entry)| contender_of(&self.store, &contender.task, &entry.id))
-            .collect()
+    fn contender(&self, task: &Subject, id: &RecordId) -> Option<Contender> {
+        settle::contender(self.store.logs.get(task)?, id)
+    }
+
+    fn contenders(&self, task: &Subject) -> Vec<Known> {
+        let known = self.store.logs.get(task).zip(self.store.state(task));
+        known.map(|(log, state)| settle::contenders(log, &state)).unwrap_or_default()
     }
 
     fn tell_settle(&mut self, ctx: &mut Ctx<'_>, record: &Verified) {
         let (id, payload) = (record.id(), record.payload());
         match &payload.body {
             Body::Claim { .. } | Body::Review { .. } => {
-                if let Some(contender) = contender_of(&self.store, &payload.subject, &id).filter(|c| c.author != key(self.index)) {
-                    self.settled(ctx, settle::Input::Seen { contender, started: false });
+                if let Some(contender) = self.contender(&payload.subject, &id).filter(|c| c.author != key(self.index)) {
+                    self.settled(ctx, settle::Input::Seen(Known { contender, started: false }));
                 }
             }
             Body::Release { of, .. } | Body::Expire { of, .. } => self.settled(ctx, settle::Input::Ended { of: *of }),

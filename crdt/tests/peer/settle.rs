@@ -5,7 +5,7 @@ use octopoid_crdt::{
     lease::Moment,
     peer::{
         ClaimAnswer, Rival,
-        settle::{Contender, Input, Settle, Stake, Verdict},
+        settle::{Contender, Input, Known, Settle, Stake, Verdict},
     },
 };
 use proptest::prelude::*;
@@ -20,10 +20,14 @@ fn claim(author: u8) -> Contender {
     Contender { id: RecordId([author; 32]), author: key(author), task: TASK, stake: Stake::Claim { epoch: 1 } }
 }
 
+fn known(contender: Contender) -> Known {
+    Known { contender, started: false }
+}
+
 /// Which of two claims wins, as a third party would say.
 fn winner(a: u8, b: u8) -> u8 {
     let mut machine = Settle::new(key(a), Moment(0));
-    match machine.handle(Moment(0), Input::Opened { contender: claim(a), others: vec![claim(b)] }).as_slice() {
+    match machine.handle(Moment(0), Input::Opened { contender: claim(a), others: vec![known(claim(b))] }).as_slice() {
         [Verdict::Start { .. }] => a,
         [Verdict::Yield { .. }] => b,
         other => panic!("{other:?}"),
@@ -111,7 +115,7 @@ fn after_a_start_every_answer_says_so_and_an_outranking_rival_gets_time_to_yield
     let mut machine = machine(worst, &[best]);
     assert!(open(&mut machine, 0, worst).is_empty());
     assert_eq!(answered(&mut machine, 1, worst, best, vec![]).len(), 1);
-    let answer = machine.answer(&claim(best), [claim(worst)]);
+    let answer = machine.answer(&claim(best), [known(claim(worst))]);
     assert_eq!(answer.rivals, [rival(worst, true)]);
     assert!(tick(&mut machine, 1..=100).is_empty(), "it will hear that we have started");
     assert!(machine.handle(Moment(5_001), Input::Ended { of: claim(best).id }).is_empty());
@@ -124,7 +128,7 @@ fn of_two_that_started_apart_the_outranked_one_stops_and_the_other_goes_on() {
     for (me, other, stops) in [(worst, best, true), (best, worst, false)] {
         let mut machine = machine(me, &[]);
         assert_eq!(open(&mut machine, 0, me).len(), 1);
-        assert!(machine.handle(Moment(1), Input::Seen { contender: claim(other), started: false }).is_empty());
+        assert!(machine.handle(Moment(1), Input::Seen(known(claim(other)))).is_empty());
         let verdicts = machine.handle(Moment(2), Input::Started { of: claim(other).id });
         assert_eq!(matches!(verdicts.as_slice(), [Verdict::Stop { .. }]), stops, "{verdicts:?}");
     }
@@ -149,7 +153,7 @@ fn a_silent_members_claim_is_yielded_to_for_it_may_have_started() {
     let (best, worst) = ranked();
     let mut machine = machine(best, &[worst]);
     assert!(open(&mut machine, 0, best).is_empty());
-    assert!(machine.handle(Moment(1), Input::Seen { contender: claim(worst), started: false }).is_empty());
+    assert!(machine.handle(Moment(1), Input::Seen(known(claim(worst)))).is_empty());
     assert_eq!(tick(&mut machine, 1..=11), [Verdict::Yield { of: claim(best).id, to: claim(worst).id }]);
 }
 
@@ -209,14 +213,23 @@ fn a_yielded_claim_is_told_to_nobody_and_never_started() {
     assert!(open(&mut machine, 0, worst).is_empty());
     assert_eq!(answered(&mut machine, 1, worst, best, vec![rival(best, false)]).len(), 1);
     assert!(machine.handle(Moment(2), Input::Ended { of: claim(best).id }).is_empty());
-    assert!(machine.answer(&claim(best), [claim(worst)]).rivals.is_empty());
+    assert!(machine.answer(&claim(best), [known(claim(worst))]).rivals.is_empty());
     assert!(!machine.has_started(&claim(worst).id));
+}
+
+#[test]
+fn a_submitted_claim_is_told_as_started() {
+    let mut machine = machine(1, &[2]);
+    let submitted = Known { contender: claim(1), started: true };
+    assert_eq!(machine.answer(&claim(2), [submitted]).rivals, [rival(1, true)]);
+    assert_eq!(machine.answer(&claim(2), [known(claim(1))]).rivals, [rival(1, false)], "written, not opened yet");
 }
 
 #[test]
 fn reviews_of_one_submission_settle_among_themselves_and_not_with_claims() {
     let review = |author: u8, on: u8| Contender { stake: Stake::Review { on: RecordId([on; 32]) }, ..claim(author) };
     let start = |others: Vec<Contender>| {
+        let others = others.into_iter().map(known).collect();
         let mut machine = Settle::new(key(1), Moment(0));
         machine.handle(Moment(0), Input::Opened { contender: review(1, 50), others })
     };
@@ -271,9 +284,9 @@ proptest! {
                     None => {
                         seen[at].push(from);
                         let opened = !unopened.contains(&to);
-                        let answer = machines[at].answer(&claim(from), opened.then(|| claim(to)).into_iter().filter(|_| seen[at].len() > 9));
+                        let answer = machines[at].answer(&claim(from), opened.then(|| known(claim(to))).into_iter().filter(|_| seen[at].len() > 9));
                         wires.entry((to, from)).or_default().push_back(Some(answer));
-                        machines[at].handle(Moment(0), Input::Seen { contender: claim(from), started: false })
+                        machines[at].handle(Moment(0), Input::Seen(known(claim(from))))
                     }
                     Some(answer) => machines[at].handle(Moment(0), Input::Answered { peer: key(from), answer }),
                 }

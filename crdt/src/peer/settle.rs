@@ -206,6 +206,8 @@ struct Case {
     /// Members that were asked, are connected and have not answered.
     unanswered: BTreeSet<AuthorKey>,
     rivals: BTreeMap<RecordId, Rival>,
+    /// What others say of members' claims that are not here. It counts while the claims' authors are silent.
+    hearsay: BTreeMap<RecordId, Rival>,
 }
 
 impl Case {
@@ -216,7 +218,9 @@ impl Case {
         match self.stage {
             Stage::Waiting if self.unanswered.is_subset(suspects) => {
                 // A silent member's claim may have started before it fell silent, when it could not hear us.
-                let started = self.rivals.values().find(|rival| rival.started || self.unanswered.contains(&rival.author));
+                let silent = |rival: &&Rival| self.unanswered.contains(&rival.author);
+                let started = self.rivals.values().find(|rival| rival.started || silent(rival));
+                let started = started.or_else(|| self.hearsay.values().find(silent));
                 match started.or_else(|| self.rivals.values().filter(outranks).max_by_key(|rival| self.contender.rank_of(rival))) {
                     Some(to) => {
                         let to = to.id;
@@ -302,6 +306,7 @@ impl Settle {
                 self.cases.remove(&of);
                 for case in self.cases.values_mut() {
                     case.rivals.remove(&of);
+                    case.hearsay.remove(&of);
                 }
             }
             Input::Answered { peer, answer } => self.answered(peer, &answer),
@@ -381,7 +386,14 @@ impl Settle {
             Stage::Started | Stage::Over => BTreeSet::new(),
         };
         let asked = self.ran;
-        self.cases.entry(contender.id).or_insert(Case { contender, stage, asked, unanswered, rivals: BTreeMap::new() });
+        self.cases.entry(contender.id).or_insert(Case {
+            contender,
+            stage,
+            asked,
+            unanswered,
+            rivals: BTreeMap::new(),
+            hearsay: BTreeMap::new(),
+        });
     }
 
     fn see(&mut self, contender: &Contender, started: bool) {
@@ -395,11 +407,13 @@ impl Settle {
         let Some(case) = self.cases.get_mut(&answer.of) else { return };
         case.unanswered.remove(&peer);
         for rival in &answer.rivals {
-            // Of others' claims a member may know less, or say what is not: these count once they are here.
+            // Of others' claims a member may know less, or say what is not: who wrote them says better, unless silent.
             if rival.author == peer {
                 case.add(*rival);
             } else if let Some(known) = case.rivals.get_mut(&rival.id) {
                 known.started |= rival.started;
+            } else if case.hearsay.len() < RIVALS_KEPT {
+                case.hearsay.insert(rival.id, *rival);
             }
         }
     }

@@ -69,8 +69,8 @@ fn starts(bug: Bug, seed: u64) -> Result<(), String> {
     let mut until = 2_000;
     world.run_until(until, 1_000, |_| false)?;
     loop {
-        until += 400;
-        if world.run_until(until, 400, World::are_done)? || until > 300_000 {
+        until += 100;
+        if world.run_until(until, 100, World::are_done)? || until > 300_000 {
             break;
         }
         world.stop_one();

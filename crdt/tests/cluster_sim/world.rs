@@ -369,8 +369,11 @@ impl World {
         self.schedule(self.now + ms, Event::Continue { node: index });
     }
 
-    /// Stops one node for a moment.
+    /// Stops one node for a moment, if none is stopped.
     pub fn stop_one(&mut self) {
+        if self.nodes.iter().any(|slot| slot.stopped) {
+            return;
+        }
         let node = usize::try_from(self.dice.below(self.config.nodes as u64)).expect("few");
         self.stop(node);
     }

@@ -199,7 +199,19 @@ fn a_member_that_is_cut_off_is_not_waited_for() {
 }
 
 #[test]
-fn a_rival_that_only_somebody_else_tells_of_counts_when_it_is_here() {
+fn a_rival_that_somebody_else_tells_of_counts_only_while_its_author_is_silent() {
+    let mut silent = machine(1, &[2, 3]);
+    assert!(open(&mut silent, 0, 1).is_empty());
+    assert!(answered(&mut silent, 1, 1, 2, vec![rival(3, false)]).is_empty());
+    assert_eq!(tick(&mut silent, 1..=11), [Verdict::Yield { of: claim(1).id, to: claim(3).id }]);
+    let mut heard = machine(1, &[2, 3]);
+    assert!(open(&mut heard, 0, 1).is_empty());
+    assert!(answered(&mut heard, 1, 1, 2, vec![rival(3, true)]).is_empty());
+    assert_eq!(answered(&mut heard, 2, 1, 3, vec![]), [Verdict::Start { of: claim(1).id }]);
+}
+
+#[test]
+fn a_rival_of_nobody_who_is_connected_counts_when_it_is_here() {
     let mut machine = machine(1, &[2]);
     assert!(open(&mut machine, 0, 1).is_empty());
     let verdicts = answered(&mut machine, 1, 1, 2, vec![Rival { epoch: u64::MAX, ..rival(3, true) }]);

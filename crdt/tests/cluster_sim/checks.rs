@@ -84,7 +84,7 @@ impl World {
     pub fn check_agreement(&self) -> Checked {
         let Some(first) = self.honest().next() else { return Ok(()) };
         for node in self.honest() {
-            ensure(node.store.durable.digest() == first.store.durable.digest(), || {
+            ensure(node.store.chains.digest() == first.store.chains.digest(), || {
                 format!("nodes {} and {} hold different records", first.index, node.index)
             })?;
             for task in first.store.logs.keys() {

@@ -70,7 +70,7 @@ fn starts(bug: Bug, seed: u64) -> Result<(), String> {
     world.run_until(until, 1_000, |_| false)?;
     loop {
         until += 100;
-        if world.run_until(until, 100, World::are_done)? || until > 300_000 {
+        if world.run_until(until, 1_000, World::are_done)? || until > 300_000 {
             break;
         }
         world.stop_one();

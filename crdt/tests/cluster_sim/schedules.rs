@@ -44,7 +44,7 @@ fn run(bug: Bug, seed: u64) -> Result<World, String> {
 
 #[test]
 fn no_schedule_breaks_an_invariant() {
-    let (first, count) = (number("OCTOPOID_SEED", 0), number("OCTOPOID_SCHEDULES", 10_000));
+    let (first, count) = (number("OCTOPOID_SEED", 0), number("OCTOPOID_SCHEDULES", 100_000));
     eprintln!("schedules of the seeds {first}..{}", first + count);
     if let Some((seed, broken)) = first_broken(first..first + count, |seed| run(Bug::None, seed).map(drop)) {
         panic!("OCTOPOID_SEED={seed} OCTOPOID_SCHEDULES=1: {broken}");

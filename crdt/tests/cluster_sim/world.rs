@@ -548,8 +548,12 @@ impl World {
         self.nodes.iter().all(|slot| slot.node.as_ref().is_some_and(done))
     }
 
+    /// Whether everything is on disk and the same everywhere.
     pub fn agree(&self) -> bool {
-        let mut digests = self.nodes.iter().map(|slot| slot.node.as_ref().map(|node| node.store.durable.digest()));
+        let settled = |slot: &Slot| {
+            slot.node.as_ref().filter(|node| node.store.committed == node.store.records.len()).map(|node| node.store.durable.digest())
+        };
+        let mut digests = self.nodes.iter().map(settled);
         let first = digests.next().flatten();
         first.is_some() && digests.all(|digest| digest == first)
     }

@@ -110,7 +110,10 @@ pub struct Node {
     reports: Vec<Report>,
     opened: Vec<(Subject, RecordId)>,
     touched: BTreeSet<Subject>,
-    leases: BTreeMap<Subject, RecordId>,
+    /// Who holds each task.
+    holders: BTreeMap<Subject, RecordId>,
+    /// Every open claim and review that is timed, the outranked ones too.
+    leases: BTreeMap<RecordId, Subject>,
     claimable: BTreeSet<Subject>,
     reviewable: BTreeSet<Subject>,
     unmerged: BTreeSet<Subject>,
@@ -143,6 +146,7 @@ impl Node {
             reports: Vec::new(),
             opened: Vec::new(),
             touched: store.logs.keys().copied().collect(),
+            holders: BTreeMap::new(),
             leases: BTreeMap::new(),
             claimable: BTreeSet::new(),
             reviewable: BTreeSet::new(),
@@ -159,14 +163,13 @@ impl Node {
         Moment(ctx.now + self.boot)
     }
 
-    /// Claims that an earlier process held are given back: its agents are dead.
+    /// Claims that an earlier process held are given back, also those that others outrank: its agents are dead.
     fn give_back(&mut self, ctx: &mut Ctx<'_>) {
         let me = key(self.index);
-        let held: Vec<(Subject, RecordId)> = self.leases.iter().map(|(task, id)| (*task, *id)).collect();
-        for (task, id) in held {
-            if self.store.entry(&task, &id).is_some_and(|entry| entry.author == me) {
-                self.release(ctx, task, id, Cause::Stopped);
-            }
+        let own = |(id, task): (&RecordId, &Subject)| self.contender(task, id).is_some_and(|c| c.author == me).then_some((*task, *id));
+        let open: Vec<(Subject, RecordId)> = self.leases.iter().filter_map(own).collect();
+        for (task, id) in open {
+            self.release(ctx, task, id, Cause::Stopped);
         }
     }
 
@@ -497,10 +500,10 @@ impl Node {
 
     fn expire(&mut self, ctx: &mut Ctx<'_>) {
         for of in self.timers.due(self.moment(ctx)) {
-            let task = self.leases.iter().find(|(_, id)| **id == of).map(|(task, _)| *task);
-            match task.filter(|task| self.store.would_count(self.index, task, &Act::Expire { of })) {
-                Some(task) => drop(self.write(ctx, task, Body::Expire { of, reason: String::new() })),
-                None => drop(self.timers.handle(Moment(ctx.now + self.boot), LeaseInput::Ended { of })),
+            // One that is outranked can be ended only when it holds the task.
+            let task = self.leases.get(&of).copied();
+            if let Some(task) = task.filter(|task| self.store.would_count(self.index, task, &Act::Expire { of })) {
+                self.write(ctx, task, Body::Expire { of, reason: String::new() });
             }
         }
     }
@@ -593,7 +596,7 @@ impl Node {
         if review {
             let on = self.store.entry(&task, &of).and_then(|entry| entry.act.names());
             let Some(on) = on else { return };
-            let held = self.leases.get(&task) == Some(&of);
+            let held = self.holders.get(&task) == Some(&of);
             let good = !ctx.dice.percent(10);
             let act = if good { Act::Accept { on } } else { Act::Reject { on } };
             if held && self.store.would_count(self.index, &task, &act) {
@@ -628,18 +631,25 @@ impl Node {
 
     fn follow_lease(&mut self, ctx: &mut Ctx<'_>, task: Subject, state: &TaskState) {
         let now = self.moment(ctx);
-        let holds = match &state.phase {
-            Phase::Claimed { attempt } => state.attempts.get(*attempt).map(|attempt| (attempt.claim, attempt.claimant)),
-            Phase::Provisional { review, .. } => review.as_ref().map(|holder| (holder.review, holder.reviewer)),
+        let holder = match &state.phase {
+            Phase::Claimed { attempt } => state.attempts.get(*attempt).map(|attempt| attempt.claim),
+            Phase::Provisional { review, .. } => review.as_ref().map(|holder| holder.review),
             Phase::Waiting { .. } | Phase::Done { .. } | Phase::Cancelled { .. } | Phase::Deleted { .. } => None,
         };
-        if let Some(old) = self.leases.get(&task).copied().filter(|old| holds.is_none_or(|(id, _)| id != *old)) {
-            self.leases.remove(&task);
-            self.timers.handle(now, LeaseInput::Ended { of: old });
+        match holder {
+            Some(id) => drop(self.holders.insert(task, id)),
+            None => drop(self.holders.remove(&task)),
         }
-        if let Some((id, _)) = holds {
-            self.leases.insert(task, id);
-            self.timers.handle(now, LeaseInput::Opened { of: id, seconds: ctx.config.ttl });
+        let open: BTreeSet<RecordId> =
+            self.contenders(&task).iter().filter(|known| !known.started).map(|known| known.contender.id).collect();
+        let over: Vec<RecordId> = self.leases.iter().filter(|(id, of)| **of == task && !open.contains(id)).map(|(id, _)| *id).collect();
+        for of in over {
+            self.leases.remove(&of);
+            self.timers.handle(now, LeaseInput::Ended { of });
+        }
+        for of in open {
+            self.leases.insert(of, task);
+            self.timers.handle(now, LeaseInput::Opened { of, seconds: ctx.config.ttl });
         }
     }
 

@@ -14,6 +14,7 @@ fn config() -> Config {
         work: (500, 4_000),
         ttl: 10,
         tick: 50,
+        commit: (1, 3),
         latency: 5,
         ping: 5_000,
         loss: 0,

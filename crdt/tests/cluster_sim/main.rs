@@ -51,6 +51,8 @@ pub struct Config {
     /// The lease, in seconds.
     pub ttl: u32,
     pub tick: u64,
+    /// How long a commit takes; a crash before its end loses it.
+    pub commit: (u64, u64),
     pub latency: u64,
     /// After which time a dead connection has been noticed.
     pub ping: u64,

@@ -15,6 +15,7 @@ fn config(seed: u64, bug: Bug) -> Config {
         work: (50, 600),
         ttl: 1,
         tick: 100,
+        commit: (1, 1 + dice.below(80)),
         latency: 1 + dice.below(40),
         ping: 800,
         loss: dice.below(31),

@@ -207,7 +207,7 @@ impl World {
                 Do::Send { to, conn, frame } => self.send(index, to, conn, frame),
                 Do::Close { to, conn } => self.end_link(index, to, conn, 1),
                 Do::Commit => {
-                    let at = self.now + self.dice.within(1, 3);
+                    let at = self.now + self.dice.within(self.config.commit.0, self.config.commit.1);
                     self.schedule(at, Event::Commit { node: index, life });
                 }
                 Do::Work { of, ms } => self.schedule(self.now + ms, Event::Work { node: index, life, of }),

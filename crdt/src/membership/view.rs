@@ -130,6 +130,12 @@ impl View {
         self.policy.as_ref().map(|policy| &policy.integrator).or(self.creator.as_ref())
     }
 
+    /// Returns whom an invitation let in, if it was used.
+    #[must_use]
+    pub fn invited(&self, invite: &[u8; 32]) -> Option<&AuthorKey> {
+        self.invites.get(invite)
+    }
+
     /// Returns the removals of a member that are in effect, ascending by id, also when it was let in again.
     #[must_use]
     pub fn removals(&self, key: &AuthorKey) -> &[Removal] {

@@ -5,17 +5,22 @@
 
 mod apply;
 mod check;
+mod circles;
 mod commit;
 mod documents;
 pub mod index;
+mod items;
 mod leases;
 mod list;
+mod members;
 mod open;
 mod read;
 mod rebuild;
 mod row;
 mod slot;
+mod sync;
 pub mod tables;
+mod undo;
 mod unit;
 mod view;
 mod writer;
@@ -23,6 +28,7 @@ mod writer;
 use minicbor::{CborLen, Decode, Encode};
 use octopoid_crdt::ids::RecordId;
 
+pub use apply::{ReceiveError, Received};
 pub use check::Findings;
 pub use leases::Leases;
 pub use list::{Filter, Page, Sort};
@@ -66,9 +72,12 @@ pub enum Fault {
     /// A defect while a commit was written: memory and disk may disagree until the store is opened again.
     #[error("a commit ended unexpectedly: {0}")]
     Defect(String),
-    /// A record of this node's own could not be made.
-    #[error("a record could not be signed")]
+    /// The founding record could not be made.
+    #[error("the founding record could not be signed")]
     Sign(#[source] octopoid_crdt::record::SignError),
+    /// The tables of the membership do not fit together.
+    #[error("the stored membership is damaged; run `octopoid doctor --rebuild`")]
+    Membership(#[from] octopoid_crdt::membership::MembershipError),
 }
 
 macro_rules! database_faults {

@@ -6,25 +6,44 @@
 //! **Invariants**: records are numbered in causal order; a slot's row, log and document agree once they are settled.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use octopoid_crdt::chain::{self, Chains, Writer as Place};
 use octopoid_crdt::document::Actor;
-use octopoid_crdt::ids::{AuthorKey, Name, RecordId, SessionId, Subject};
-use octopoid_crdt::lifecycle::{Act, Past, Standing, TaskState};
-use octopoid_crdt::record::{Access, Body, Payload, Signer, Verified};
+use octopoid_crdt::ids::{AuthorKey, RecordId, SessionId, Subject};
+use octopoid_crdt::lifecycle::{Act, Removals, TaskState};
+use octopoid_crdt::membership::{Mark as MembershipMark, Membership, Seen, View};
+use octopoid_crdt::record::{Body, Payload, PayloadError, SignError, Signer, Verified, limits};
 
 use super::index::Buckets;
+use super::items::{ItemKey, ItemRow};
 use super::list::Filter;
+use super::members::Counted;
 use super::read::{Reader, StoredLog};
 use super::row::{TaskNo, TaskRow};
 use super::slot::Slot;
-use super::{Event, Fault, Leases, Settings, Stored};
+use super::undo::{Savepoint, Step};
+use super::{Event, Fault, Leases, Settings};
 
-/// The store failed; the batch is given up and the reason is kept for everyone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the store failed")]
-pub struct WriteFault;
+/// States why an operation could not go on writing. What it wrote so far does not stay.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteFault {
+    /// The store failed; the batch is given up and the reason is kept for everyone.
+    #[error("the store failed")]
+    Store,
+    /// A record of this operation cannot be: a text is too long, for one.
+    #[error("{what}: {why}")]
+    Record {
+        /// The field of the record, as `kind.field`, or the kind.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// This node may not write it.
+    #[error("{0}")]
+    NotAMember(&'static str),
+}
 
 /// What the writer keeps from one unit to the next.
 pub struct WriterState {
@@ -35,6 +54,15 @@ pub struct WriterState {
     pub(super) session: SessionId,
     pub(super) chains: Chains,
     pub(super) place: Place,
+    pub(super) membership: Membership,
+    /// How many of the membership's sets are on disk.
+    pub(super) sets_stored: usize,
+    /// What is masked in all that this node holds.
+    pub(super) masks: Arc<Removals>,
+    /// This node's latest record, and what it has seen.
+    pub(super) last_own: Option<(RecordId, Seen)>,
+    /// Who belongs to the cluster, for everyone who wants to know.
+    pub(super) view: tokio::sync::watch::Sender<Arc<View>>,
     pub(super) next_arrival: u64,
     pub(super) next_task: TaskNo,
     pub(super) buckets: Buckets,
@@ -45,23 +73,44 @@ pub struct WriterState {
     pub(super) replaying: bool,
 }
 
-/// The counters to go back to when a unit is given up.
+/// The counters to go back to when a unit or an operation is given up.
 #[derive(Debug, Clone)]
 pub(super) struct Mark {
     chains: Chains,
     place: Place,
+    membership: MembershipMark,
+    masks: Arc<Removals>,
+    last_own: Option<(RecordId, Seen)>,
     next_arrival: u64,
     next_task: TaskNo,
 }
 
 impl WriterState {
     pub(super) fn mark(&self) -> Mark {
-        Mark { chains: self.chains.clone(), place: self.place.clone(), next_arrival: self.next_arrival, next_task: self.next_task }
+        Mark {
+            chains: self.chains.clone(),
+            place: self.place.clone(),
+            membership: self.membership.mark(),
+            masks: self.masks.clone(),
+            last_own: self.last_own,
+            next_arrival: self.next_arrival,
+            next_task: self.next_task,
+        }
     }
 
     pub(super) fn reset(&mut self, mark: Mark) {
         (self.chains, self.place) = (mark.chains, mark.place);
+        self.membership.reset(mark.membership);
+        (self.masks, self.last_own) = (mark.masks, mark.last_own);
         (self.next_arrival, self.next_task) = (mark.next_arrival, mark.next_task);
+    }
+
+    /// Starts from no membership, before it is derived anew.
+    pub(super) fn forget_membership(&mut self) {
+        self.membership = Membership::default();
+        self.sets_stored = self.membership.sets();
+        self.masks = Arc::new(Removals::none());
+        self.last_own = None;
     }
 
     pub(super) fn publish(&self, events: Vec<Event>) {
@@ -77,6 +126,8 @@ pub(super) struct NewRecord {
     pub arrival: u64,
     pub record: Verified,
     pub task: Option<TaskNo>,
+    /// What the records that build on it have seen of the cluster through it.
+    pub seen: Seen,
 }
 
 /// One unit of work.
@@ -89,10 +140,15 @@ pub struct Unit<'w> {
     pub(super) task_ids: HashMap<(String, String), TaskNo>,
     pub(super) records: Vec<NewRecord>,
     pub(super) by_id: HashMap<RecordId, usize>,
-    pub(super) items: BTreeMap<(String, String, String), Option<Stored>>,
+    pub(super) counted: Vec<Counted>,
+    pub(super) items: BTreeMap<ItemKey, Option<ItemRow>>,
+    pub(super) item_records: BTreeSet<(Subject, u64)>,
+    pub(super) document_ids: HashMap<ItemKey, TaskNo>,
     pub(super) dependents: BTreeMap<(Subject, TaskNo), bool>,
     pub(super) runs: BTreeMap<[u8; 32], Option<Vec<u8>>>,
     pub(super) answers: BTreeMap<String, Option<Vec<u8>>>,
+    pub(super) acknowledged: BTreeMap<[u8; 32], u64>,
+    pub(super) savepoint: Option<Savepoint>,
     pub(super) fault: Option<Fault>,
     now_ms: u64,
 }
@@ -110,10 +166,15 @@ impl<'w> Unit<'w> {
             task_ids: HashMap::new(),
             records: Vec::new(),
             by_id: HashMap::new(),
+            counted: Vec::new(),
             items: BTreeMap::new(),
+            item_records: BTreeSet::new(),
+            document_ids: HashMap::new(),
             dependents: BTreeMap::new(),
             runs: BTreeMap::new(),
             answers: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            savepoint: None,
             fault: None,
             now_ms,
         })
@@ -123,7 +184,7 @@ impl<'w> Unit<'w> {
     pub(crate) fn note<T>(&mut self, result: Result<T, Fault>) -> Result<T, WriteFault> {
         result.map_err(|fault| {
             self.fault.get_or_insert(fault);
-            WriteFault
+            WriteFault::Store
         })
     }
 
@@ -201,6 +262,10 @@ impl<'w> Unit<'w> {
             return Ok(no);
         }
         let no = self.state.next_task;
+        // Counters are taken back with the rest.
+        self.begin_record();
+        self.touch(no);
+        self.undoable(|| Step::Subject(subject));
         self.state.next_task += 1;
         self.subjects.insert(subject, no);
         self.slots.insert(no, Slot::fresh(no, subject));
@@ -214,7 +279,7 @@ impl<'w> Unit<'w> {
             self.subjects.insert(Subject(row.subject), no);
             self.slots.insert(no, Slot::load(no, row));
         }
-        self.slots.get_mut(&no).ok_or(WriteFault)
+        self.slots.get_mut(&no).ok_or(WriteFault::Store)
     }
 
     pub(super) fn load_log(&mut self, no: TaskNo) -> Result<(), WriteFault> {
@@ -235,7 +300,7 @@ impl<'w> Unit<'w> {
     /// When the store fails.
     pub fn log(&mut self, no: TaskNo) -> Result<&StoredLog, WriteFault> {
         self.load_log(no)?;
-        self.slot(no)?.log.as_ref().ok_or(WriteFault)
+        self.slot(no)?.log.as_ref().ok_or(WriteFault::Store)
     }
 
     /// Returns what a task's records resolve to.
@@ -243,8 +308,8 @@ impl<'w> Unit<'w> {
     /// # Errors
     /// When the store fails.
     pub fn state(&mut self, no: TaskNo) -> Result<TaskState, WriteFault> {
-        let removals = self.state.settings.removals.clone();
-        Ok(self.log(no)?.log.resolve(&removals))
+        let masks = self.state.masks.clone();
+        Ok(self.log(no)?.log.resolve(&masks))
     }
 
     /// Returns a task's row, with this unit's changes.
@@ -263,6 +328,25 @@ impl<'w> Unit<'w> {
         }
         let found = self.reader.record(arrival).and_then(|record| record.ok_or_else(|| Fault::Missing(id.to_string())));
         self.note(found)
+    }
+
+    /// Returns a record that is applied, by its arrival number.
+    pub(super) fn record_at(&mut self, arrival: u64) -> Result<Verified, WriteFault> {
+        if let Ok(at) = self.records.binary_search_by_key(&arrival, |new| new.arrival) {
+            return Ok(self.records[at].record.clone());
+        }
+        let found = self.reader.record(arrival).and_then(|record| record.ok_or_else(|| Fault::Missing(arrival.to_string())));
+        self.note(found)
+    }
+
+    /// Returns a record that is applied, by its id.
+    pub(super) fn by_record_id(&mut self, id: &RecordId) -> Result<Verified, WriteFault> {
+        if let Some(at) = self.by_id.get(id) {
+            return Ok(self.records[*at].record.clone());
+        }
+        let arrival = self.reader.arrival(id).and_then(|arrival| arrival.ok_or_else(|| Fault::Missing(id.to_string())));
+        let arrival = self.note(arrival)?;
+        self.record_at(arrival)
     }
 
     /// Signs a record about a task and applies it.
@@ -292,8 +376,21 @@ impl<'w> Unit<'w> {
         }
     }
 
-    /// Signs a record as the next of this node's chain and applies it.
-    pub(super) fn sign(&mut self, subject: Subject, deps: Vec<RecordId>, body: Body) -> Result<RecordId, WriteFault> {
+    /// Signs a record as the next of this node's chain and applies it. It has seen every cluster record that is held.
+    pub(super) fn sign(&mut self, subject: Subject, mut deps: Vec<RecordId>, body: Body) -> Result<RecordId, WriteFault> {
+        self.check_own_standing(&body)?;
+        let prev = self.state.place.slot(|| self.state.session).prev;
+        let unseen = self.unseen_heads(prev, &deps)?;
+        if !unseen.is_empty() {
+            let room = limits::DEPS.saturating_sub(deps.len());
+            deps.extend(self.join_heads(unseen, room)?);
+        }
+        deps.sort_unstable();
+        deps.dedup();
+        self.sign_as_is(subject, deps, body)
+    }
+
+    pub(super) fn sign_as_is(&mut self, subject: Subject, deps: Vec<RecordId>, body: Body) -> Result<RecordId, WriteFault> {
         let place = self.state.place.slot(|| self.state.session);
         let payload = Payload {
             author: self.me(),
@@ -305,9 +402,10 @@ impl<'w> Unit<'w> {
             deps,
             body,
         };
-        let signed = Verified::sign(&self.state.signer, self.state.cluster, payload).map_err(Fault::Sign);
-        let record = self.note(signed)?;
+        let kind = payload.body.name();
+        let record = Verified::sign(&self.state.signer, self.state.cluster, payload).map_err(|error| unsignable(kind, &error))?;
         let id = record.id();
+        self.begin_record();
         let wrote = self.state.place.wrote(&record).map_err(|error| Fault::Chain(error.to_string()));
         self.note(wrote)?;
         // What this run wrote last needs not be read again to know where it stands.
@@ -315,29 +413,6 @@ impl<'w> Unit<'w> {
         let applied = self.apply(record, before)?.map_err(|error| Fault::Chain(error.to_string()));
         self.note(applied)?;
         Ok(id)
-    }
-
-    /// Returns an entry of a plain collection.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn item(&mut self, collection: &str, scope: &str, key: &str) -> Result<Option<Stored>, WriteFault> {
-        if let Some(item) = self.items.get(&(collection.to_owned(), scope.to_owned(), key.to_owned())) {
-            return Ok(item.clone());
-        }
-        let found = self.reader.item(collection, scope, key);
-        self.note(found)
-    }
-
-    /// Sets or removes an entry of a plain collection.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn put(&mut self, collection: &str, scope: &Name, key: &str, value: Option<String>) -> Result<RecordId, WriteFault> {
-        let subject = Subject::entry(collection, scope, key);
-        let deps = self.item(collection, scope.as_str(), key)?.map(|old| RecordId(old.record)).into_iter().collect();
-        let body = Body::Put { collection: collection.to_owned(), scope: scope.clone(), key: key.to_owned(), value };
-        self.sign(subject, deps, body)
     }
 
     /// Picks the task to work on next: by priority, then age, among those that are ready and that `skip` lets pass.
@@ -380,30 +455,29 @@ impl<'w> Unit<'w> {
     /// When it would not, with the rule that it breaks; the store's own failure is in the outer error.
     pub fn would_count(&mut self, no: TaskNo, act: &Act) -> Result<Result<(), octopoid_crdt::lifecycle::Refusal>, WriteFault> {
         let place = self.state.place.slot(|| self.state.session);
-        let standing = self.standing(&self.me(), place.session, place.seq);
-        let (me, removals) = (self.me(), self.state.settings.removals.clone());
-        Ok(self.log(no)?.log.would_count(me, act, &standing, &removals))
-    }
-
-    /// Returns what membership says of an author: in a cluster of one its founder alone is a member.
-    pub(super) fn standing(&self, author: &AuthorKey, session: SessionId, seq: u64) -> Standing {
-        let access = (*author == self.me()).then_some(Access::Admin);
-        Standing { access, policy: None, session, seq, removals: Past::default() }
+        let place = chain::Place { author: self.me(), session: place.session, seq: place.seq };
+        // The next own record will have seen everything.
+        let all = self.state.membership.all();
+        let (standing, masks) = (self.standing(&place, all)?, self.masks_in(all)?);
+        Ok(self.log(no)?.log.would_count(place.author, act, &standing, &masks))
     }
 
     /// Keeps what this node runs for an attempt, or forgets it; local, never synced.
     pub fn set_run(&mut self, claim: &RecordId, run: Option<Vec<u8>>) {
-        self.runs.insert(claim.0, run);
+        let before = self.runs.insert(claim.0, run);
+        self.undoable(|| Step::Run(claim.0, before));
     }
 
     /// Keeps which task answered a request with an idempotency key; local, never synced.
     pub fn set_answer(&mut self, key: String, answer: Vec<u8>) {
-        self.answers.insert(key, Some(answer));
+        let before = self.answers.insert(key.clone(), Some(answer));
+        self.undoable(|| Step::Answer(key, before));
     }
 
     /// Forgets which task answered a request.
     pub fn forget_answer(&mut self, key: String) {
-        self.answers.insert(key, None);
+        let before = self.answers.insert(key.clone(), None);
+        self.undoable(|| Step::Answer(key, before));
     }
 
     /// Returns what was kept for an idempotency key.
@@ -433,4 +507,14 @@ impl<'w> Unit<'w> {
     pub fn changed_rows(&self) -> impl Iterator<Item = &TaskRow> {
         self.slots.values().filter(|slot| slot.changed).map(|slot| &slot.row)
     }
+}
+
+/// Tells which field of a record keeps it from being signed.
+fn unsignable(kind: &str, error: &SignError) -> WriteFault {
+    let field = match error {
+        SignError::Payload(PayloadError::Field(field)) => field.field(),
+        SignError::Payload(_) | SignError::Author | SignError::Cluster => kind,
+    };
+    let why = error.to_string();
+    WriteFault::Record { what: field.to_owned(), why: why.strip_prefix(field).unwrap_or(&why).trim_start().to_owned() }
 }

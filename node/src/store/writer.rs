@@ -109,7 +109,7 @@ impl Writer {
     {
         let (answer, answered) = oneshot::channel();
         let operation: Operation = Box::new(move |unit| {
-            let result = operation(unit);
+            let result = unit.attempt(operation);
             Box::new(move |committed| drop(answer.send(committed.map(|()| result))))
         });
         self.hand_in(Job::Shared(operation), answered).await

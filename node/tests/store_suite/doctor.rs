@@ -78,7 +78,8 @@ fn dump(path: &Path) -> Dump {
             dump.insert(tables::$table.name().to_owned(), rows.collect::<Result<_, _>>().expect("row"));
         )*};
     }
-    tables!(META, RECORDS, RECORD_IDS, TIPS, SUBJECTS, TASK_IDS, ENTRIES, ROWS, CONTENTS, ITEMS, RUNS, IDEMPOTENCY);
+    tables!(META, RECORDS, RECORD_IDS, TIPS, CLUSTER_RECORDS, SEEN_SETS, SUBJECTS, TASK_IDS, ENTRIES, ROWS, CONTENTS, ITEMS);
+    tables!(DOCUMENT_IDS, RUNS, IDEMPOTENCY, ACKNOWLEDGED);
     let mut keys = BTreeMap::new();
     let mut sizes = Vec::new();
     for bucket in txn.open_table(tables::BUCKETS).expect("table").iter().expect("rows") {
@@ -276,33 +277,48 @@ fn a_rebuild_that_was_cut_off_is_done_again_at_the_next_start() {
     assert_same(&before, &dump(&scratch.path()));
 }
 
+fn set_meta(name: &'static str, version: u64) -> impl FnOnce(&WriteTransaction) {
+    move |txn| {
+        let mut meta = txn.open_table(tables::META).expect("table");
+        meta.insert(name, version.to_be_bytes().as_slice()).expect("written");
+    }
+}
+
 #[test]
-fn a_store_of_an_older_layout_is_copied_and_derived_anew_and_one_of_a_newer_is_refused_untouched() {
+fn a_store_with_older_views_is_copied_and_derived_anew_and_one_of_a_newer_version_is_refused_untouched() {
     let mut scratch = Scratch::filled(10, 60);
     let before = dump(&scratch.path());
-    let schema = |version: u64| {
-        move |txn: &WriteTransaction| {
-            let mut meta = txn.open_table(tables::META).expect("table");
-            meta.insert(tables::META_SCHEMA, version.to_be_bytes().as_slice()).expect("written");
-        }
-    };
-    scratch.tamper(schema(0));
+    scratch.tamper(set_meta(tables::META_VIEWS, 0));
     assert_eq!(scratch.problems(), Vec::<String>::new());
     assert_same(&before, &dump(&scratch.path()));
-    let copy = scratch.path().with_extension("schema-0");
+    let copy = scratch.path().with_extension("views-0");
     let copied = std::fs::metadata(&copy).expect("the copy").modified().expect("time");
     // Cut off half way, it goes on, and the copy stays that of the whole store.
-    scratch.tamper(schema(0));
+    scratch.tamper(set_meta(tables::META_VIEWS, 0));
     scratch.tamper(|txn| {
         txn.open_table(tables::META).expect("table").insert(tables::META_REBUILDING, [1].as_slice()).expect("written");
         txn.delete_table(tables::ENTRIES).expect("dropped");
     });
     assert_eq!(scratch.problems(), Vec::<String>::new());
     assert_eq!(std::fs::metadata(&copy).expect("the copy").modified().expect("time"), copied);
-    scratch.tamper(schema(tables::SCHEMA + 1));
-    let newer = dump(&scratch.path());
-    assert!(matches!(scratch.try_open(true), Err(OpenError::Newer { .. })));
-    assert_same(&newer, &dump(&scratch.path()));
+    for (name, version) in [(tables::META_VIEWS, tables::VIEWS), (tables::META_SCHEMA, tables::SCHEMA)] {
+        scratch.tamper(set_meta(name, version + 1));
+        let newer = dump(&scratch.path());
+        assert!(matches!(scratch.try_open(true), Err(OpenError::Newer { .. })), "{name}");
+        assert_same(&newer, &dump(&scratch.path()));
+    }
+}
+
+#[test]
+fn a_store_of_an_older_schema_is_refused_untouched_and_the_message_says_what_to_do() {
+    let mut scratch = Scratch::filled(10, 20);
+    scratch.tamper(set_meta(tables::META_SCHEMA, 1));
+    let before = dump(&scratch.path());
+    let Err(refused) = scratch.try_open(true) else { panic!("schema 1 was opened") };
+    let text = refused.to_string();
+    assert!(matches!(refused, OpenError::Older { found: 1, .. }), "{text}");
+    assert!(text.contains("delete it") && text.contains("octopoid init") && text.contains("octopoid.redb"), "{text}");
+    assert_same(&before, &dump(&scratch.path()));
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The store against models of it: random operations, power cuts, broken disks, damaged views, restored copies.
 
+mod cluster;
 mod disk;
 mod doctor;
+mod exchange;
 mod failing;
 mod lists;
 mod machine;
+mod members;
 mod model;
 mod restored;
 mod torn;

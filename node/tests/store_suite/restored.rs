@@ -42,7 +42,7 @@ async fn an_old_copy_forks_harmlessly_and_the_store_tells() {
     let done = store.write(move |unit| {
         for record in received {
             match unit.receive(record) {
-                Ok(Ok(())) => {}
+                Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(error.to_string()),
                 Err(fault) => return Err(fault.to_string()),
             }

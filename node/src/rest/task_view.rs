@@ -85,8 +85,7 @@ impl App {
             attempt: row.attempt.clone(),
             contested: row.contested,
             holder: holder.map(|holder| self.node_name(&AuthorKey(holder.node))),
-            // A cluster of one has one author.
-            node: Some(self.node_name(&self.settings.store.me())),
+            node: row.creator.map(|creator| self.node_name(&AuthorKey(creator))),
             merged_commit: row.merged_commit.clone(),
             awaiting_merge: row.needs_merge.then(|| {
                 let reason = reasons.and_then(|reasons| reasons.get(&row.id)).cloned();

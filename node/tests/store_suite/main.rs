@@ -9,6 +9,7 @@ mod lists;
 mod machine;
 mod members;
 mod model;
+mod projects;
 mod restored;
 mod torn;
 mod world;

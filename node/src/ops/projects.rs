@@ -158,10 +158,13 @@ impl Stored {
 
 /// Names the field of a refused edit as people know it.
 fn refused(error: octopoid_crdt::document::EditError) -> Refused {
-    match refuse(error) {
-        Refused::Field { field, message } if field == "content" => Refused::Field { field: "description".to_owned(), message },
-        other => other,
+    let mut refused = refuse(error);
+    if let Refused::Field { field, .. } = &mut refused
+        && field == "content"
+    {
+        "description".clone_into(field);
     }
+    refused
 }
 
 /// Finds a project that is there.

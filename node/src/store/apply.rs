@@ -35,6 +35,54 @@ pub enum ReceiveError {
     Chain(#[from] ApplyError),
 }
 
+/// Which views follow a record, besides the membership.
+pub(super) enum Goes {
+    /// It is about the cluster.
+    Nowhere,
+    /// To the entry of a plain collection.
+    Items,
+    /// To the log of a task or another document.
+    Log,
+}
+
+impl Goes {
+    pub fn of(record: &Verified) -> Self {
+        let payload = record.payload();
+        match &payload.body {
+            Body::Put { .. } | Body::Append { .. } => Self::Items,
+            Body::Genesis { .. } | Body::ClusterName { .. } | Body::Join { .. } | Body::Remove { .. } | Body::Policy { .. } => {
+                Self::Nowhere
+            }
+            // Understood or not, and whatever came first, they are links of the log of what they speak of.
+            Body::DocChange { .. }
+            | Body::Heads
+            | Body::Unknown { .. }
+            | Body::DocCreate { .. }
+            | Body::DocDelete { .. }
+            | Body::TaskCreate { .. }
+            | Body::Claim { .. }
+            | Body::Review { .. }
+            | Body::Grant { .. }
+            | Body::Release { .. }
+            | Body::Expire { .. }
+            | Body::Submit { .. }
+            | Body::Accept { .. }
+            | Body::Reject { .. }
+            | Body::Merged { .. }
+            | Body::Finish { .. }
+            | Body::Move { .. }
+            | Body::Cancel { .. }
+            | Body::Delete { .. } => {
+                if payload.subject == Subject::CLUSTER {
+                    Self::Nowhere
+                } else {
+                    Self::Log
+                }
+            }
+        }
+    }
+}
+
 impl Unit<'_> {
     /// Takes in a verified record of any author; one that is held already changes nothing.
     ///
@@ -51,9 +99,11 @@ impl Unit<'_> {
         if let Err(error) = self.apply(record, None)? {
             return Ok(Err(error.into()));
         }
-        // What this node had written before its store was lost: it goes on after it.
-        if own && self.state.place.is_fresh() {
-            self.state.place = Writer::new(self.me(), &self.state.chains);
+        // What this node had written before its store was lost: it goes on after it, unless its key and session are in use twice.
+        let me = self.me();
+        let twice = self.state.chains.author(&me).is_some_and(|chain| chain.ends_in(&self.state.session));
+        if own && self.state.place.is_fresh() && !twice {
+            self.state.place = Writer::new(me, &self.state.chains);
         }
         Ok(Ok(Received::New))
     }
@@ -129,30 +179,10 @@ impl Unit<'_> {
 
     /// Lets the views follow a record; returns the task that it speaks of.
     fn follow(&mut self, arrival: u64, record: &Verified, past: Seen) -> Result<Option<TaskNo>, WriteFault> {
-        match &record.payload().body {
-            Body::Put { .. } | Body::Append { .. } => self.follow_item(arrival, record, past).map(|()| None),
-            Body::Genesis { .. } | Body::ClusterName { .. } | Body::Join { .. } | Body::Remove { .. } | Body::Policy { .. } => Ok(None),
-            Body::Heads | Body::Unknown { .. } if record.payload().subject == Subject::CLUSTER => Ok(None),
-            // Understood or not, and whatever came first, they are links of the log of what they speak of.
-            Body::DocChange { .. }
-            | Body::Heads
-            | Body::Unknown { .. }
-            | Body::DocCreate { .. }
-            | Body::DocDelete { .. }
-            | Body::TaskCreate { .. }
-            | Body::Claim { .. }
-            | Body::Review { .. }
-            | Body::Grant { .. }
-            | Body::Release { .. }
-            | Body::Expire { .. }
-            | Body::Submit { .. }
-            | Body::Accept { .. }
-            | Body::Reject { .. }
-            | Body::Merged { .. }
-            | Body::Finish { .. }
-            | Body::Move { .. }
-            | Body::Cancel { .. }
-            | Body::Delete { .. } => {
+        match Goes::of(record) {
+            Goes::Nowhere => Ok(None),
+            Goes::Items => self.follow_item(arrival, record, past).map(|()| None),
+            Goes::Log => {
                 let no = self.follow_log(arrival, record, past)?;
                 Ok(self.slot(no)?.row.collection.is_none().then_some(no))
             }
@@ -204,52 +234,28 @@ impl Unit<'_> {
 
     /// Notes how a task or other document is found, once a record tells.
     fn learn_name(&mut self, no: TaskNo, body: &Body) -> Result<(), WriteFault> {
-        match body {
-            Body::TaskCreate { scope, id, .. } => {
-                let at = (id.to_string(), scope.to_string());
-                let before = self.task_ids.insert(at.clone(), no);
-                self.undoable(|| Step::TaskId(at, before));
-                let row = &mut self.slot(no)?.row;
-                let named = !row.scope.is_empty();
-                (row.scope, row.id) = (scope.to_string(), id.to_string());
+        if let Body::TaskCreate { scope, id, .. } = body {
+            let at = (id.to_string(), scope.to_string());
+            let before = self.task_ids.insert(at.clone(), no);
+            self.undoable(|| Step::TaskId(at, before));
+            let row = &mut self.slot(no)?.row;
+            let named = !row.scope.is_empty();
+            (row.scope, row.id) = (scope.to_string(), id.to_string());
+            if !named {
                 // Blockers are tasks of the same scope, which was not known before.
-                if named { Ok(()) } else { self.link_blockers(no, &[]) }
+                self.link_blockers(no, &[])?;
             }
-            Body::DocCreate { collection, scope, id, .. } => {
-                let at = (collection.clone(), scope.to_string(), id.clone());
-                let before = self.document_ids.insert(at.clone(), no);
-                self.undoable(|| Step::DocumentId(at, before));
-                let row = &mut self.slot(no)?.row;
-                (row.scope, row.id, row.collection) = (scope.to_string(), id.clone(), Some(collection.clone()));
-                // Tasks alone wait for others.
-                row.blocked_by.clear();
-                Ok(())
-            }
-            Body::Genesis { .. }
-            | Body::ClusterName { .. }
-            | Body::Join { .. }
-            | Body::Remove { .. }
-            | Body::Policy { .. }
-            | Body::Heads
-            | Body::DocChange { .. }
-            | Body::Claim { .. }
-            | Body::Review { .. }
-            | Body::Grant { .. }
-            | Body::Release { .. }
-            | Body::Expire { .. }
-            | Body::Submit { .. }
-            | Body::Accept { .. }
-            | Body::Reject { .. }
-            | Body::Merged { .. }
-            | Body::Finish { .. }
-            | Body::Move { .. }
-            | Body::Cancel { .. }
-            | Body::Delete { .. }
-            | Body::DocDelete { .. }
-            | Body::Put { .. }
-            | Body::Append { .. }
-            | Body::Unknown { .. } => Ok(()),
         }
+        if let Body::DocCreate { collection, scope, id, .. } = body {
+            let at = (collection.clone(), scope.to_string(), id.clone());
+            let before = self.document_ids.insert(at.clone(), no);
+            self.undoable(|| Step::DocumentId(at, before));
+            let row = &mut self.slot(no)?.row;
+            (row.scope, row.id, row.collection) = (scope.to_string(), id.clone(), Some(collection.clone()));
+            // Tasks alone wait for others.
+            row.blocked_by.clear();
+        }
+        Ok(())
     }
 
     /// Returns the tasks that name a task as a blocker.
@@ -277,9 +283,11 @@ impl Unit<'_> {
 
 /// Returns what a record does in the log of its subject: other documents are made, edited and deleted as tasks are.
 fn act_of(body: &Body) -> Option<Act> {
-    match body {
-        Body::DocCreate { .. } => Some(Act::Create),
-        Body::DocDelete { .. } => Some(Act::Delete),
-        other => Act::of(other),
+    if matches!(body, Body::DocCreate { .. }) {
+        Some(Act::Create)
+    } else if matches!(body, Body::DocDelete { .. }) {
+        Some(Act::Delete)
+    } else {
+        Act::of(body)
     }
 }

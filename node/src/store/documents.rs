@@ -277,30 +277,6 @@ fn actor_of(record: &Verified) -> Actor {
 }
 
 fn change_of(body: &Body) -> Option<&[u8]> {
-    match body {
-        Body::TaskCreate { change, .. } | Body::DocCreate { change, .. } | Body::DocChange { change } => Some(change),
-        Body::Genesis { .. }
-        | Body::ClusterName { .. }
-        | Body::Join { .. }
-        | Body::Remove { .. }
-        | Body::Policy { .. }
-        | Body::Heads
-        | Body::Claim { .. }
-        | Body::Review { .. }
-        | Body::Grant { .. }
-        | Body::Release { .. }
-        | Body::Expire { .. }
-        | Body::Submit { .. }
-        | Body::Accept { .. }
-        | Body::Reject { .. }
-        | Body::Merged { .. }
-        | Body::Finish { .. }
-        | Body::Move { .. }
-        | Body::Cancel { .. }
-        | Body::Delete { .. }
-        | Body::DocDelete { .. }
-        | Body::Put { .. }
-        | Body::Append { .. }
-        | Body::Unknown { .. } => None,
-    }
+    let (Body::TaskCreate { change, .. } | Body::DocCreate { change, .. } | Body::DocChange { change }) = body else { return None };
+    Some(change)
 }

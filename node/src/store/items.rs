@@ -61,40 +61,13 @@ enum Said {
 impl Said {
     fn of(record: &Verified) -> Option<Self> {
         let payload = record.payload();
-        match &payload.body {
-            Body::Put { collection, scope, key, value } => {
-                Some(Self::Set((collection.clone(), scope.to_string(), key.clone()), value.clone()))
-            }
-            Body::Append { collection, scope, key, value } => {
-                // The same on every node, unlike an arrival number.
-                let key = format!("{key}/{:020}/{}", payload.wall_ms, record.id());
-                Some(Self::Added((collection.clone(), scope.to_string(), key), value.clone()))
-            }
-            Body::Genesis { .. }
-            | Body::ClusterName { .. }
-            | Body::Join { .. }
-            | Body::Remove { .. }
-            | Body::Policy { .. }
-            | Body::Heads
-            | Body::TaskCreate { .. }
-            | Body::DocChange { .. }
-            | Body::Claim { .. }
-            | Body::Review { .. }
-            | Body::Grant { .. }
-            | Body::Release { .. }
-            | Body::Expire { .. }
-            | Body::Submit { .. }
-            | Body::Accept { .. }
-            | Body::Reject { .. }
-            | Body::Merged { .. }
-            | Body::Finish { .. }
-            | Body::Move { .. }
-            | Body::Cancel { .. }
-            | Body::Delete { .. }
-            | Body::DocCreate { .. }
-            | Body::DocDelete { .. }
-            | Body::Unknown { .. } => None,
+        if let Body::Put { collection, scope, key, value } = &payload.body {
+            return Some(Self::Set((collection.clone(), scope.to_string(), key.clone()), value.clone()));
         }
+        let Body::Append { collection, scope, key, value } = &payload.body else { return None };
+        // The same on every node, unlike an arrival number.
+        let key = format!("{key}/{:020}/{}", payload.wall_ms, record.id());
+        Some(Self::Added((collection.clone(), scope.to_string(), key), value.clone()))
     }
 }
 

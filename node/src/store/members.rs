@@ -13,6 +13,7 @@ use octopoid_crdt::membership::{MembershipError, Seen, View};
 use octopoid_crdt::record::{Access, Body, Payload, Verified, limits};
 
 use super::Fault;
+use super::apply::Goes;
 use super::row::TaskNo;
 use super::unit::{Unit, WriteFault};
 
@@ -185,11 +186,11 @@ impl Unit<'_> {
         for author in authors {
             let masks: Vec<&Removal> = changed.iter().copied().filter(|removal| removal.author == author).collect();
             for record in self.above(&author, &masks)? {
-                let payload = record.payload();
-                match &payload.body {
-                    Body::Put { .. } | Body::Append { .. } => drop(items.insert(payload.subject)),
-                    _ if payload.subject == Subject::CLUSTER => {}
-                    _ => tasks.extend(self.find_subject(&payload.subject)?),
+                let subject = record.payload().subject;
+                match Goes::of(&record) {
+                    Goes::Nowhere => {}
+                    Goes::Items => drop(items.insert(subject)),
+                    Goes::Log => tasks.extend(self.find_subject(&subject)?),
                 }
             }
         }

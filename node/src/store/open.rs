@@ -330,9 +330,12 @@ impl Founded {
 }
 
 fn open_file(path: &Path) -> Result<Database, OpenError> {
-    redb::Builder::new().set_cache_size(CACHE_BYTES).create(path).map_err(|error| match error {
-        redb::DatabaseError::DatabaseAlreadyOpen => OpenError::Locked(path.to_owned()),
-        source => OpenError::Store { path: path.to_owned(), source: source.into() },
+    redb::Builder::new().set_cache_size(CACHE_BYTES).create(path).map_err(|error| {
+        if matches!(error, redb::DatabaseError::DatabaseAlreadyOpen) {
+            OpenError::Locked(path.to_owned())
+        } else {
+            OpenError::Store { path: path.to_owned(), source: error.into() }
+        }
     })
 }
 

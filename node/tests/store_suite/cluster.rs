@@ -4,9 +4,9 @@ use std::path::Path;
 
 use octopoid_crdt::chain::ApplyError;
 use octopoid_crdt::ids::{AuthorKey, ClusterId};
-use octopoid_crdt::record::{Access, Verified};
+use octopoid_crdt::record::{Access, Signer, Verified};
 use octopoid_node::ops::members::{Admission, join};
-use octopoid_node::store::{ReceiveError, Received, Store, TaskRow};
+use octopoid_node::store::{Identity, ReceiveError, Received, Store, TaskRow};
 use redb::Database;
 use redb::backends::InMemoryBackend;
 
@@ -24,6 +24,13 @@ pub fn found(node: u8, random: &mut Random) -> Store {
 /// An empty store of a cluster that somebody else founded.
 pub fn outside(node: u8, cluster: ClusterId, random: &mut Random) -> Store {
     Store::join_with(memory(), Path::new("memory"), identity_of(node, random), cluster, true).expect("store")
+}
+
+/// A second, empty store of a node's key and session.
+pub fn twin_of(store: &Store, node: u8) -> Store {
+    let identity = Identity { signer: Signer::from_seed(&[node; 32]), session: store.actor().session, nonce: [0; 16], root_commit: None };
+    assert_eq!(identity.signer.author(), store.me());
+    Store::join_with(memory(), Path::new("memory"), identity, store.cluster(), true).expect("store")
 }
 
 /// Lets a node in.

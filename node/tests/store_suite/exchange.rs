@@ -10,7 +10,7 @@ use octopoid_node::ops::members::{Roles, remove, set_policy};
 use octopoid_node::ops::{Expect, Refused};
 use octopoid_node::store::{Store, TaskNo, Unit};
 
-use crate::cluster::{Portable, admit, assert_sound, bring, cluster, outside, receive_in_any_order, records};
+use crate::cluster::{Portable, admit, assert_sound, bring, cluster, outside, receive_in_any_order, records, twin_of};
 use crate::world::{Random, block_on, plain};
 
 const IDS: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -90,7 +90,7 @@ struct Tally {
     gone: usize,
     contested: usize,
     cut: usize,
-    conflicting: usize,
+    knotted: usize,
     projects: usize,
     items: usize,
 }
@@ -105,42 +105,47 @@ impl Tally {
             self.gone += of(!row.listed);
             self.contested += of(row.contested);
             self.cut += of(!row.cut.is_empty());
-            self.conflicting += of(row.version > 12);
+            self.knotted += of(row.knotted);
         }
         self.projects += agreed.documents.len();
         self.items += agreed.items.len();
     }
 
     fn assert_all(&self) {
-        let Self { claimed, submitted, done, gone, contested, cut, conflicting, projects, items } = self;
-        let counts = [claimed, submitted, done, gone, contested, cut, conflicting, projects, items];
+        let Self { claimed, submitted, done, gone, contested, cut, knotted, projects, items } = self;
+        let counts = [claimed, submitted, done, gone, contested, cut, knotted, projects, items];
         assert!(counts.into_iter().all(|count| *count > 0), "the schedules show too little: {self:?}");
     }
 }
 
 fn run(seed: u64, removal: bool, tally: &mut Tally) {
     let mut random = Random::new(seed);
-    let stores = cluster(3, &mut random);
+    let mut stores = cluster(3, &mut random);
+    // A copied key that is in use twice, in one session even.
+    let twin = twin_of(stores.last().expect("a store"), 4);
+    bring(&stores[0], &twin);
+    stores.push(twin);
+    let acting = if seed.is_multiple_of(2) { 4 } else { 5 };
     for step in 0..70 {
-        let at = usize::try_from(random.below(4)).expect("index");
+        let at = usize::try_from(random.below(acting)).expect("index");
         act(&stores[at], &mut random, step);
         if random.percent(12) {
-            let (from, to) = (random.below(4), random.below(4));
+            let (from, to) = (random.below(acting), random.below(acting));
             bring(&stores[usize::try_from(from).expect("index")], &stores[usize::try_from(to).expect("index")]);
         }
         if removal && step == 40 {
             let key = stores[3].me();
             block_on(stores[0].write(move |unit| remove(unit, &key, ""))).expect("store").expect("removed");
         }
-        if removal && seed % 3 == 0 && step == 55 {
+        if removal && seed.is_multiple_of(3) && step == 55 {
             let roles = Roles { authority: Some(stores[1].me()), integrator: stores[1].me() };
             block_on(stores[0].write(move |unit| set_policy(unit, roles))).expect("store").expect("set");
         }
-        if removal && seed % 2 == 0 && step == 60 {
+        if removal && seed.is_multiple_of(2) && step == 60 {
             admit(&stores[0], stores[3].me(), octopoid_crdt::record::Access::Worker, "again");
         }
     }
-    // A fifth store that saw nothing so far.
+    // A sixth store that saw nothing so far.
     let fresh = outside(50, stores[0].cluster(), &mut random);
     let mut all: Vec<_> = stores.iter().flat_map(records).collect();
     all.sort_by_key(octopoid_crdt::record::Verified::id);

@@ -10,6 +10,7 @@ mod machine;
 mod members;
 mod model;
 mod projects;
+mod receiving;
 mod restored;
 mod torn;
 mod world;

@@ -1,16 +1,19 @@
 //! What the doctor finds, and that a rebuild gives the same views again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use octopoid_crdt::document::Document;
+use octopoid_crdt::document::{Document, Edit};
+use octopoid_crdt::ids::Subject;
 use octopoid_crdt::record::Queue;
+use octopoid_node::ops::members::remove;
 use octopoid_node::store::index::BucketKey;
 use octopoid_node::store::{OpenError, RebuildError, Store, tables};
 use redb::{Database, MultimapTableHandle, ReadableDatabase, ReadableMultimapTable, ReadableTable, TableHandle, WriteTransaction};
 
+use crate::cluster::{bring, cluster};
 use crate::machine::Machine;
-use crate::world::{Random, add, block_on, identity, plain};
+use crate::world::{Random, add, block_on, identity, identity_of, plain};
 
 /// A store in a file of its own.
 struct Scratch {
@@ -184,7 +187,20 @@ fn flip(mut value: Vec<u8>) -> Vec<u8> {
 #[test]
 fn the_doctor_finds_every_kind_of_damage_to_views_and_a_rebuild_heals_it() {
     type Damage = fn(&WriteTransaction);
-    let damages: [(&str, Damage); 9] = [
+    let damages: [(&str, Damage); 12] = [
+        ("cluster_records", |txn| {
+            let mut records = txn.open_table(tables::CLUSTER_RECORDS).expect("table");
+            records.insert(0, (0, 1)).map(drop).expect("written");
+        }),
+        ("record_ids", |txn| {
+            let mut ids = txn.open_table(tables::RECORD_IDS).expect("table");
+            let (id, (arrival, seen)) = ids.last().expect("read").map(|(id, row)| (*id.value(), row.value())).expect("a row");
+            ids.insert(&id, (arrival, 1 - seen)).map(drop).expect("written");
+        }),
+        ("is about entry", |txn| {
+            let mut records = txn.open_multimap_table(tables::ITEM_RECORDS).expect("table");
+            records.insert(&[5; 32], 1).expect("written");
+        }),
         ("rows", |txn| {
             let mut rows = txn.open_table(tables::ROWS).expect("table");
             let (no, row) = rows.last().expect("read").map(|(no, row)| (no.value(), row.value().to_vec())).expect("a row");
@@ -248,6 +264,86 @@ fn the_doctor_finds_every_kind_of_damage_to_views_and_a_rebuild_heals_it() {
         assert_eq!(scratch.problems(), Vec::<String>::new(), "after {what}");
         assert_same(&before, &dump(&scratch.path()));
     }
+}
+
+/// Who waits for whom as the documents say it, found out without the store's code: subject of a blocker → tasks.
+fn waits_of_documents(path: &Path) -> BTreeMap<[u8; 32], BTreeSet<u64>> {
+    let database = Database::open(path).expect("database");
+    let txn = database.begin_read().expect("transaction");
+    let mut names = BTreeMap::new();
+    for entry in txn.open_table(tables::TASK_IDS).expect("table").iter().expect("rows") {
+        let (at, no) = entry.expect("row");
+        names.insert(no.value(), at.value().1.to_owned());
+    }
+    let mut waits: BTreeMap<[u8; 32], BTreeSet<u64>> = BTreeMap::new();
+    for entry in txn.open_table(tables::DOCUMENTS).expect("table").iter().expect("rows") {
+        let (no, bytes) = entry.expect("row");
+        let document = Document::load_stored(bytes.value()).expect("a document that loads");
+        let Some(scope) = names.get(&no.value()) else { continue };
+        for blocker in document.fields().entries("blocked_by") {
+            let subject = Subject::task(&scope.parse().expect("scope"), &blocker.parse().expect("id"));
+            waits.entry(subject.0).or_default().insert(no.value());
+        }
+    }
+    waits
+}
+
+fn waits_of_index(path: &Path) -> BTreeMap<[u8; 32], BTreeSet<u64>> {
+    let database = Database::open(path).expect("database");
+    let txn = database.begin_read().expect("transaction");
+    let table = txn.open_multimap_table(tables::DEPENDENTS).expect("table");
+    let entries = table.iter().expect("rows").map(|entry| entry.expect("row"));
+    entries.map(|(subject, tasks)| (*subject.value(), tasks.map(|no| no.expect("row").value()).collect())).collect()
+}
+
+#[test]
+fn who_waits_for_whom_is_what_the_documents_say_and_nothing_stale_stays() {
+    let mut found = 0;
+    for seed in 200..210 {
+        let scratch = Scratch::filled(seed, 150);
+        let waits = waits_of_documents(&scratch.path());
+        found += waits.len();
+        assert_eq!(waits_of_index(&scratch.path()), waits, "seed {seed}");
+    }
+    assert!(found > 20, "the stores say too little: {found}");
+}
+
+#[test]
+fn an_edge_that_is_taken_out_merged_or_masked_leaves_the_index() {
+    let mut random = Random::new(12);
+    let dir = tempfile::tempdir().expect("scratch folder");
+    let path = dir.path().join("octopoid.redb");
+    let stores = cluster(1, &mut random);
+    let (admin, member) = (&stores[0], &stores[1]);
+    for id in ["blocker", "one", "two"] {
+        block_on(add(admin, "default", id, Queue::Incoming, &plain(id, "P1", &[]))).expect("store").expect("created");
+    }
+    bring(admin, member);
+    let edit = |store: &Store, id: &str, edit: Edit| {
+        let no = store.reader().expect("reader").task_no("default", id).expect("read").expect("known");
+        block_on(store.write(move |unit| unit.edit(no, &[edit]))).expect("store").expect("no fault").expect("edited");
+    };
+    let observer = Store::join(&path, identity_of(7, &mut random), admin.cluster(), true).expect("store");
+    let look = |observer: Store| {
+        observer.close();
+        let (waits, index) = (waits_of_documents(&path), waits_of_index(&path));
+        assert_eq!(index, waits);
+        (waits.values().map(BTreeSet::len).sum::<usize>(), Store::join(&path, identity_of(7, &mut Random::new(1)), admin.cluster(), true).expect("store"))
+    };
+    edit(admin, "one", Edit::add("blocked_by", "blocker"));
+    edit(member, "one", Edit::add("blocked_by", "two"));
+    edit(member, "two", Edit::add("blocked_by", "blocker"));
+    let masked = member.me();
+    bring(admin, &observer);
+    bring(member, &observer);
+    let (edges, observer) = look(observer);
+    assert_eq!(edges, 3);
+    edit(admin, "one", Edit::remove("blocked_by", "blocker"));
+    block_on(admin.write(move |unit| remove(unit, &masked, ""))).expect("store").expect("removed");
+    bring(admin, &observer);
+    let (edges, observer) = look(observer);
+    assert_eq!(edges, 0, "one edge was taken out, two are masked");
+    observer.close();
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub mod index;
 mod items;
 mod leases;
 mod list;
+mod load;
 mod members;
 mod open;
 mod read;

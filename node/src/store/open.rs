@@ -7,17 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use octopoid_crdt::chain::{Chains, Writer as Place};
-use octopoid_crdt::ids::{AuthorKey, ClusterId, Oid, RecordId, SessionId, Subject};
-use octopoid_crdt::lease::Input;
-use octopoid_crdt::membership::{Membership, View};
+use octopoid_crdt::ids::{AuthorKey, ClusterId, Oid, SessionId, Subject};
+use octopoid_crdt::membership::View;
 use octopoid_crdt::record::{Body, Payload, Signer, Verified, cluster_id};
 use redb::{Database, ReadableDatabase, ReadableTable};
 use tokio::sync::{broadcast, watch};
 
-use super::index::Buckets;
+use super::load::load_state;
 use super::read::{ForkPoint, Reader};
-use super::rebuild::{back_up, create_tables, derive_again, look_at_merges_again};
-use super::unit::{Unit, WriterState};
+use super::rebuild::{back_up, create_tables};
+use super::unit::Unit;
 use super::writer::Writer;
 use super::{Event, Fault, Leases, tables};
 
@@ -356,7 +355,7 @@ fn stored_cluster(database: &Database) -> Result<Option<Founded>, Fault> {
     Ok(Some(Founded { schema, views, cluster: cluster.ok_or_else(|| missing(tables::META_CLUSTER))?, node, half_made }))
 }
 
-fn number(bytes: &[u8]) -> Option<u64> {
+pub(super) fn number(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_be_bytes)
 }
 
@@ -397,65 +396,4 @@ fn create(database: &Database, cluster: ClusterId, node: AuthorKey, genesis: Opt
     }
     txn.commit()?;
     Ok(())
-}
-
-fn load_state(
-    database: &Arc<Database>,
-    cluster: ClusterId,
-    identity: Identity,
-    settings: Settings,
-    leases: &Arc<Leases>,
-    events: &broadcast::Sender<Arc<[Event]>>,
-) -> Result<WriterState, Fault> {
-    let txn = database.begin_read()?;
-    let meta = txn.open_table(tables::META)?;
-    let stored = |name: &str| meta.get(name).map(|found| found.map(|bytes| bytes.value().to_vec()));
-    let next_task = stored(tables::META_NEXT_TASK)?.and_then(|bytes| number(&bytes)).unwrap_or(1);
-    let half_made = stored(tables::META_REBUILDING)?.is_some();
-    let old_layout = stored(tables::META_VIEWS)?.and_then(|bytes| number(&bytes)) != Some(tables::VIEWS);
-    let merges_differ = stored(tables::META_MERGE_BLOCKS)? != Some(vec![u8::from(settings.merge_blocks)]);
-    let next_arrival = txn.open_table(tables::RECORDS)?.last()?.map_or(0, |(arrival, _)| arrival.value() + 1);
-    let me = identity.signer.author();
-    let mut state = WriterState {
-        database: database.clone(),
-        cluster,
-        place: Place::new(me, &Chains::default()),
-        session: identity.session,
-        chains: Chains::default(),
-        sets_stored: Membership::default().sets(),
-        membership: Membership::default(),
-        masks: Arc::default(),
-        last_own: None,
-        view: watch::channel(Arc::default()).0,
-        signer: identity.signer,
-        next_arrival,
-        next_task,
-        buckets: Buckets::default(),
-        settings,
-        leases: leases.clone(),
-        events: events.clone(),
-        replaying: false,
-    };
-    if half_made || old_layout {
-        tracing::info!(records = state.next_arrival, "the views are derived anew from the records");
-        derive_again(&mut state)?;
-    } else {
-        let reader = Reader::new(txn, cluster);
-        state.chains = reader.chains()?;
-        state.membership = reader.membership()?;
-        state.sets_stored = state.membership.sets();
-        state.masks = state.membership.masks(state.membership.all())?;
-        for (_, key, size) in reader.buckets()? {
-            state.buckets.restore(key, size);
-        }
-        if merges_differ {
-            look_at_merges_again(&mut state)?;
-        }
-    }
-    state.place = Place::new(me, &state.chains);
-    state.view.send_replace(state.membership.current()?);
-    for holder in Reader::new(database.begin_read()?, cluster).holders()? {
-        leases.handle(Input::Opened { of: RecordId(holder.record), seconds: holder.ttl_seconds });
-    }
-    Ok(state)
 }

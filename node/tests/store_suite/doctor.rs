@@ -328,7 +328,10 @@ fn an_edge_that_is_taken_out_merged_or_masked_leaves_the_index() {
         observer.close();
         let (waits, index) = (waits_of_documents(&path), waits_of_index(&path));
         assert_eq!(index, waits);
-        (waits.values().map(BTreeSet::len).sum::<usize>(), Store::join(&path, identity_of(7, &mut Random::new(1)), admin.cluster(), true).expect("store"))
+        (
+            waits.values().map(BTreeSet::len).sum::<usize>(),
+            Store::join(&path, identity_of(7, &mut Random::new(1)), admin.cluster(), true).expect("store"),
+        )
     };
     edit(admin, "one", Edit::add("blocked_by", "blocker"));
     edit(member, "one", Edit::add("blocked_by", "two"));
@@ -377,6 +380,28 @@ fn set_meta(name: &'static str, version: u64) -> impl FnOnce(&WriteTransaction) 
     move |txn| {
         let mut meta = txn.open_table(tables::META).expect("table");
         meta.insert(name, version.to_be_bytes().as_slice()).expect("written");
+    }
+}
+
+#[test]
+fn a_damaged_membership_is_derived_anew_at_the_next_start() {
+    let damages: [fn(&WriteTransaction); 3] = [
+        |txn| drop(txn.open_table(tables::SEEN_SETS).expect("table").pop_first().expect("removed")),
+        |txn| {
+            let mut sets = txn.open_table(tables::SEEN_SETS).expect("table");
+            sets.insert(1, [1, 2, 3].as_slice()).map(drop).expect("written");
+        },
+        |txn| {
+            let mut records = txn.open_table(tables::CLUSTER_RECORDS).expect("table");
+            records.insert(0, (0, 77)).map(drop).expect("written");
+        },
+    ];
+    let mut scratch = Scratch::filled(13, 40);
+    let before = dump(&scratch.path());
+    for damage in damages {
+        scratch.tamper(damage);
+        assert_eq!(scratch.problems(), Vec::<String>::new());
+        assert_same(&before, &dump(&scratch.path()));
     }
 }
 

@@ -3,6 +3,7 @@
 mod cluster;
 mod disk;
 mod doctor;
+mod entries;
 mod exchange;
 mod failing;
 mod lists;

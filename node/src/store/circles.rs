@@ -10,12 +10,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use octopoid_crdt::ids::Subject;
+
+use super::Fault;
+use super::index::Facet;
+use super::list::{Filter, Page, Sort};
+use super::read::Reader;
 use super::row::TaskNo;
 use super::unit::{Unit, WriteFault};
-use octopoid_crdt::ids::Subject;
 
 /// What each task of a circle waits for.
 type Edges = BTreeMap<TaskNo, (String, BTreeMap<String, TaskNo>)>;
+
+impl Reader {
+    /// Returns a page of the tasks where circles are cut, the newest first; their rows say which blockers they do not wait for.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn circles(&self, offset: u64, limit: u64) -> Result<Page, Fault> {
+        let cut = Filter { facet: Some((Facet::Circle, vec![String::new()])), ..Filter::default() };
+        self.list(&cut, Sort::Newest, offset, limit)
+    }
+}
 
 impl Unit<'_> {
     /// Decides anew which edges are cut, after those of one task have changed. `before` is what it waited for.

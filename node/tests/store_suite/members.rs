@@ -245,6 +245,26 @@ fn what_a_remaining_member_had_built_on_stays_though_the_removal_bounds_it() {
 }
 
 #[test]
+fn a_claim_by_a_remaining_member_keeps_the_document_that_it_was_made_on() {
+    let mut random = Random::new(15);
+    let stores = cluster(2, &mut random);
+    let (admin, leaver, other) = (&stores[0], &stores[1], &stores[2]);
+    make(leaver, "shared").expect("made");
+    bring(leaver, other);
+    expel(admin, leaver);
+    bring(leaver, admin);
+    assert_eq!((row(admin, "shared").listed, row(admin, "shared").text("title")), (false, None));
+    take(other, "shared").expect("claimed");
+    bring(other, admin);
+    bring(admin, other);
+    for store in [admin, other] {
+        let task = row(store, "shared");
+        assert_eq!((task.queue.as_str(), task.text("title")), ("claimed", Some("shared")));
+        assert_sound(store, "claimed");
+    }
+}
+
+#[test]
 fn a_member_that_is_let_in_again_counts_again_from_then_on() {
     let mut random = Random::new(7);
     let stores = cluster(1, &mut random);

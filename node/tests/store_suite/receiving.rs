@@ -4,6 +4,7 @@ use octopoid_crdt::document::{Actor, Document, Edit};
 use octopoid_crdt::ids::{RecordId, SessionId, Subject};
 use octopoid_crdt::record::{Body, Payload, Queue, Signer, Verified};
 use octopoid_node::ops::claim::{Claimant, Holds, claim, release};
+use octopoid_node::ops::judge::cancel;
 use octopoid_node::store::{Received, Store, TaskRow};
 
 use crate::cluster::{assert_sound, bring, cluster, receive, records};
@@ -181,4 +182,11 @@ fn records_about_what_was_never_made_are_kept_and_count_once_it_is() {
     assert_eq!(task, row(&stores[1], "task"));
     assert_sound(&stores[0], "made first");
     assert_sound(&stores[1], "edited first");
+    // Both are told when what they wait for ends.
+    let other = stores[0].reader().expect("reader").task_no("default", "other").expect("read").expect("known");
+    block_on(stores[0].write(move |unit| cancel(unit, other, "me", ""))).expect("store").expect("cancelled");
+    bring(&stores[0], &stores[1]);
+    for store in &stores {
+        assert_eq!(row(store, "task").open_blockers, Vec::<String>::new());
+    }
 }

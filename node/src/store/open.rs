@@ -51,10 +51,14 @@ pub enum OpenError {
     #[error("another process has the store {0} open")]
     Locked(PathBuf),
     /// A newer version wrote it.
-    #[error("the store has schema {found}, this version reads up to {}: install the newer octopoid", tables::SCHEMA)]
+    #[error("the store has {what} {found}, this version reads up to {known}: install the newer octopoid")]
     Newer {
-        /// The schema found.
+        /// Which of its versions: the schema or the views.
+        what: &'static str,
+        /// The version found.
         found: u64,
+        /// The highest that this program reads.
+        known: u64,
     },
     /// An early version wrote it.
     #[error(
@@ -313,8 +317,10 @@ impl Founded {
         if self.schema < tables::SCHEMA {
             return Err(OpenError::Older { path: path.to_owned(), found: self.schema });
         }
-        if self.schema > tables::SCHEMA || self.views > tables::VIEWS {
-            return Err(OpenError::Newer { found: self.schema });
+        for (what, found, known) in [("schema", self.schema, tables::SCHEMA), ("views", self.views, tables::VIEWS)] {
+            if found > known {
+                return Err(OpenError::Newer { what, found, known });
+            }
         }
         if self.node != Some(me) {
             return Err(OpenError::OtherKey(path.to_owned()));

@@ -1,5 +1,7 @@
 //! Stores of one cluster that act apart and exchange their records in any order agree on everything.
 
+use std::collections::BTreeSet;
+
 use octopoid_crdt::document::{Document, Edit, Fields};
 use octopoid_crdt::ids::Name;
 use octopoid_crdt::record::{Body, Cause, Queue};
@@ -8,7 +10,7 @@ use octopoid_node::ops::finish::{Submission, submit};
 use octopoid_node::ops::judge::{Move, accept, delete, move_to, reject};
 use octopoid_node::ops::members::{Roles, remove, set_policy};
 use octopoid_node::ops::{Expect, Refused};
-use octopoid_node::store::{Store, TaskNo, Unit};
+use octopoid_node::store::{Store, TaskNo, TaskRow, Unit};
 
 use crate::cluster::{Portable, admit, assert_sound, bring, cluster, outside, receive_in_any_order, records, twin_of};
 use crate::world::{Random, block_on, plain};
@@ -118,6 +120,25 @@ impl Tally {
     }
 }
 
+/// The edges that the rule cuts, found by trying every path: those whose blocker leads back to the task over smaller ones.
+fn cuts(agreed: &Portable) -> Vec<(String, Vec<String>)> {
+    let known: BTreeSet<&str> = agreed.tasks.iter().map(|(row, _)| row.id.as_str()).collect();
+    let of = |row: &TaskRow| row.blocked_by.iter().map(|blocker| (row.id.clone(), blocker.clone())).collect::<Vec<_>>();
+    let edges: Vec<(String, String)> =
+        agreed.tasks.iter().flat_map(|(row, _)| of(row)).filter(|(_, blocker)| known.contains(blocker.as_str())).collect();
+    fn leads(edges: &[(String, String)], from: &str, to: &str, below: &(String, String), visited: &mut Vec<String>) -> bool {
+        if from == to {
+            return true;
+        }
+        visited.push(from.to_owned());
+        let next = edges.iter().filter(|edge| edge.0 == from && *edge < below);
+        next.into_iter().any(|edge| !visited.contains(&edge.1) && leads(edges, &edge.1, to, below, &mut visited.clone()))
+    }
+    let cut =
+        |row: &TaskRow| of(row).into_iter().filter(|edge| edges.contains(edge) && leads(&edges, &edge.1, &edge.0, edge, &mut Vec::new()));
+    agreed.tasks.iter().map(|(row, _)| (row.id.clone(), cut(row).map(|(_, blocker)| blocker).collect())).collect()
+}
+
 fn run(seed: u64, removal: bool, tally: &mut Tally) {
     let mut random = Random::new(seed);
     let mut stores = cluster(3, &mut random);
@@ -156,6 +177,8 @@ fn run(seed: u64, removal: bool, tally: &mut Tally) {
     let expected = Portable::of(&stores[0], &COLLECTIONS, &DOCUMENTS);
     assert_sound(&stores[0], &format!("seed {seed}"));
     tally.count(&expected);
+    let cut: Vec<_> = expected.tasks.iter().map(|(row, _)| (row.id.clone(), row.cut.clone())).collect();
+    assert_eq!(cut, cuts(&expected), "seed {seed}");
     for (index, store) in stores.iter().chain([&fresh]).enumerate().skip(1) {
         let found = Portable::of(store, &COLLECTIONS, &DOCUMENTS);
         assert_eq!(found.members, expected.members, "seed {seed}, store {index}");
@@ -173,7 +196,7 @@ fn run(seed: u64, removal: bool, tally: &mut Tally) {
 #[test]
 fn stores_that_exchange_all_records_in_any_order_and_chunks_agree_on_everything() {
     let mut tally = Tally::default();
-    for seed in 0..12 {
+    for seed in 0..8 {
         run(seed, false, &mut tally);
     }
     tally.assert_all();
@@ -182,7 +205,7 @@ fn stores_that_exchange_all_records_in_any_order_and_chunks_agree_on_everything(
 #[test]
 fn they_agree_too_when_a_member_is_removed_and_let_in_again_and_an_authority_is_named_meanwhile() {
     let mut tally = Tally::default();
-    for seed in 100..118 {
+    for seed in 100..112 {
         run(seed, true, &mut tally);
     }
     tally.assert_all();

@@ -11,6 +11,7 @@ use octopoid_crdt::membership::Seen;
 use octopoid_crdt::record::{Body, Verified};
 
 use super::Fault;
+use super::incoming::Incoming;
 use super::row::TaskNo;
 use super::undo::Step;
 use super::unit::{NewRecord, Unit, WriteFault};
@@ -84,11 +85,13 @@ impl Goes {
 }
 
 impl Unit<'_> {
-    /// Takes in a verified record of any author; one that is held already changes nothing.
+    /// Takes in a verified record of any author; one that is held already changes nothing. [`Incoming::prepare`] does part
+    /// of the work beforehand, on any thread.
     ///
     /// # Errors
     /// When its past is not held, or its place in its author's chain cannot be; the store's own failure is in the outer error.
-    pub fn receive(&mut self, record: Verified) -> Result<Result<Received, ReceiveError>, WriteFault> {
+    pub fn receive(&mut self, incoming: impl Into<Incoming>) -> Result<Result<Received, ReceiveError>, WriteFault> {
+        let Incoming { record, made } = incoming.into();
         if record.cluster() != self.state.cluster {
             return Ok(Err(ReceiveError::Cluster));
         }
@@ -96,7 +99,10 @@ impl Unit<'_> {
             return Ok(Ok(Received::Known));
         }
         let own = record.payload().author == self.me();
-        if let Err(error) = self.apply(record, None)? {
+        self.made = made;
+        let applied = self.apply(record, None);
+        self.made = None;
+        if let Err(error) = applied? {
             return Ok(Err(error.into()));
         }
         // What this node had written before its store was lost: it goes on after it, unless its key and session are in use twice.

@@ -118,7 +118,13 @@ impl Unit<'_> {
         if prepared.is_none() {
             self.load_document(no)?;
             let mut document = self.slot(no)?.document.take().unwrap_or_else(Document::empty);
-            let admitted = document.admit(change, actor_of(record));
+            let admitted = match self.made.take().filter(|_| document.heads().is_empty()) {
+                Some(made) => {
+                    document = made;
+                    Ok(())
+                }
+                None => document.admit(change, actor_of(record)),
+            };
             self.slot(no)?.document = Some(document);
             match admitted {
                 Ok(()) => {}

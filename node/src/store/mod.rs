@@ -8,6 +8,7 @@ mod check;
 mod circles;
 mod commit;
 mod documents;
+mod incoming;
 pub mod index;
 mod items;
 mod leases;
@@ -31,6 +32,7 @@ use octopoid_crdt::ids::RecordId;
 
 pub use apply::{ReceiveError, Received};
 pub use check::Findings;
+pub use incoming::Incoming;
 pub use leases::Leases;
 pub use list::{Filter, Page, Sort};
 pub use open::{Identity, OpenError, Settings, Store};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use octopoid_crdt::chain::{self, Chains, Writer as Place};
-use octopoid_crdt::document::Actor;
+use octopoid_crdt::document::{Actor, Document};
 use octopoid_crdt::ids::{AuthorKey, RecordId, SessionId, Subject};
 use octopoid_crdt::lifecycle::{Act, Removals, TaskState};
 use octopoid_crdt::membership::{Mark as MembershipMark, Membership, Seen, View};
@@ -148,6 +148,8 @@ pub struct Unit<'w> {
     pub(super) runs: BTreeMap<[u8; 32], Option<Vec<u8>>>,
     pub(super) answers: BTreeMap<String, Option<Vec<u8>>>,
     pub(super) acknowledged: BTreeMap<[u8; 32], u64>,
+    /// The document that the record being taken in makes, where that is known.
+    pub(super) made: Option<Document>,
     pub(super) savepoint: Option<Savepoint>,
     pub(super) fault: Option<Fault>,
     now_ms: u64,
@@ -174,6 +176,7 @@ impl<'w> Unit<'w> {
             runs: BTreeMap::new(),
             answers: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
+            made: None,
             savepoint: None,
             fault: None,
             now_ms,

@@ -6,7 +6,7 @@ use octopoid_crdt::chain::ApplyError;
 use octopoid_crdt::ids::{AuthorKey, ClusterId};
 use octopoid_crdt::record::{Access, Signer, Verified};
 use octopoid_node::ops::members::{Admission, join};
-use octopoid_node::store::{Identity, ReceiveError, Received, Store, TaskRow};
+use octopoid_node::store::{Identity, Incoming, ReceiveError, Received, Store, TaskRow};
 use redb::Database;
 use redb::backends::InMemoryBackend;
 
@@ -62,7 +62,10 @@ pub fn records(store: &Store) -> Vec<Verified> {
 
 /// Hands records in with one commit; tells how each fared.
 pub fn receive(store: &Store, records: Vec<Verified>) -> Vec<Result<Received, ReceiveError>> {
-    let done = store.write(move |unit| records.into_iter().map(|record| unit.receive(record)).collect::<Result<Vec<_>, _>>());
+    // Every other one is prepared, as it is before a first sync: it must make no difference.
+    let incoming: Vec<Incoming> =
+        (0..).zip(records).map(|(index, record)| if index % 2 == 0 { record.into() } else { Incoming::prepare(record) }).collect();
+    let done = store.write(move |unit| incoming.into_iter().map(|record| unit.receive(record)).collect::<Result<Vec<_>, _>>());
     block_on(done).expect("store").expect("no fault")
 }
 

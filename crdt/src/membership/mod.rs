@@ -68,7 +68,8 @@ pub enum MembershipError {
 /// The counted cluster records that a node holds, and the sets of them that records have seen.
 ///
 /// A store keeps two small tables: the counted records with their past, in arrival order, and the new sets
-/// ([`Membership::set_bytes`] from the number it has on). A batch works on a clone and keeps it once committed.
+/// ([`Membership::set_bytes`] from the number it has on). A batch that is given up goes back to its mark
+/// ([`Membership::reset`]).
 #[derive(Debug, Clone, Default)]
 pub struct Membership {
     entries: Vec<Entry>,

@@ -21,7 +21,8 @@ use super::index::{BucketKey, BucketNo, Buckets};
 use super::open::{CACHE_BYTES, Store};
 use super::read::Reader;
 use super::rebuild::{BATCH, create_tables};
-use super::unit::{Unit, WriterState};
+use super::state::WriterState;
+use super::unit::Unit;
 use super::{Fault, Leases, tables};
 
 /// How many problems one examination tells; the first ones are the useful ones.

@@ -15,7 +15,7 @@ use super::index::Buckets;
 use super::open::{Identity, Settings, number};
 use super::read::Reader;
 use super::rebuild::{derive_again, look_at_merges_again};
-use super::unit::WriterState;
+use super::state::WriterState;
 use super::{Event, Fault, Leases, tables};
 
 /// Reads what the writer keeps in memory.

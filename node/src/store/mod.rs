@@ -20,6 +20,7 @@ mod read;
 mod rebuild;
 mod row;
 mod slot;
+mod state;
 mod sync;
 pub mod tables;
 mod undo;

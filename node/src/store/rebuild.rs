@@ -14,7 +14,8 @@ use redb::{ReadableDatabase, ReadableTableMetadata, WriteTransaction};
 use super::index::{Buckets, Facet};
 use super::list::{Filter, Sort};
 use super::open::Store;
-use super::unit::{Unit, WriterState};
+use super::state::WriterState;
+use super::unit::Unit;
 use super::writer::Unavailable;
 use super::{Fault, tables};
 

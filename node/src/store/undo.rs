@@ -10,7 +10,8 @@ use octopoid_crdt::ids::Subject;
 use super::items::{ItemKey, ItemRow};
 use super::row::TaskNo;
 use super::slot::Slot;
-use super::unit::{Mark, Unit};
+use super::state::Mark;
+use super::unit::Unit;
 
 /// One change, with what was there before; none where nothing was.
 pub(super) enum Step {

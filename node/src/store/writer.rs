@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::unit::{Unit, WriterState};
+use super::state::WriterState;
+use super::unit::Unit;
 use super::{Event, Fault};
 
 /// How many requests may wait for the writer; each is a small closure, and beyond this callers wait to hand theirs in.

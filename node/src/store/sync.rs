@@ -8,9 +8,13 @@ use octopoid_crdt::ids::{AuthorKey, RecordId};
 use octopoid_crdt::membership::View;
 use redb::ReadableTable;
 
+use super::apply::{ReceiveError, Received};
+use super::incoming::Incoming;
+use super::open::Store;
 use super::read::Reader;
 use super::undo::Step;
 use super::unit::{Unit, WriteFault};
+use super::writer::Unavailable;
 use super::{Fault, tables};
 
 /// A record as it is stored and sent.
@@ -119,6 +123,20 @@ impl Reader {
         let acknowledged = self.acknowledged()?;
         let held = others.into_iter().filter_map(|member| acknowledged.get(member)).max().copied();
         Ok(self.records_after(me, held, limit)?.len())
+    }
+}
+
+impl Store {
+    /// Takes in records with one commit, in the order given; tells for each how it fared.
+    ///
+    /// A few hundred at a time are taken in fastest. Other writes wait meanwhile, about 0.3 ms for each record.
+    ///
+    /// # Errors
+    /// When the store has failed.
+    pub async fn receive(&self, records: Vec<Incoming>) -> Result<Vec<Result<Received, ReceiveError>>, Unavailable> {
+        let received = self.write(move |unit| records.into_iter().map(|record| unit.receive(record)).collect::<Result<Vec<_>, _>>());
+        // A fault fails the commit, which the outer error tells.
+        received.await?.map_err(|_: WriteFault| Unavailable::Defect)
     }
 }
 

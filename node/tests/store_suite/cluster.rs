@@ -65,8 +65,7 @@ pub fn receive(store: &Store, records: Vec<Verified>) -> Vec<Result<Received, Re
     // Every other one is prepared, as it is before a first sync: it must make no difference.
     let incoming: Vec<Incoming> =
         (0..).zip(records).map(|(index, record)| if index % 2 == 0 { record.into() } else { Incoming::prepare(record) }).collect();
-    let done = store.write(move |unit| incoming.into_iter().map(|record| unit.receive(record)).collect::<Result<Vec<_>, _>>());
-    block_on(done).expect("store").expect("no fault")
+    block_on(store.receive(incoming)).expect("store")
 }
 
 /// Brings everything from one store to another.

@@ -14,4 +14,5 @@ mod projects;
 mod receiving;
 mod restored;
 mod torn;
+mod torn_sync;
 mod world;

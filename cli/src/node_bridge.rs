@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use octopoid_client::{AgentState, AgentStatus, InProcess, NodeInfo, Transport};
+use octopoid_client::{InProcess, NodeInfo, Transport};
 use octopoid_node::{
     agent::Launcher,
     config::{self, Surroundings},
@@ -158,7 +158,8 @@ pub enum LocalError {
 ///
 /// Calls need the token of `runtime/api.token`, as over a socket.
 pub fn open_local(layout: &Layout) -> Result<Arc<dyn Transport>, LocalError> {
-    match daemon::open_local(layout) {
+    let launcher = Launcher::this_program().map_err(BridgeError::Program)?;
+    match daemon::open_local(layout, launcher) {
         Ok(local) => Ok(Arc::new(InProcess::new(local.router))),
         Err(daemon::OpenError::Store(store::OpenError::Locked(_))) => Err(LocalError::Locked),
         Err(error) => Err(BridgeError::Open(Box::new(error)).into()),
@@ -211,23 +212,6 @@ pub fn agent_roles(layout: &Layout) -> Vec<String> {
     let Ok((agents, _)) = config::load_agents(layout) else { return Vec::new() };
     let used = agents.agents.iter().map(|agent| agent.role.to_string());
     used.chain(agents.roles.iter().map(|role| role.name.to_string())).collect()
-}
-
-/// Describes the agents of agents.yaml while no node runs: nobody works.
-pub fn agents_at_rest(layout: &Layout) -> Vec<AgentStatus> {
-    let Ok((agents, _)) = config::load_agents(layout) else { return Vec::new() };
-    let state = |agent: &config::Agent| match (agent.enabled, agent.paused) {
-        (false, _) => AgentState::Disabled,
-        (true, true) => AgentState::Paused,
-        (true, false) => AgentState::Idle,
-    };
-    let describe = |agent: &config::Agent| AgentStatus {
-        name: agent.name.to_string(),
-        role: agent.role.to_string(),
-        state: state(agent),
-        ..AgentStatus::default()
-    };
-    agents.agents.iter().map(describe).collect()
 }
 
 /// What uninit did.

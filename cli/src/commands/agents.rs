@@ -7,7 +7,6 @@ use crate::{
     clean,
     connection::Connection,
     failure::Failure,
-    node_bridge,
     output::{Output, Tone},
     table::Table,
     when,
@@ -33,10 +32,7 @@ pub struct ResumeArgs {
 
 pub async fn run(_: &Args, output: Output) -> Result<(), Failure> {
     let connection = Connection::open().await?;
-    let mut status = connection.client.node_status().await?;
-    if connection.node.is_none() {
-        status.agents = node_bridge::agents_at_rest(&connection.layout);
-    }
+    let status = connection.client.node_status().await?;
     if output.json() {
         return Ok(output.value(&status.agents)?);
     }

@@ -16,7 +16,7 @@ use crate::config::{self, AgentsFile, Config, Invalid, Merge};
 use crate::git::{Branch, BranchError, DiffForm, Repository};
 use crate::project::Layout;
 use crate::rest::{self, ApiToken, App, Auth, DiffError, DiffQuery, DiffSource};
-use crate::run::{Context, Control, Mode, Scheduler, StepError};
+use crate::run::{self, Context, Control, ControlError, Mode, Scheduler, Spending, StepError, describe};
 use crate::store::{self, Store};
 
 /// How long agents get to end when the store has failed and nothing can be written any more.
@@ -203,13 +203,23 @@ pub struct Local {
     pub router: axum::Router,
 }
 
-/// Opens a project's store under its lock, without scheduler and socket.
+/// Opens a project's store under its lock, without scheduler and socket. `launcher` is the one that a node would have.
 ///
 /// # Errors
 /// When another process has the store, or the project cannot be used.
-pub fn open_local(layout: &Layout) -> Result<Local, OpenError> {
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn open_local(layout: &Layout, launcher: Launcher) -> Result<Local, OpenError> {
     let opened = open(layout)?;
-    Ok(Local { router: rest::router(opened.app(layout, None, None)) })
+    let repository = match (&opened.repository, &opened.repository_error) {
+        (Some(repository), _) => Ok(repository.clone()),
+        (None, Some(error)) => Err(describe(error)),
+        (None, None) => Err(format!("{} is no git repository", layout.root().display())),
+    };
+    let context = repository.and_then(|repository| context(layout, &opened, repository, launcher).map_err(|error| describe(&error)));
+    let control = run::at_rest(layout, context.map(Arc::new).map_err(ControlError::Refused));
+    Ok(Local { router: rest::router(opened.app(layout, Some(control), None)) })
 }
 
 /// Runs a node until `stop` says so or the API does. `ready` is called once the API answers and `node.json` is written.
@@ -251,7 +261,7 @@ pub async fn start(
     let announced = announce(&layout.node_file())?;
     tracing::info!(api = %file.api_url, machine = %file.machine_id, "the node serves");
     ready(&file);
-    let result = run(opened.store.clone(), scheduler, control, listener, app, stop).await;
+    let result = serve(opened.store.clone(), scheduler, control, listener, app, stop).await;
     announced.withdraw();
     result
 }
@@ -264,6 +274,7 @@ fn context(layout: &Layout, opened: &Opened, repository: Arc<Repository>, launch
         store: opened.store.clone(),
         repository,
         launcher,
+        spending: Spending::open(layout),
         machine: opened.machine.clone(),
         orchestrator: format!("{cluster}-{}", opened.machine),
         main_branch: opened.config.repo.main_branch.parse()?,
@@ -272,7 +283,7 @@ fn context(layout: &Layout, opened: &Opened, repository: Arc<Repository>, launch
 }
 
 /// Runs scheduler and API side by side; the end of one ends the other.
-async fn run(
+async fn serve(
     store: Arc<Store>,
     scheduler: Scheduler,
     control: Control,

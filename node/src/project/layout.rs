@@ -167,6 +167,18 @@ impl Layout {
         self.runtime_dir().join("node.pid")
     }
 
+    /// Returns the file that says who is paused.
+    #[must_use]
+    pub fn pauses_file(&self) -> PathBuf {
+        self.runtime_dir().join("paused.json")
+    }
+
+    /// Returns the file with what all agents of this machine cost.
+    #[must_use]
+    pub fn spending_file(&self) -> PathBuf {
+        self.runtime_dir().join("spending.json")
+    }
+
     /// Returns this machine's own settings, which win over [`Self::config_file`].
     #[must_use]
     pub fn local_file(&self) -> PathBuf {

@@ -97,7 +97,7 @@ pub struct Settings {
     pub auth: Auth,
     /// Names under which the node is reached besides this machine's loopback.
     pub hosts: Vec<String>,
-    /// The way to the scheduler; none when only the store is open.
+    /// The way to the scheduler, or to what stands in for it while no node runs; none when only the store is open.
     pub control: Option<Control>,
     /// Where the API listens; none within the CLI.
     pub api_url: Option<String>,

@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use octopoid_client::{
-    AgentState, AwaitingMerge, Doctor, ErrorBody, GcReport, GcRequest, Health, NodeInfo, NodeStatus, Paused, StopAnswer, StopRequest,
+    AgentState, AwaitingMerge, Doctor, ErrorBody, GcReport, GcRequest, Health, NodeInfo, NodeStatus, Paused, Retrying, StopAnswer,
+    StopRequest,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -13,13 +14,16 @@ use super::app::{API_VERSION, App};
 use super::input::{Call, Input, Segments};
 use super::params::Params;
 use super::refusal::Refusal;
-use super::times::{now, rfc3339};
+use super::task_view::retry_ms;
+use super::times::{now, now_ms, rfc3339};
 use crate::run::{AgentsView, ControlError};
 use crate::store::index::Facet;
 use crate::store::{Fault, Filter, Reader, Sort};
 
 /// How many tasks each list of the status names.
 const NAMED: u64 = 100;
+/// Among how many waiting tasks those are looked for that wait after a failed attempt: no index has them apart.
+const LOOKED_AT: u64 = 500;
 /// How long the scheduler may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -33,9 +37,14 @@ impl App {
         tokio::time::timeout(PATIENCE, control.agents()).await.ok()?.ok()
     }
 
+    /// Tells whether this is a node that serves, rather than a command that works on the store itself.
+    fn serves(&self) -> bool {
+        self.settings.api_url.is_some()
+    }
+
     fn info(&self) -> NodeInfo {
         let settings = &self.settings;
-        let serves = settings.api_url.is_some();
+        let serves = self.serves();
         NodeInfo {
             machine_id: settings.machine_id.clone(),
             peer_id: settings.peer_id.clone(),
@@ -102,8 +111,9 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
             paused: view.paused,
             cost_usd: view.cost_usd,
             waiting_for_review: if reviewed { Vec::new() } else { ids(reader, &waiting)? },
-            awaiting_merge: awaiting_merge(reader, in_scope, view.awaiting_merge)?,
+            awaiting_merge: awaiting_merge(reader, in_scope.clone(), view.awaiting_merge)?,
             agents: view.agents,
+            retrying: retrying(reader, &in_scope)?,
             needs_intervention: ids(reader, &flagged)?,
             warnings,
         })
@@ -121,6 +131,16 @@ fn awaiting_merge(reader: &Reader, in_scope: Filter, told: Vec<AwaitingMerge>) -
     let reason = |id: &str| told.iter().find(|known| known.task_id == id).map(|known| known.reason.clone());
     let untold = || "accepted, not merged yet".to_owned();
     Ok(waiting.into_iter().map(|task_id| AwaitingMerge { reason: reason(&task_id).unwrap_or_else(untold), task_id }).collect())
+}
+
+/// Finds the tasks that wait after a failed attempt, among the first that an agent would take.
+fn retrying(reader: &Reader, in_scope: &Filter) -> Result<Vec<Retrying>, Fault> {
+    let waiting = Filter { queues: vec!["incoming".to_owned()], ready: Some(true), ..in_scope.clone() };
+    let (now, rows) = (now_ms(), reader.list(&waiting, Sort::Priority, 0, LOOKED_AT)?.tasks);
+    let retries = rows.into_iter().filter_map(|(_, row)| Some((retry_ms(&row, now)?, row.id)));
+    let mut found: Vec<_> = retries.map(|(at, task_id)| Retrying { retry_at: rfc3339(at), task_id }).collect();
+    found.sort();
+    Ok(found)
 }
 
 async fn set_paused(app: &App, call: &Call, agent: Option<String>, paused: bool) -> Result<Json<Paused>, Refusal> {
@@ -161,6 +181,9 @@ pub(super) async fn resume_agent(State(app): State<App>, segments: Segments, cal
     responses((status = 200, body = StopAnswer), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub(super) async fn stop(State(app): State<App>, input: Input<StopRequest>) -> Result<Json<StopAnswer>, Refusal> {
     input.call.caller.must_be_node()?;
+    if !app.serves() {
+        return Err(ControlError::NotRunning.into());
+    }
     let control = app.control()?;
     let running = control.agents().await?.agents.iter().map(|agent| agent.instances.len() as u64).sum();
     control.begin_stop(input.body.drain).await?;
@@ -184,12 +207,12 @@ pub(super) async fn gc(State(app): State<App>, input: Input<GcRequest>) -> Resul
 pub(super) async fn doctor(State(app): State<App>, params: Params, call: Call) -> Result<Json<Doctor>, Refusal> {
     call.caller.must_be_node()?;
     let rebuild = params.flag("rebuild")?.unwrap_or(false);
-    if rebuild && app.settings.control.is_some() {
+    if rebuild && app.serves() {
         let text = "the views are rebuilt while nothing else uses the store: stop the node and run octopoid doctor --rebuild";
         return Err(ControlError::Refused(text.to_owned()).into());
     }
     if rebuild {
-        let backup = app.settings.store.path().with_extension(format!("before-rebuild-{}", super::times::now_ms()));
+        let backup = app.settings.store.path().with_extension(format!("before-rebuild-{}", now_ms()));
         app.settings.store.rebuild(backup).await.map_err(|error| ControlError::Refused(crate::run::describe(&error)))?;
     }
     let store = app.settings.store.clone();

@@ -15,6 +15,7 @@ use super::input::{Call, Segments};
 use super::params::Params;
 use super::refusal::Refusal;
 use super::times::rfc3339;
+use crate::run::Usage;
 use crate::store::{Fault, Reader, StoredLog, TaskNo, TaskRow};
 
 /// The reason with which a task is put into its first queue.
@@ -129,6 +130,7 @@ impl Trail {
         };
         let (ended_at, reason) = self.end(attempt);
         // The document holds what the last submit counted.
+        let usage = Usage::read(&app.attempt_logs(&self.row, &attempt.name)).unwrap_or_default();
         let counted = |field: &str| self.row.number(field).filter(|_| current && submit.is_some()).and_then(|n| u64::try_from(n).ok());
         AttemptInfo {
             attempt: attempt.name.to_string(),
@@ -145,8 +147,8 @@ impl Trail {
             base: submit.and_then(|submit| submit.base.clone()).or(base).map(|oid| oid.to_string()),
             head: submit.and_then(|submit| submit.head.clone()).map(|oid| oid.to_string()),
             commits_count: counted("commits_count"),
-            turns_used: counted("turns_used"),
-            cost_usd: None,
+            turns_used: counted("turns_used").or(usage.turns.map(u64::from)),
+            cost_usd: usage.cost_usd,
             reason,
             notes,
         }

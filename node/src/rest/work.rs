@@ -26,7 +26,7 @@ use super::params::Params;
 use super::refusal::Refusal;
 use super::trail::{Trail, branch};
 use crate::ops::Target;
-use crate::store::Unavailable;
+use crate::store::{TaskRow, Unavailable};
 
 /// How many pieces of a log wait for a slow reader.
 const PIECES: usize = 8;
@@ -97,8 +97,7 @@ pub(super) async fn log(State(app): State<App>, segments: Segments, params: Para
     let (raw, follow) = (params.flag("raw")?.unwrap_or(false), params.flag("follow")?.unwrap_or(false));
     let found = app.trail(&segments, &call, move |app, _, trail| {
         let attempt = chosen(trail, name)?;
-        // The id and the scope come from the store, where every name is checked.
-        let folder = app.settings.logs.join("tasks").join(&trail.row.id).join(attempt.name.to_string());
+        let folder = app.attempt_logs(&trail.row, &attempt.name);
         let target =
             Target { scope: Some(trail.row.scope.clone()), own_scope: trail.row.scope.clone(), bound: None, id: trail.row.id.clone() };
         Ok((folder, target, attempt.name))
@@ -226,6 +225,11 @@ fn show(render: RenderLine, line: &[u8], shown: &mut String) {
 }
 
 impl App {
+    /// Returns the folder of an attempt's output. Id and name come from the store, where every name is checked.
+    pub(super) fn attempt_logs(&self, row: &TaskRow, attempt: &AttemptName) -> PathBuf {
+        self.settings.logs.join("tasks").join(&row.id).join(attempt.to_string())
+    }
+
     /// Tells whether an attempt still works.
     async fn runs(&self, target: Target, attempt: AttemptName) -> bool {
         let state = self.read(move |_, reader| {

@@ -23,6 +23,15 @@ pub(super) struct Chapter {
     pub ended: Option<(Kind, String)>,
 }
 
+impl Chapter {
+    /// Tells of the attempt once it has ended, as prompts do.
+    pub fn told(&self, task: &octopoid_crdt::ids::Name) -> Option<Previous> {
+        let (kind, reason) = self.ended.clone()?;
+        let branch = Some(format!("octopoid/{task}/{}", self.attempt));
+        Some(Previous { attempt: self.attempt.to_string(), branch, reason, kind })
+    }
+}
+
 /// What happened to a task so far, attempt by attempt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Story {
@@ -113,15 +122,7 @@ impl Story {
 
     /// Returns the attempts before the current one, as prompts show them.
     pub fn previous(&self, task: &octopoid_crdt::ids::Name) -> Vec<Previous> {
-        let ended = self.chapters.iter().filter_map(|chapter| Some((chapter, chapter.ended.as_ref()?)));
-        ended
-            .map(|(chapter, (kind, reason))| Previous {
-                attempt: chapter.attempt.to_string(),
-                branch: Some(format!("octopoid/{task}/{}", chapter.attempt)),
-                reason: reason.clone(),
-                kind: *kind,
-            })
-            .collect()
+        self.chapters.iter().filter_map(|chapter| chapter.told(task)).collect()
     }
 
     /// Returns the reasons of all rejections, oldest first.

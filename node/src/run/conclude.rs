@@ -30,8 +30,6 @@ pub(super) struct Conclusion {
     pub limited: Option<Option<u64>>,
     /// A review ended without a verdict.
     pub review_failed: Option<String>,
-    /// What it cost, in US dollars.
-    pub cost_usd: f64,
 }
 
 /// What git says after the agent's end.
@@ -55,12 +53,11 @@ pub(super) async fn conclude(
     ended: &Ended,
     result_file: &Path,
 ) -> Result<Conclusion, AttemptError> {
-    let cost_usd = ended.stream.cost_usd.unwrap_or_default();
     let evident = look(context, job, story, place).await?;
     if let Some(reason) = was_stopped(ended) {
         show_planted(context, job, &evident).await?;
         stopped(context, job, reason).await?;
-        return Ok(Conclusion { cost_usd, ..Conclusion::default() });
+        return Ok(Conclusion::default());
     }
     let Some(outcome) = ended.outcome() else { return Ok(Conclusion::default()) };
     let path = result_file.to_owned();
@@ -78,9 +75,7 @@ pub(super) async fn conclude(
     if !matches!(verdict, Verdict::Submit { .. } | Verdict::NeedsContinuation { .. } | Verdict::NoChange { .. }) {
         show_planted(context, job, &evident).await?;
     }
-    let mut end = carry_out(context, job, &evident, verdict).await?;
-    end.cost_usd = cost_usd;
-    Ok(end)
+    carry_out(context, job, &evident, verdict).await
 }
 
 fn kind_of(job: &Job) -> RoleKind {
@@ -247,6 +242,14 @@ async fn hand_in(
         ..Submission::default()
     };
     finish(context, job, move |unit, no, holds| submit(unit, no, &holds, &Expect::default(), &work).map(drop)).await
+}
+
+/// Gives a claim back whose attempt was stopped before its agent began.
+pub(super) async fn not_begun(context: &Context, job: &Job, reason: StopReason) -> Conclusion {
+    if let Err(error) = stopped(context, job, reason).await {
+        tracing::error!(task = %job.task.row.id, reason = %describe(&error), "an attempt's end could not be written");
+    }
+    Conclusion::default()
 }
 
 /// Writes down that an attempt could not run at all.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::spending::Spending;
 use crate::agent::Launcher;
 use crate::config::Config;
 use crate::git::{Branch, Repository};
@@ -10,7 +11,7 @@ use crate::ops::Refused;
 use crate::project::Layout;
 use crate::store::{Store, Unavailable, Unit};
 
-/// The shared parts of a running node.
+/// The shared parts of a running node, or of a command that stands in for one.
 pub struct Context {
     /// Where everything lies.
     pub layout: Layout,
@@ -22,6 +23,8 @@ pub struct Context {
     pub repository: Arc<Repository>,
     /// Starts agents.
     pub launcher: Launcher,
+    /// What agents have cost.
+    pub spending: Spending,
     /// This machine's name.
     pub machine: String,
     /// The id under which this node's agents claim.

@@ -54,7 +54,7 @@ pub enum ControlError {
     Refused(String),
 }
 
-/// The way to the scheduler.
+/// The way to the scheduler, or to what stands in for it while no node runs.
 #[derive(Clone)]
 pub struct Control {
     requests: mpsc::Sender<Request>,

@@ -11,6 +11,7 @@ use octopoid_crdt::record::{Cause, Queue};
 
 use super::brief::{Story, claim_of};
 use super::context::{Context, StepError, describe};
+use super::control::ControlError;
 use super::pull_request;
 use crate::config::Merge;
 use crate::git::{Identity, LocalBranch, MergeOutcome, MergeRequest, Strategy};
@@ -82,6 +83,26 @@ pub(super) async fn round(context: &Context, before: Waiting) -> Result<Waiting,
 /// Returns the filter of tasks whose accepted branch is not merged.
 pub(super) fn awaiting() -> Filter {
     Filter { facet: Some((Facet::AwaitingMerge, vec![String::new()])), ..Filter::default() }
+}
+
+/// Merges one accepted task because a person asks for it, whatever `repo.merge` says.
+pub(super) async fn by_hand(context: &Context, scope: &str, id: &str) -> Result<TaskNo, ControlError> {
+    let refused = |error: &dyn std::error::Error| ControlError::Refused(describe(error));
+    let reader = context.store.reader().map_err(|error| refused(&error))?;
+    let found = reader.task_no(scope, id).and_then(|no| no.map_or(Ok(None), |no| Ok(reader.row(no)?.map(|row| (no, row)))));
+    let found = found.map_err(|error| refused(&error))?;
+    let (no, row) = found.ok_or_else(|| ControlError::NotFound(id.to_owned()))?;
+    if row.merged_commit.is_some() {
+        // Somebody was faster: what was asked for is done.
+        return Ok(no);
+    }
+    if !row.needs_merge {
+        return Err(ControlError::Refused(format!("Task '{id}' has nothing to merge: it is in '{}'", row.queue)));
+    }
+    match one(context, no, row).await.map_err(|error| refused(&error))? {
+        None => Ok(no),
+        Some(reason) => Err(ControlError::Refused(format!("Task '{id}' was not merged: {reason}"))),
+    }
 }
 
 /// Merges one task; returns why it waits, if it does.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use octopoid_client::{AwaitingMerge, GcItem, GcReport, Paused};
+use octopoid_client::AwaitingMerge;
 use octopoid_crdt::ids::RecordId;
 use octopoid_crdt::record::Queue;
 use tokio::sync::{mpsc, oneshot};
@@ -19,8 +19,8 @@ use super::conclude::Conclusion;
 use super::context::{Context, StepError, describe};
 use super::control::{AgentsView, Control, ControlError, Request};
 use super::integrate::{self, Waiting};
-use super::recover;
 use super::roster::{Instance, Roster};
+use super::{gc, recover};
 use crate::agent::StopReason;
 use crate::config::{Agent, AgentsFile, BuiltIn, Reload};
 use crate::ops::claim::{Claimant, choose, claim, expire};
@@ -69,8 +69,9 @@ pub struct Scheduler {
     merging: Option<tokio::task::JoinHandle<Result<Waiting, StepError>>>,
     waiting: Waiting,
     failed_reviews: BTreeMap<(String, String), u32>,
-    cost_usd: f64,
     warnings: Vec<String>,
+    /// An attempt ended, and accepts and merges were not looked at since.
+    unsettled: bool,
     stopping: bool,
     stopped: Vec<oneshot::Sender<()>>,
 }
@@ -81,7 +82,7 @@ impl Scheduler {
     pub fn new(context: Arc<Context>, agents: AgentsFile, mode: Mode, tick: Duration) -> (Self, Control) {
         let (ask, requests) = mpsc::channel(REQUESTS);
         let (tell, news) = mpsc::channel(NEWS);
-        let roster = Roster::open(context.layout.runtime_dir().join("paused.json"));
+        let roster = Roster::open(&context.layout);
         let scheduler = Self {
             context,
             mode,
@@ -95,8 +96,8 @@ impl Scheduler {
             merging: None,
             waiting: Waiting::new(),
             failed_reviews: BTreeMap::new(),
-            cost_usd: 0.0,
             warnings: Vec::new(),
+            unsettled: false,
             stopping: false,
             stopped: Vec::new(),
         };
@@ -117,7 +118,14 @@ impl Scheduler {
         let mut once_done = false;
         let result = loop {
             if self.over(once_done) {
-                break Ok(());
+                // What ended last may have handed in or accepted something, which is part of what was started.
+                if !std::mem::take(&mut self.unsettled) || self.stopping {
+                    break Ok(());
+                }
+                if let Err(error) = self.look(&mut once_done).await {
+                    break Err(error);
+                }
+                continue;
             }
             let lease = self.context.store.leases().next_due_ms().map_or(Duration::from_secs(3_600), Duration::from_millis);
             let looked = tokio::select! {
@@ -310,7 +318,7 @@ impl Scheduler {
     }
 
     async fn over_with(&mut self, instance: Instance, end: Conclusion) -> Result<(), StepError> {
-        self.cost_usd += end.cost_usd;
+        self.unsettled = true;
         if let Some(until) = end.limited {
             tracing::warn!(agent = %instance.agent, "paused by a rate limit");
             self.roster.limit(&instance.agent, until);
@@ -323,8 +331,7 @@ impl Scheduler {
         let failed = self.failed_reviews.entry(key.clone()).or_default();
         *failed += 1;
         let (count, pause) = (*failed, REVIEW_PAUSE * 2u32.saturating_pow((*failed - 1).min(6)));
-        let until = SystemTime::now() + pause;
-        self.roster.limit(&instance.agent, until.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs()));
+        self.roster.review_failed(&instance.agent, pause);
         if count >= MOST_FAILED_REVIEWS {
             self.failed_reviews.remove(&key);
             self.ask_a_person(key, format!("{count} reviews came to no verdict, the last one: {reason}")).await?;
@@ -391,7 +398,9 @@ impl Scheduler {
         // Whoever asked may be gone, which is no failure.
         match request {
             Request::Agents(answer) => drop(answer.send(self.view())),
-            Request::Pause { agent, paused, answer } => drop(answer.send(self.pause(agent, paused))),
+            Request::Pause { agent, paused, answer } => {
+                drop(answer.send(self.roster.set_paused(self.agents.agents(), agent, paused)));
+            }
             Request::Stop { drain, answer } => {
                 self.stopping = true;
                 self.stopped.push(answer);
@@ -399,8 +408,13 @@ impl Scheduler {
                     self.roster.instances.values_mut().for_each(|instance| instance.stop(StopReason::NodeStops));
                 }
             }
-            Request::Merge { scope, id, answer } => drop(answer.send(self.merge(scope, id).await)),
-            Request::Gc { dry_run, answer } => drop(answer.send(self.gc(dry_run).await)),
+            Request::Merge { scope, id, answer } => drop(answer.send(self.merge(&scope, &id).await)),
+            Request::Gc { dry_run, answer } => {
+                // What has just ended is here until its worktree is gone, too.
+                let instances = self.roster.instances.values();
+                let running = instances.map(|instance| (instance.task.clone(), instance.attempt.clone())).collect();
+                drop(answer.send(gc::collect(&self.context, running, dry_run).await));
+            }
         }
     }
 
@@ -408,7 +422,7 @@ impl Scheduler {
         AgentsView {
             paused: self.roster.is_paused(),
             agents: self.roster.describe(self.agents.agents()),
-            cost_usd: self.cost_usd,
+            cost_usd: self.context.spending.usd(),
             awaiting_merge: self
                 .waiting
                 .values()
@@ -418,66 +432,15 @@ impl Scheduler {
         }
     }
 
-    fn pause(&mut self, agent: Option<String>, paused: bool) -> Result<Paused, ControlError> {
-        if let Some(name) = &agent
-            && self.agents.agents().get(name).is_none()
-        {
-            let known = self.agents.agents().agents.iter().map(|agent| agent.name.to_string()).collect();
-            return Err(ControlError::UnknownAgent { name: name.clone(), known });
-        }
-        self.roster
-            .pause(agent.as_deref(), paused)
-            .map_err(|error| ControlError::Refused(format!("the pause could not be kept: {error}")))?;
-        Ok(Paused { agent, paused })
-    }
-
     /// Merges one accepted task now, whatever `repo.merge` says.
-    async fn merge(&mut self, scope: String, id: String) -> Result<(), ControlError> {
-        let refused = |error: StepError| ControlError::Refused(describe(&error));
+    async fn merge(&mut self, scope: &str, id: &str) -> Result<(), ControlError> {
         if let Some(running) = self.merging.take() {
             let merged = running.await;
-            self.merged(merged).map_err(refused)?;
+            self.merged(merged).map_err(|error| ControlError::Refused(describe(&error)))?;
         }
-        let reader = self.context.store.reader().map_err(|error| ControlError::Refused(describe(&error)))?;
-        let found = reader.task_no(&scope, &id).and_then(|no| no.map_or(Ok(None), |no| Ok(reader.row(no)?.map(|row| (no, row)))));
-        let (no, row) = found.ok().flatten().ok_or_else(|| ControlError::NotFound(id.clone()))?;
-        if row.merged_commit.is_some() {
-            // A tick was faster: what was asked for is done.
-            return Ok(());
-        }
-        if !row.needs_merge {
-            return Err(ControlError::Refused(format!("Task '{id}' has nothing to merge: it is in '{}'", row.queue)));
-        }
-        match integrate::one(&self.context, no, row).await.map_err(refused)? {
-            None => {
-                self.waiting.remove(&no);
-                Ok(())
-            }
-            Some(reason) => Err(ControlError::Refused(format!("Task '{id}' was not merged: {reason}"))),
-        }
-    }
-
-    /// Removes worktrees of attempts that nobody runs.
-    async fn gc(&self, dry_run: bool) -> Result<GcReport, ControlError> {
-        let running: Vec<(String, String)> =
-            self.roster.instances.values().map(|instance| (instance.task.clone(), instance.attempt.clone())).collect();
-        let worktrees = self.context.worktrees();
-        let swept = self.context.git(move |git| {
-            let mut items = Vec::new();
-            for worktree in git.list_worktrees(&worktrees).map_err(|error| describe(&error))? {
-                if running.contains(&(worktree.task().to_string(), worktree.attempt().to_string())) {
-                    continue;
-                }
-                let mut reason = "no agent works in it".to_owned();
-                if !dry_run && let Err(error) = git.remove_worktree(&worktree) {
-                    reason = format!("it stays: {}", describe(&error));
-                }
-                items.push(GcItem { kind: "worktree".to_owned(), path: worktree.path().display().to_string(), reason });
-            }
-            Ok(items)
-        });
-        let items = swept.await.map_err(|error| ControlError::Refused(describe(&error)))?.map_err(ControlError::Refused)?;
-        Ok(GcReport { items })
+        let no = integrate::by_hand(&self.context, scope, id).await?;
+        self.waiting.remove(&no);
+        Ok(())
     }
 }
 

@@ -29,7 +29,7 @@ pub use history::{AttemptInfo, Attempts, History, HistoryEvent};
 pub use message::{Message, Messages, NewMessage};
 pub use node::{
     AgentInstance, AgentState, AgentStatus, AwaitingMerge, Doctor, GcItem, GcReport, GcRequest, NodeInfo, NodeStatus, Paused, Resolved,
-    StopAnswer, StopRequest,
+    Retrying, StopAnswer, StopRequest,
 };
 pub use orchestrator::{
     Heartbeat, HeartbeatAnswer, Orchestrator, OrchestratorList, OrchestratorPatch, RegisterAnswer, RegisterOrchestrator, Role, RoleList,

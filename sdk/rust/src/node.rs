@@ -24,6 +24,9 @@ pub struct NodeStatus {
     pub waiting_for_review: Vec<String>,
     /// Accepted work that is not merged.
     pub awaiting_merge: Vec<AwaitingMerge>,
+    /// Tasks that wait after a failed attempt, the next one to start first.
+    #[serde(default)]
+    pub retrying: Vec<Retrying>,
     /// Ids of tasks that ask for a person.
     pub needs_intervention: Vec<String>,
     /// What a person should look at, one line each.
@@ -112,6 +115,16 @@ pub struct AwaitingMerge {
     pub task_id: String,
     /// Why.
     pub reason: String,
+}
+
+/// A task that waits after a failed attempt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Retrying {
+    /// When the next attempt may start.
+    pub retry_at: String,
+    /// The task.
+    pub task_id: String,
 }
 
 /// The answer to pause and resume: who starts nothing now.

@@ -1,5 +1,6 @@
 //! The program as a user calls it, with and without a node.
 
+mod at_rest;
 mod bad_input;
 mod json;
 mod tasks;

@@ -1,6 +1,7 @@
 //! Real nodes with real agents in real repositories.
 
 mod breakdown;
+mod cost;
 mod crash;
 mod failure;
 mod hostile;

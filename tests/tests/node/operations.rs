@@ -104,6 +104,21 @@ async fn once_does_what_one_look_finds_and_ends() {
 }
 
 #[tokio::test]
+async fn once_waits_for_the_merge_of_what_it_accepted() {
+    let project = Project::new();
+    // A slow reviewer decides while everything else has long been looked at.
+    let judge = r#"sleep 1; result '{"outcome":"accept"}'"#;
+    project.agents(&[Agent::new("worker", "implement", WORK), Agent::new("judge", "review", judge)]);
+    let id = project.enqueue("One", &[]);
+    let _ = project.run(&["start", "--once"]).ok();
+    assert_eq!(project.merged(), Vec::<String>::new());
+    let _ = project.run(&["start", "--once"]).ok();
+    assert_eq!(project.merged(), [id.as_str()], "{}", project.logs());
+    let task = project.run(&["show", &id, "--json"]).json();
+    assert_eq!((&task["queue"], &task["awaiting_merge"]), (&"done".into(), &serde_json::Value::Null));
+}
+
+#[tokio::test]
 async fn a_broken_agents_file_keeps_the_agents_of_before_and_is_told() {
     let mut project = Project::new();
     project.agents(&[Agent::new("worker", "implement", WORK), Agent::approver("judge")]);

@@ -20,4 +20,4 @@ pub use node::Node;
 pub use process::{lives, pids_in};
 pub use project::Project;
 pub use story::{Story, StoryError};
-pub use wait::{PATIENCE, until};
+pub use wait::{PATIENCE, until, until_within};

@@ -187,7 +187,7 @@ fn diff_source(repository: Arc<Repository>) -> DiffSource {
         let base = match &query.base {
             Some(base) => base.clone(),
             None => {
-                let tip = repository.head_branch().ok().flatten().and_then(|branch| repository.branch_tip(&branch).ok());
+                let tip = repository.head_branch().ok().flatten().and_then(|branch| repository.newest_tip(&branch).ok());
                 let base = tip.and_then(|tip| repository.merge_base(&tip, &head).ok().flatten());
                 base.ok_or_else(|| DiffError::Nothing("the commit that the attempt started from is not known".to_owned()))?
             }

@@ -177,7 +177,7 @@ async fn start_commit(context: &Context, job: &Job, task: &Name, story: &Story) 
         }
     }
     let base = context.base_branch.clone();
-    let tip = context.git(move |git| git.branch_tip(&base)).await?;
+    let tip = context.git(move |git| git.newest_tip(&base)).await?;
     tip.map_err(|error| AttemptError::Git(describe(&error)))
 }
 

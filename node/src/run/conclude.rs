@@ -113,7 +113,7 @@ async fn look(context: &Context, job: &Job, story: &Story, place: &Workplace) ->
         git.commit_all(&worktree, &message, &author, &Identity::octopoid()).map_err(|error| describe(&error))?;
         let head = git.attempt_tip(&name, attempt).map_err(|error| describe(&error))?;
         let commits = git.ahead(&start, &head).map_err(|error| describe(&error))?;
-        let tip = git.branch_tip(&main).ok();
+        let tip = git.newest_tip(&main).ok();
         let forked = tip.and_then(|tip| git.merge_base(&tip, &start).ok().flatten());
         let base = known.or(forked).unwrap_or(start);
         let tree = git.tree_of(&head).ok();

@@ -44,7 +44,7 @@ async fn accepted_work_is_merged_by_hand_without_a_node() {
     let merged = project.run(&["merge", &id]);
     let tip = project.git(&["rev-parse", "main"]);
     assert_eq!(merged.ok(), format!("{id}: merged as {}", &tip[..10]));
-    assert_eq!(project.merged(), [id.clone()]);
+    assert_eq!(project.merged(), [id.as_str()]);
     assert_eq!(project.read(format!("work-{id}")).trim(), id, "the checkout followed");
     assert_eq!(project.run(&["merge", &id, "--json"]).json()["merged_commit"], tip.as_str(), "asked again, it is done");
 }

@@ -7,6 +7,7 @@ mod failure;
 mod hostile;
 mod merging;
 mod operations;
+mod pull_request;
 mod rejection;
 mod stopping;
 mod whole_job;

@@ -201,6 +201,10 @@ fn call_hint(error: &ClientError, task: Option<&str>) -> Option<String> {
         let ids: Vec<&str> = candidates.iter().take(8).map(|candidate| candidate.id.as_str()).collect();
         return Some(format!("name one of {}", ids.join(", ")));
     }
+    if let ClientError::Status { status: 503, .. } = error {
+        // It answered: what it cannot do is write.
+        return Some("see whether the disk is full or failing, then 'octopoid doctor' looks through the store".to_owned());
+    }
     Some(match (error.kind(), task) {
         (ErrorKind::Refused, Some(id)) => format!("'octopoid show {id}' tells where the task is"),
         (ErrorKind::NotFound, Some(_)) => "'octopoid list' shows every task".to_owned(),
@@ -256,6 +260,12 @@ mod tests {
         let failure = Failure::about("fix-1")(status(409));
         assert_eq!(failure.chain(), "fix-1: because");
         assert!(failure.hint().is_some_and(|hint| hint.contains("octopoid show fix-1")));
+    }
+
+    #[test]
+    fn a_store_that_cannot_write_is_no_node_that_is_away() {
+        let hint = Failure::Call(status(503)).hint();
+        assert!(hint.as_ref().is_some_and(|hint| hint.contains("disk") && !hint.contains("octopoid status")), "{hint:?}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod command;
 mod node;
 mod process;
 mod project;
+mod small_disk;
 mod story;
 mod wait;
 
@@ -19,5 +20,6 @@ pub use command::{Said, command};
 pub use node::Node;
 pub use process::{lives, pids_in};
 pub use project::Project;
+pub use small_disk::{Filler, SmallDisk};
 pub use story::{Story, StoryError};
 pub use wait::{PATIENCE, until, until_within};

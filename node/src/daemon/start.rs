@@ -16,7 +16,7 @@ use crate::config::{self, AgentsFile, Config, Invalid, Merge};
 use crate::git::{Branch, BranchError, DiffForm, Repository};
 use crate::project::Layout;
 use crate::rest::{self, ApiToken, App, Auth, DiffError, DiffQuery, DiffSource};
-use crate::run::{self, Context, Control, ControlError, Mode, Scheduler, Spending, StepError, describe};
+use crate::run::{self, Context, Control, ControlError, Farewell, Mode, Scheduler, Spending, StepError, describe};
 use crate::store::{self, Store};
 
 /// How long agents get to end when the store has failed and nothing can be written any more.
@@ -305,11 +305,12 @@ async fn serve(
             () = &mut stop, if !asked => {
                 asked = true;
                 let control = control.clone();
-                tokio::spawn(async move { control.stop(false).await });
+                tokio::spawn(async move { control.stop(Farewell::Orderly).await });
             }
             ended = &mut scheduling => break match ended {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(StartError::Scheduler(error)),
+                // The store says better why than the scheduler that could not use it.
+                Ok(Err(error)) => Err(store.writer().failure().map_or(StartError::Scheduler(error), StartError::Store)),
                 Err(error) => Err(StartError::Scheduler(error.into())),
             },
             ended = &mut serving => {
@@ -322,7 +323,7 @@ async fn serve(
             }
             why = store.writer().wait_for_failure() => {
                 // Nothing can be written any more: agents are ended, and a restart tidies up after them.
-                let ended = tokio::time::timeout(FAREWELL, control.stop(false)).await;
+                let ended = tokio::time::timeout(FAREWELL, control.stop(Farewell::Hurried)).await;
                 tracing::error!(reason = %why, agents_ended = ended.is_ok(), "the node ends");
                 scheduling.abort();
                 break Err(StartError::Store(why));

@@ -16,7 +16,7 @@ use super::params::Params;
 use super::refusal::Refusal;
 use super::task_view::retry_ms;
 use super::times::{now, now_ms, rfc3339};
-use crate::run::{AgentsView, ControlError};
+use crate::run::{AgentsView, ControlError, Farewell};
 use crate::store::index::Facet;
 use crate::store::{Fault, Filter, Reader, Sort};
 
@@ -186,7 +186,8 @@ pub(super) async fn stop(State(app): State<App>, input: Input<StopRequest>) -> R
     }
     let control = app.control()?;
     let running = control.agents().await?.agents.iter().map(|agent| agent.instances.len() as u64).sum();
-    control.begin_stop(input.body.drain).await?;
+    let farewell = if input.body.drain { Farewell::Drain } else { Farewell::Orderly };
+    control.begin_stop(farewell).await?;
     Ok(Json(StopAnswer { stopping: true, pid: std::process::id(), running }))
 }
 
@@ -274,8 +275,8 @@ mod tests {
                     heard.push(format!("pause {agent:?} {paused}"));
                     drop(answer.send(Ok(Paused { agent, paused })));
                 }
-                Told::Stop { drain, answer } => {
-                    heard.push(format!("stop {drain}"));
+                Told::Stop { farewell, answer } => {
+                    heard.push(format!("stop {farewell:?}"));
                     // The API answers before the node has ended, so nobody waits any more.
                     let _ = answer.send(());
                 }
@@ -335,7 +336,7 @@ mod tests {
         let (status, body) = ask(&app, "POST", "/api/v1/tasks/t/merge", none()).await;
         assert_eq!((status, &body["error"]), (409, &json!("nothing to merge")));
         drop(app);
-        assert_eq!(scheduler.await.expect("it ends"), ["pause None true", "pause Some(\"a\") false", "gc true", "stop true"]);
+        assert_eq!(scheduler.await.expect("it ends"), ["pause None true", "pause Some(\"a\") false", "gc true", "stop Drain"]);
     }
 
     #[tokio::test]

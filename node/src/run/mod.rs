@@ -28,6 +28,6 @@ pub(crate) use context::describe;
 pub use context::{Context, StepError};
 #[cfg(test)]
 pub(crate) use control::Request;
-pub use control::{AgentsView, Control, ControlError};
+pub use control::{AgentsView, Control, ControlError, Farewell};
 pub use scheduler::{Mode, Scheduler};
 pub use spending::{Spending, Usage};

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::attempt::{self, Job, News};
 use super::conclude::Conclusion;
 use super::context::{Context, StepError, describe};
-use super::control::{AgentsView, Control, ControlError, Request};
+use super::control::{AgentsView, Control, ControlError, Farewell, Request};
 use super::integrate::{self, Waiting};
 use super::roster::{Instance, Roster};
 use super::{gc, recover};
@@ -37,6 +37,8 @@ const REQUESTS: usize = 64;
 const NEWS: usize = 256;
 /// How soon after an event the next look is taken, so that a burst of events is one look.
 const SETTLE: Duration = Duration::from_millis(20);
+/// How long agents get to end after the store has failed.
+const ABANDON: Duration = Duration::from_secs(7);
 /// How often merges that wait for something outside are looked at again.
 const MERGE_POLL: Duration = Duration::from_secs(60);
 /// The first pause of a reviewer whose review came to nothing; doubled by each further one.
@@ -166,6 +168,9 @@ impl Scheduler {
                 break Err(error);
             }
         };
+        if result.is_err() {
+            self.abandon().await;
+        }
         self.end().await;
         result
     }
@@ -173,6 +178,24 @@ impl Scheduler {
     fn over(&self, once_done: bool) -> bool {
         let idle = self.roster.instances.is_empty() && self.attempts.is_empty() && self.merging.is_none();
         idle && (self.stopping || (self.mode == Mode::Once && once_done))
+    }
+
+    /// Ends what still runs when nothing can be written any more: an agent must not outlive its node.
+    async fn abandon(&mut self) {
+        self.stopping = true;
+        self.roster.instances.values_mut().for_each(|instance| instance.stop(StopReason::StoreFailed));
+        let over = async {
+            while !self.attempts.is_empty() {
+                tokio::select! {
+                    // One that was starting hears of the stop with its first news; what it cannot write down is of no use now.
+                    Some(news) = self.news.recv() => drop(self.hear(news).await),
+                    _ = self.attempts.join_next() => {}
+                }
+            }
+        };
+        if tokio::time::timeout(ABANDON, over).await.is_err() {
+            tracing::error!("agents still run; the next start ends them");
+        }
     }
 
     async fn end(&mut self) {
@@ -401,12 +424,15 @@ impl Scheduler {
             Request::Pause { agent, paused, answer } => {
                 drop(answer.send(self.roster.set_paused(self.agents.agents(), agent, paused)));
             }
-            Request::Stop { drain, answer } => {
+            Request::Stop { farewell, answer } => {
                 self.stopping = true;
                 self.stopped.push(answer);
-                if !drain {
-                    self.roster.instances.values_mut().for_each(|instance| instance.stop(StopReason::NodeStops));
-                }
+                let reason = match farewell {
+                    Farewell::Drain => return,
+                    Farewell::Orderly => StopReason::NodeStops,
+                    Farewell::Hurried => StopReason::StoreFailed,
+                };
+                self.roster.instances.values_mut().for_each(|instance| instance.stop(reason));
             }
             Request::Merge { scope, id, answer } => drop(answer.send(self.merge(&scope, &id).await)),
             Request::Gc { dry_run, answer } => {

@@ -4,6 +4,7 @@ mod breakdown;
 mod cost;
 mod crash;
 mod failure;
+mod full_disk;
 mod hostile;
 mod merging;
 mod operations;

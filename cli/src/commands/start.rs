@@ -136,7 +136,7 @@ async fn here(args: &Args, layout: &Layout, output: Output) -> Result<(), Failur
         let _ = rustix::process::setsid();
     }
     log_to(&layout.node_log(), args).map_err(|source| StartError::Log { path: layout.node_log(), source })?;
-    let signals = listen()?;
+    let signals = listen(output)?;
     let options = NodeOptions {
         pid_file: args.detached,
         once: args.once,
@@ -156,7 +156,7 @@ async fn here(args: &Args, layout: &Layout, output: Output) -> Result<(), Failur
 }
 
 /// Turns the first Ctrl-C, SIGTERM or hang-up into an orderly end and the second into a quick one.
-fn listen() -> Result<watch::Receiver<Signal>, StartError> {
+fn listen(output: Output) -> Result<watch::Receiver<Signal>, StartError> {
     let mut kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
         .into_iter()
         .map(signal)
@@ -170,6 +170,7 @@ fn listen() -> Result<watch::Receiver<Signal>, StartError> {
         };
         any().await;
         sender.send_replace(Signal::Stop);
+        output.note("ending: agents get 10 s and their work is committed; once more ends at once");
         any().await;
         // The next start kills what agents are left and takes their work up again.
         std::process::exit(INTERRUPTED);

@@ -212,8 +212,10 @@ pub(super) async fn doctor(State(app): State<App>, params: Params, call: Call) -
         let text = "the views are rebuilt while nothing else uses the store: stop the node and run octopoid doctor --rebuild";
         return Err(ControlError::Refused(text.to_owned()).into());
     }
+    let mut kept = None;
     if rebuild {
         let backup = app.settings.store.path().with_extension(format!("before-rebuild-{}", now_ms()));
+        kept = Some(backup.display().to_string());
         app.settings.store.rebuild(backup).await.map_err(|error| ControlError::Refused(crate::run::describe(&error)))?;
     }
     let store = app.settings.store.clone();
@@ -223,6 +225,7 @@ pub(super) async fn doctor(State(app): State<App>, params: Params, call: Call) -
         records: found.records,
         tasks: found.tasks,
         rebuilt: rebuild,
+        backup: kept,
         problems: found.problems,
     }))
 }

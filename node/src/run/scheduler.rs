@@ -219,8 +219,12 @@ impl Scheduler {
         *once_done = true;
         let agents = self.agents.agents().clone();
         for agent in &agents.agents {
-            for _ in 0..self.roster.free(agent, self.context.config.max_concurrent) {
-                let Some((task, claim, review)) = self.claim(agent).await? else { break };
+            let free = self.roster.free(agent, self.context.config.max_concurrent);
+            for _ in 0..free {
+                let Some((task, claim, review)) = self.claim(agent).await? else {
+                    tracing::debug!(agent = %agent.name, free, "found nothing to claim");
+                    break;
+                };
                 self.start(agent, task, claim, review);
             }
         }

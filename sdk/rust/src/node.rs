@@ -199,6 +199,9 @@ pub struct Doctor {
     pub tasks: u64,
     /// Whether the views were rebuilt.
     pub rebuilt: bool,
+    /// The store as it was before they were; null when they were not.
+    #[serde(default)]
+    pub backup: Option<String>,
     /// What is wrong, one line each.
     pub problems: Vec<String>,
 }

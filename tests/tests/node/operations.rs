@@ -92,6 +92,30 @@ async fn a_daemon_outlives_the_command_and_stop_waits_for_its_end() {
 }
 
 #[tokio::test]
+async fn debug_tells_more_also_in_the_background() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", WORK)]);
+    project.start().await;
+    project.stop(&[]).await;
+    let log = |project: &Project| project.read(project.dir().join("logs/node.log"));
+    assert!(log(&project).contains(" INFO ") && !log(&project).contains("DEBUG"), "{}", log(&project));
+    project.start_with(&["--debug"]).await;
+    let told = async |project: &Project, from: usize| {
+        let look = async || {
+            let log = log(project);
+            if log[from..].contains("found nothing to claim agent=worker") { Ok(()) } else { Err(log) }
+        };
+        project.until("it tells more", look).await;
+    };
+    told(&project, 0).await;
+    project.stop(&[]).await;
+    let before = log(&project).len();
+    let _ = project.run(&["start", "--daemon", "--debug"]).ok();
+    told(&project, before).await;
+    let _ = project.run(&["stop"]).ok();
+}
+
+#[tokio::test]
 async fn once_does_what_one_look_finds_and_ends() {
     let project = Project::new();
     project.agents(&[Agent::new("worker", "implement", &format!("note started x; {WORK}"))]);

@@ -12,11 +12,12 @@ use super::identity::{self, KeyError};
 use super::listen::{ListenError, listen};
 use super::node_file::NodeFile;
 use crate::agent::{Launcher, render_line};
+use crate::causes::describe;
 use crate::config::{self, AgentsFile, Config, Invalid, Merge};
 use crate::git::{Branch, BranchError, DiffForm, Repository};
 use crate::project::Layout;
 use crate::rest::{self, ApiToken, App, Auth, DiffError, DiffQuery, DiffSource};
-use crate::run::{self, Context, Control, ControlError, Farewell, Mode, Scheduler, Spending, StepError, describe};
+use crate::run::{self, Context, Control, ControlError, Farewell, Mode, Scheduler, Spending, StepError};
 use crate::store::{self, Store};
 
 /// How long agents get to end when the store has failed and nothing can be written any more.

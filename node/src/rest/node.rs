@@ -16,6 +16,7 @@ use super::params::Params;
 use super::refusal::Refusal;
 use super::task_view::retry_ms;
 use super::times::{now, now_ms, rfc3339};
+use crate::causes::describe;
 use crate::run::{AgentsView, ControlError, Farewell};
 use crate::store::index::Facet;
 use crate::store::{Fault, Filter, Reader, Sort};
@@ -216,7 +217,7 @@ pub(super) async fn doctor(State(app): State<App>, params: Params, call: Call) -
     if rebuild {
         let backup = app.settings.store.path().with_extension(format!("before-rebuild-{}", now_ms()));
         kept = Some(backup.display().to_string());
-        app.settings.store.rebuild(backup).await.map_err(|error| ControlError::Refused(crate::run::describe(&error)))?;
+        app.settings.store.rebuild(backup).await.map_err(|error| ControlError::Refused(describe(&error)))?;
     }
     let store = app.settings.store.clone();
     let found = tokio::task::spawn_blocking(move || store.check()).await.map_err(|_| Refusal::Defect)??;

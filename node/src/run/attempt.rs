@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::brief::Story;
 use super::conclude::{self, Conclusion};
-use super::context::{Context, StepError, describe};
+use super::context::{Context, StepError};
 use super::run_record::RunRecord;
 use super::setup::{self, SetupError};
 use super::spending::Usage;
@@ -20,6 +20,7 @@ use crate::agent::{
     AgentProcess, Argv, EndCause, Ended, Environment, GitIdentity, LaunchError, Limits, Running, Stdin, StopReason, Stopper, StreamSummary,
     TaskVariables,
 };
+use crate::causes::describe;
 use crate::config::{Agent, Paths};
 use crate::git::DiffForm;
 use crate::ops::Snapshot;

@@ -11,9 +11,10 @@ use octopoid_crdt::record::Cause;
 
 use super::attempt::{AttemptError, Job, was_stopped};
 use super::brief::Story;
-use super::context::{Context, StepError, describe};
+use super::context::{Context, StepError};
 use super::workplace::Workplace;
 use crate::agent::{self, Ended, Evidence, ResultFile, RoleKind, StopReason, Verdict, Work};
+use crate::causes::describe;
 use crate::git::{self, Identity, Repository};
 use crate::ops::breakdown::{Part, break_down};
 use crate::ops::claim::{Holds, release};

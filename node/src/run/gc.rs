@@ -9,9 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use octopoid_client::{GcItem, GcReport};
 
-use super::context::{Context, describe};
+use super::context::Context;
 use super::control::ControlError;
 use super::run_record::RunRecord;
+use crate::causes::describe;
 use crate::git::Repository;
 use crate::store::{Fault, Reader};
 

@@ -10,9 +10,10 @@ use octopoid_crdt::lifecycle::{Act, Entry};
 use octopoid_crdt::record::{Cause, Queue};
 
 use super::brief::{Story, claim_of};
-use super::context::{Context, StepError, describe};
+use super::context::{Context, StepError};
 use super::control::ControlError;
 use super::pull_request;
+use crate::causes::describe;
 use crate::config::Merge;
 use crate::git::{Identity, LocalBranch, MergeOutcome, MergeRequest, Strategy};
 use crate::ops::finish::merged;

@@ -24,7 +24,6 @@ mod spending;
 mod workplace;
 
 pub use at_rest::at_rest;
-pub(crate) use context::describe;
 pub use context::{Context, StepError};
 #[cfg(test)]
 pub(crate) use control::Request;

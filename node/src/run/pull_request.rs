@@ -7,7 +7,8 @@ use octopoid_crdt::document::{Edit, Value};
 use octopoid_crdt::ids::{AttemptName, Name, Oid, RecordId};
 use serde::Deserialize;
 
-use super::context::{Context, StepError, describe};
+use super::context::{Context, StepError};
+use crate::causes::describe;
 use crate::git::{Branch, LocalBranch};
 use crate::ops::create::refuse;
 use crate::ops::finish::merged;

@@ -6,9 +6,10 @@
 use octopoid_crdt::ids::RecordId;
 use octopoid_crdt::record::Cause;
 
-use super::context::{Context, StepError, describe};
+use super::context::{Context, StepError};
 use super::run_record::RunRecord;
 use crate::agent::leftovers;
+use crate::causes::describe;
 use crate::git::Identity;
 use crate::ops::claim::{Holds, release};
 use crate::ops::{Refused, Target, find};

@@ -16,12 +16,13 @@ use tokio::task::JoinSet;
 
 use super::attempt::{self, Job, News};
 use super::conclude::Conclusion;
-use super::context::{Context, StepError, describe};
+use super::context::{Context, StepError};
 use super::control::{AgentsView, Control, ControlError, Farewell, Request};
 use super::integrate::{self, Waiting};
 use super::roster::{Instance, Roster};
 use super::{gc, recover};
 use crate::agent::StopReason;
+use crate::causes::describe;
 use crate::config::{Agent, AgentsFile, BuiltIn, Reload};
 use crate::ops::claim::{Claimant, choose, claim, expire};
 use crate::ops::fail::{exhausted, give_up};

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use octopoid_crdt::ids::{AttemptName, Name, Oid};
 
-use super::context::{Context, StepError, describe};
+use super::context::{Context, StepError};
+use crate::causes::describe;
 use crate::git::{Snapshot as Guard, Worktree};
 
 /// A worktree that is ready for its agent.

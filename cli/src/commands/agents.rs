@@ -106,7 +106,7 @@ pub fn does(agent: &AgentStatus, now: Timestamp) -> String {
 
 fn works(instance: &AgentInstance, now: Timestamp) -> String {
     let since = instance.since.parse::<Timestamp>().map(|since| when::span(now.duration_since(since))).unwrap_or_default();
-    let turns = instance.turns.map(|turns| format!(", {turns} turns")).unwrap_or_default();
+    let turns = instance.turns.map(|turns| if turns == 1 { ", 1 turn".to_owned() } else { format!(", {turns} turns") }).unwrap_or_default();
     let cost = instance.cost_usd.map(|cost| format!(", ${cost:.2}")).unwrap_or_default();
     format!("{} for {since}{turns}{cost}", instance.task_id)
 }

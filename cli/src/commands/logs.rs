@@ -107,8 +107,14 @@ async fn of_task(prefix: &str, args: &Args, output: Output) -> Result<(), Failur
         return Ok(output.value(&Report { task_id: Some(id), attempt: args.attempt.clone(), log })?);
     }
     let mut writer = Writer::new(output);
+    let mut silent = true;
     while let Some(bytes) = stream.next().await? {
+        silent &= bytes.is_empty();
         writer.write(&bytes)?;
+    }
+    if silent {
+        let folder = connection.layout.logs_dir().join("tasks").join(&id);
+        output.note(format!("the agent wrote nothing to stdout; its stderr and prompt are in {}", folder.display()));
     }
     Ok(())
 }

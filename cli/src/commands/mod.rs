@@ -152,8 +152,13 @@ fn tell(output: Output, task: &Task, what: &str) -> Result<(), Failure> {
         return Ok(output.value(task)?);
     }
     output.line(format!("{}: {what}", task.id))?;
-    if let Some(reason) = &task.awaiting_merge {
-        output.note(format!("not merged yet: {reason}"));
+    match task.awaiting_merge.as_deref() {
+        // The node has not looked at it yet: there is no reason to tell.
+        Some(Task::MERGE_PENDING) => {
+            output.note(format!("not merged yet: 'octopoid show {}' tells when it is, or what it waits for", task.id))
+        }
+        Some(reason) => output.note(format!("not merged yet: {reason}")),
+        None => {}
     }
     Ok(())
 }

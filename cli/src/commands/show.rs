@@ -65,7 +65,7 @@ fn facts(task: &Task, now: Timestamp) -> Vec<(&'static str, String)> {
         ("blocked by", task.blocked_by.clone().map(|ids| ids.replace(',', ", "))),
         ("attention", flag(task.needs_intervention, "a person is asked for")),
         ("contested", flag(task.contested, "more than one attempt was accepted")),
-        ("next attempt", ago(&task.retry_at)),
+        ("next try", ago(&task.retry_at)),
         ("counts", counts),
         ("pull request", task.pr_url.clone()),
         ("merged as", task.merged_commit.clone()),

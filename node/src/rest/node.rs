@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use octopoid_client::{
     AgentState, AwaitingMerge, Doctor, ErrorBody, GcReport, GcRequest, Health, NodeInfo, NodeStatus, Paused, Retrying, StopAnswer,
-    StopRequest,
+    StopRequest, Task,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -130,7 +130,7 @@ fn ids(reader: &Reader, filter: &Filter) -> Result<Vec<String>, Fault> {
 fn awaiting_merge(reader: &Reader, in_scope: Filter, told: Vec<AwaitingMerge>) -> Result<Vec<AwaitingMerge>, Fault> {
     let waiting = ids(reader, &Filter { facet: Some((Facet::AwaitingMerge, vec![String::new()])), ..in_scope })?;
     let reason = |id: &str| told.iter().find(|known| known.task_id == id).map(|known| known.reason.clone());
-    let untold = || "accepted, not merged yet".to_owned();
+    let untold = || Task::MERGE_PENDING.to_owned();
     Ok(waiting.into_iter().map(|task_id| AwaitingMerge { reason: reason(&task_id).unwrap_or_else(untold), task_id }).collect())
 }
 

@@ -95,7 +95,7 @@ impl App {
             merged_commit: row.merged_commit.clone(),
             awaiting_merge: row.needs_merge.then(|| {
                 let reason = reasons.and_then(|reasons| reasons.get(&row.id)).cloned();
-                reason.unwrap_or_else(|| "accepted, not merged yet".to_owned())
+                reason.unwrap_or_else(|| Task::MERGE_PENDING.to_owned())
             }),
             retry_at: retry_ms(row, now_ms()).map(rfc3339),
         }

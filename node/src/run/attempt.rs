@@ -55,8 +55,9 @@ pub(super) enum AttemptError {
     Step(#[from] StepError),
     #[error(transparent)]
     Prepare(#[from] PrepareError),
-    #[error("failed to {0}")]
-    Launch(#[source] LaunchError),
+    /// Its own causes are part of the text, which begins with what was not done.
+    #[error("failed to {}", describe(.0))]
+    Launch(LaunchError),
     #[error(transparent)]
     Prompt(#[from] RenderError),
     #[error("failed to write the prompt")]

@@ -130,6 +130,9 @@ pub struct Task {
 }
 
 impl Task {
+    /// What [`Self::awaiting_merge`] holds as long as nobody has looked why.
+    pub const MERGE_PENDING: &'static str = "accepted, not merged yet";
+
     /// Every field in the order in which the API writes it.
     pub const FIELDS: [&'static str; 51] = [
         "id",

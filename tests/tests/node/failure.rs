@@ -23,7 +23,7 @@ async fn a_failed_attempt_counts_and_waits_while_other_work_goes_on() {
     assert_eq!(failed.queue, "incoming");
     assert!(failed.retry_at.as_ref().is_some_and(|at| *at > failed.updated_at), "{failed:#?}");
     let shown = project.run(&["show", &hopeless]);
-    assert!(shown.ok().lines().any(|line| line.contains("next attempt") && line.contains("in ")), "{shown:?}");
+    assert!(shown.ok().lines().any(|line| line.contains("next try") && line.contains("in ")), "{shown:?}");
     assert!(project.run(&["status"]).ok().contains(&format!("{hopeless} failed, the next attempt is in")));
     let attempts = project.client().attempts(&hopeless).await.expect("attempts").attempts;
     assert!(attempts[0].reason.as_ref().is_some_and(|reason| reason.contains("exited with code 3")), "{attempts:#?}");
@@ -86,6 +86,7 @@ async fn a_missing_program_is_named_with_what_to_do() {
     let attempts = project.client().attempts(&id).await.expect("attempts").attempts;
     let reason = attempts[0].reason.clone().unwrap_or_default();
     assert!(reason.contains("no-such-agent") && reason.contains("agents.yaml"), "{reason}");
+    assert_eq!(reason.matches("no-such-agent").count(), 1, "it is said once: {reason}");
     assert_eq!(project.worktrees(), Vec::<String>::new());
 }
 

@@ -27,6 +27,9 @@ pub enum BridgeError {
     /// The project could not be made.
     #[error("initialise the project")]
     Init(#[source] Box<daemon::InitError>),
+    /// Another process has the store.
+    #[error("the store is in use")]
+    Locked,
     /// The node did not start, or did not end well.
     #[error("run the node")]
     Start(#[source] Box<daemon::StartError>),
@@ -140,7 +143,10 @@ pub async fn run_node(
             ..NodeInfo::default()
         });
     };
-    daemon::start(layout, start, stop, tell).await.map_err(|error| BridgeError::Start(Box::new(error)))
+    daemon::start(layout, start, stop, tell).await.map_err(|error| {
+        let locked = matches!(error, daemon::StartError::Open(daemon::OpenError::Store(store::OpenError::Locked(_))));
+        if locked { BridgeError::Locked } else { BridgeError::Start(Box::new(error)) }
+    })
 }
 
 /// States why the store could not be opened without a node.

@@ -69,7 +69,8 @@ impl Desk {
             Err(error) => (Vec::new(), vec![error.to_string()]),
         };
         let cost_usd = Spending::open(&self.layout).usd();
-        AgentsView { paused: self.roster.is_paused(), agents, cost_usd, awaiting_merge: Vec::new(), warnings }
+        let awaiting_merge = self.context.as_ref().ok().and_then(|context| integrate::at_rest(context).ok()).unwrap_or_default();
+        AgentsView { paused: self.roster.is_paused(), agents, cost_usd, awaiting_merge, warnings }
     }
 
     fn pause(&mut self, agent: Option<String>, paused: bool) -> Result<Paused, ControlError> {

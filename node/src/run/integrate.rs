@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use octopoid_client::AwaitingMerge;
 use octopoid_crdt::ids::{AttemptName, Name, Oid, RecordId};
 use octopoid_crdt::lifecycle::{Act, Entry};
 use octopoid_crdt::record::{Cause, Queue};
@@ -68,7 +69,7 @@ pub(super) async fn round(context: &Context, before: Waiting) -> Result<Waiting,
         let outcome = match context.config.repo.merge {
             Merge::Auto => one(context, no, row).await,
             Merge::Pr => pull_request::follow(context, no, row).await,
-            Merge::Never => Ok(Some(format!("repo.merge is never: merge it with `octopoid merge {id}`, or set it to auto in config.yaml"))),
+            Merge::Never => Ok(Some(never(&id))),
         };
         match outcome {
             Ok(None) => {}
@@ -79,6 +80,21 @@ pub(super) async fn round(context: &Context, before: Waiting) -> Result<Waiting,
         }
     }
     Ok(waiting)
+}
+
+fn never(id: &str) -> String {
+    format!("repo.merge is never: merge it with `octopoid merge {id}`, or set it to auto in config.yaml")
+}
+
+/// Says why accepted work waits while no node runs.
+pub(super) fn at_rest(context: &Context) -> Result<Vec<AwaitingMerge>, Fault> {
+    let page = context.store.reader()?.list(&awaiting(), Sort::Priority, 0, ROUND)?;
+    let reason = |id: &str| match context.config.repo.merge {
+        Merge::Auto => format!("no node runs: `octopoid start` merges it, or `octopoid merge {id}`"),
+        Merge::Pr => "no node runs: `octopoid start` looks after its pull request".to_owned(),
+        Merge::Never => never(id),
+    };
+    Ok(page.tasks.into_iter().map(|(_, row)| AwaitingMerge { reason: reason(&row.id), task_id: row.id }).collect())
 }
 
 /// Returns the filter of tasks whose accepted branch is not merged.

@@ -38,7 +38,8 @@ async fn accepted_work_is_merged_by_hand_without_a_node() {
     project.until_in(&id, "provisional").await;
     project.stop(&[]).await;
     assert!(project.run(&["merge", &id]).refused(4).contains("nothing to merge"));
-    let _ = project.run(&["accept", &id]).ok();
+    assert!(project.run(&["accept", &id]).stderr.contains("not merged yet"));
+    assert!(project.run(&["show", &id]).ok().contains("repo.merge is never"));
     assert_eq!(project.merged(), Vec::<String>::new());
     assert!(project.run(&["status"]).ok().contains(&format!("octopoid merge {id}")));
     let merged = project.run(&["merge", &id]);

@@ -3,5 +3,6 @@
 mod at_rest;
 mod bad_input;
 mod json;
+mod readme;
 mod tasks;
 mod tools;

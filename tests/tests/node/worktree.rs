@@ -80,6 +80,23 @@ async fn stop_ends_a_setup_command_with_all_that_it_started_and_gives_the_claim_
 }
 
 #[tokio::test]
+async fn a_cancelled_task_ends_its_setup_command() {
+    let mut project = setting_up_for_ever();
+    let id = project.enqueue("Add a feature", &[]);
+    project.start().await;
+    project.until_noted("pids", 2).await;
+    let pids = pids_in(&project.table().join("pids"));
+    let _ = project.run(&["cancel", &id]).ok();
+    let gone = async || {
+        let left: Vec<&i32> = pids.iter().filter(|pid| lives(**pid)).collect();
+        if left.is_empty() && project.worktrees().is_empty() { Ok(()) } else { Err(format!("{left:?} {:?}", project.worktrees())) }
+    };
+    project.until("the setup command is ended", gone).await;
+    let task = project.task(&id).await;
+    assert_eq!((task.queue.as_str(), task.attempt_count), ("cancelled", 0));
+}
+
+#[tokio::test]
 async fn a_setup_command_that_a_crash_left_is_ended_by_the_next_start() {
     let mut project = setting_up_for_ever();
     let id = project.enqueue("Add a feature", &[]);

@@ -70,7 +70,7 @@ pub struct Args {
     /// Go on as more is written.
     #[arg(short, long)]
     follow: bool,
-    /// The attempt; the latest by default.
+    /// The attempt, or the review; the latest attempt by default.
     #[arg(long, value_name = "A")]
     attempt: Option<String>,
     /// As the agent's program wrote it, instead of one line a step.

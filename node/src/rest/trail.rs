@@ -5,7 +5,7 @@
 use axum::Json;
 use axum::extract::State;
 use octopoid_client::{AttemptInfo, Attempts, ErrorBody, History, HistoryEvent, Message, Messages};
-use octopoid_crdt::ids::{Oid, RecordId};
+use octopoid_crdt::ids::{AttemptName, Oid, RecordId};
 use octopoid_crdt::lifecycle::{Attempt, AttemptStatus, Entry, Removals, TaskState};
 use octopoid_crdt::record::{Body, Cause, Payload, Queue};
 
@@ -55,8 +55,15 @@ impl Trail {
     }
 
     fn history(&self, app: &App, reader: &Reader) -> Result<Vec<HistoryEvent>, Fault> {
+        let mut epoch = 0;
         let told = self.entries.iter().filter_map(|(entry, payload)| {
-            let (event, agent, details) = if entry.counts() { tell(&payload.body)? } else { void(entry, &payload.body)? };
+            let (event, agent, mut details) = if entry.counts() { tell(&payload.body)? } else { void(entry, &payload.body)? };
+            match (&payload.body, entry.counts()) {
+                (Body::Claim { epoch: claimed, .. }, true) => epoch = epoch.max(*claimed),
+                // The name under which its log is kept.
+                (Body::Review { .. }, true) => details = Some(format!("review {}", AttemptName::new(epoch, &entry.id))),
+                _ => {}
+            }
             Some((
                 payload.wall_ms,
                 HistoryEvent {

@@ -88,7 +88,7 @@ pub(super) async fn diff(State(app): State<App>, segments: Segments, params: Par
 
 /// Shows, or follows, what an attempt's agent printed.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}/log", tag = "tasks",
-    params(("id" = String, Path, description = "The task"), ("attempt" = Option<String>, Query, description = "The current one by default"),
+    params(("id" = String, Path, description = "The task"), ("attempt" = Option<String>, Query, description = "The current one by default; a review by the name in its history"),
         ("raw" = Option<bool>, Query, description = "As the agent's program printed it"),
         ("follow" = Option<bool>, Query, description = "Waits for more until the attempt ends")),
     responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = ErrorBody)))]
@@ -96,11 +96,13 @@ pub(super) async fn log(State(app): State<App>, segments: Segments, params: Para
     let name = attempt_name(&params)?;
     let (raw, follow) = (params.flag("raw")?.unwrap_or(false), params.flag("follow")?.unwrap_or(false));
     let found = app.trail(&segments, &call, move |app, _, trail| {
-        let attempt = chosen(trail, name)?;
-        let folder = app.attempt_logs(&trail.row, &attempt.name);
+        // A review is no attempt, and has a folder of its own all the same.
+        let review = name.filter(|name| app.attempt_logs(&trail.row, name).is_dir());
+        let name = chosen(trail, name).map(|attempt| attempt.name).or_else(|refusal| review.ok_or(refusal))?;
+        let folder = app.attempt_logs(&trail.row, &name);
         let target =
             Target { scope: Some(trail.row.scope.clone()), own_scope: trail.row.scope.clone(), bound: None, id: trail.row.id.clone() };
-        Ok((folder, target, attempt.name))
+        Ok((folder, target, name))
     });
     let (folder, target, attempt) = found.await?;
     let path = folder.join("stdout.log");

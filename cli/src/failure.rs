@@ -50,7 +50,7 @@ pub enum Failure {
     #[error(transparent)]
     Call(#[from] ClientError),
     /// A call about one task failed.
-    #[error("{id}: {source}")]
+    #[error("{}", about_task(id, source))]
     Task {
         /// The task.
         id: String,
@@ -96,6 +96,12 @@ pub enum Failure {
         /// Where it played.
         repository: PathBuf,
     },
+}
+
+/// Names the task where the node's text does not.
+fn about_task(id: &str, source: &ClientError) -> String {
+    let text = source.to_string();
+    if text.contains(&format!("'{id}'")) { text } else { format!("{id}: {text}") }
 }
 
 impl Failure {
@@ -201,8 +207,13 @@ fn call_hint(error: &ClientError, task: Option<&str>) -> Option<String> {
         let ids: Vec<&str> = candidates.iter().take(8).map(|candidate| candidate.id.as_str()).collect();
         return Some(format!("name one of {}", ids.join(", ")));
     }
+    if let ClientError::Status { status: 503, .. } = error {
+        // It answered: what it cannot do is write.
+        return Some("see whether the disk is full or failing, then 'octopoid doctor' looks through the store".to_owned());
+    }
     Some(match (error.kind(), task) {
         (ErrorKind::Refused, Some(id)) => format!("'octopoid show {id}' tells where the task is"),
+        (ErrorKind::NotFound, Some(id)) if error.to_string().contains("attempt") => format!("'octopoid show {id}' lists its attempts"),
         (ErrorKind::NotFound, Some(_)) => "'octopoid list' shows every task".to_owned(),
         (ErrorKind::Unreachable, _) => "'octopoid status' tells whether the node runs, 'octopoid logs' what it says".to_owned(),
         (ErrorKind::Denied, _) => "run 'octopoid stop', then 'octopoid start': the node uses another token".to_owned(),
@@ -255,7 +266,16 @@ mod tests {
     fn a_refusal_names_the_task_once_and_the_next_command() {
         let failure = Failure::about("fix-1")(status(409));
         assert_eq!(failure.chain(), "fix-1: because");
+        let body = ErrorBody { error: "Task 'fix-1' not found".to_owned(), ..ErrorBody::default() };
+        let named = Failure::about("fix-1")(ClientError::Status { status: 404, body: Box::new(body) });
+        assert_eq!(named.chain(), "Task 'fix-1' not found");
         assert!(failure.hint().is_some_and(|hint| hint.contains("octopoid show fix-1")));
+    }
+
+    #[test]
+    fn a_store_that_cannot_write_is_no_node_that_is_away() {
+        let hint = Failure::Call(status(503)).hint();
+        assert!(hint.as_ref().is_some_and(|hint| hint.contains("disk") && !hint.contains("octopoid status")), "{hint:?}");
     }
 
     #[test]

@@ -203,7 +203,7 @@ mod tests {
         let mut told = Told::default();
         assert_eq!(told.news(&status(2, None), now()), ["incoming 2 · claimed 0 · provisional 0 · done 0"]);
         assert_eq!(told.news(&status(2, None), now()), Vec::<String>::new());
-        assert_eq!(told.news(&status(2, Some(("fix-1", 1))), now()), ["implementer-1  running   fix-1 for 3 s, 1 turns"]);
+        assert_eq!(told.news(&status(2, Some(("fix-1", 1))), now()), ["implementer-1  running   fix-1 for 3 s, 1 turn"]);
         assert_eq!(told.news(&status(2, Some(("fix-1", 2))), now()), Vec::<String>::new(), "a turn is no news");
         assert_eq!(told.news(&status(1, None), now()), ["implementer-1  idle", "incoming 1 · claimed 0 · provisional 0 · done 0"]);
     }

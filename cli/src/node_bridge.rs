@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use octopoid_client::{AgentState, AgentStatus, InProcess, NodeInfo, Transport};
+use octopoid_client::{InProcess, NodeInfo, Transport};
 use octopoid_node::{
     agent::Launcher,
     config::{self, Surroundings},
-    daemon::{self, InitRequest, NodeFile, StartOptions},
+    daemon::{self, InitRequest, Membership, NodeFile, StartOptions},
     project::{UninitOptions, uninit as remove},
     run::Mode,
     store,
@@ -27,6 +27,9 @@ pub enum BridgeError {
     /// The project could not be made.
     #[error("initialise the project")]
     Init(#[source] Box<daemon::InitError>),
+    /// Another process has the store.
+    #[error("the store is in use")]
+    Locked,
     /// The node did not start, or did not end well.
     #[error("run the node")]
     Start(#[source] Box<daemon::StartError>),
@@ -36,6 +39,12 @@ pub enum BridgeError {
     /// The project's folder was not removed.
     #[error("remove the project")]
     Uninit(#[source] Box<octopoid_node::project::UninitError>),
+    /// The machine did not become a member.
+    #[error("join the cluster")]
+    Join(#[source] Box<daemon::JoinClusterError>),
+    /// A name is none.
+    #[error("the name of a cluster or machine")]
+    Name(#[source] octopoid_node::cluster::NameError),
     /// The program does not know its own path.
     #[error("find this program's own path")]
     Program(#[source] std::io::Error),
@@ -79,6 +88,43 @@ pub fn init(start: &Path, options: &InitOptions) -> Result<InitReport, BridgeErr
         kept: report.kept,
         updated: report.updated,
         notes: report.notes,
+    })
+}
+
+/// How a machine came to its cluster.
+#[derive(Debug, Clone, Serialize)]
+pub struct JoinReport {
+    /// already, created or joined.
+    pub outcome: &'static str,
+    /// The cluster's name or id.
+    pub cluster: String,
+}
+
+/// With whom a project is to share its tasks.
+pub enum Share<'a> {
+    /// The cluster of a name on the local network, made when there is none; the function asks the person about the code.
+    Named(&'a str, &'a mut (dyn FnMut(&str) -> bool + Send)),
+    /// The cluster of a ticket.
+    Ticket(&'a str),
+}
+
+/// Makes an initialised project a member of a cluster.
+pub async fn share(root: &Path, machine: &str, share: Share<'_>) -> Result<JoinReport, BridgeError> {
+    let layout = Layout::at(root);
+    let failed = |error| BridgeError::Join(Box::new(error));
+    let name = |text: &str| text.parse().map_err(BridgeError::Name);
+    let machine = name(machine)?;
+    let membership = match share {
+        Share::Ticket(ticket) => daemon::join_by_ticket(&layout, ticket, &machine).await.map_err(failed)?,
+        Share::Named(cluster, ask) => {
+            let mut confirm = |code: &octopoid_node::cluster::Code| ask(&code.to_string());
+            daemon::join_by_name(&layout, &name(cluster)?, &machine, &mut confirm).await.map_err(failed)?
+        }
+    };
+    Ok(match membership {
+        Membership::Already { cluster } => JoinReport { outcome: "already", cluster },
+        Membership::Created { cluster } => JoinReport { outcome: "created", cluster: cluster.to_string() },
+        Membership::Joined { cluster } => JoinReport { outcome: "joined", cluster: cluster.to_string() },
     })
 }
 
@@ -140,7 +186,10 @@ pub async fn run_node(
             ..NodeInfo::default()
         });
     };
-    daemon::start(layout, start, stop, tell).await.map_err(|error| BridgeError::Start(Box::new(error)))
+    daemon::start(layout, start, stop, tell).await.map_err(|error| {
+        let locked = matches!(error, daemon::StartError::Open(daemon::OpenError::Store(store::OpenError::Locked(_))));
+        if locked { BridgeError::Locked } else { BridgeError::Start(Box::new(error)) }
+    })
 }
 
 /// States why the store could not be opened without a node.
@@ -158,7 +207,8 @@ pub enum LocalError {
 ///
 /// Calls need the token of `runtime/api.token`, as over a socket.
 pub fn open_local(layout: &Layout) -> Result<Arc<dyn Transport>, LocalError> {
-    match daemon::open_local(layout) {
+    let launcher = Launcher::this_program().map_err(BridgeError::Program)?;
+    match daemon::open_local(layout, launcher) {
         Ok(local) => Ok(Arc::new(InProcess::new(local.router))),
         Err(daemon::OpenError::Store(store::OpenError::Locked(_))) => Err(LocalError::Locked),
         Err(error) => Err(BridgeError::Open(Box::new(error)).into()),
@@ -211,23 +261,6 @@ pub fn agent_roles(layout: &Layout) -> Vec<String> {
     let Ok((agents, _)) = config::load_agents(layout) else { return Vec::new() };
     let used = agents.agents.iter().map(|agent| agent.role.to_string());
     used.chain(agents.roles.iter().map(|role| role.name.to_string())).collect()
-}
-
-/// Describes the agents of agents.yaml while no node runs: nobody works.
-pub fn agents_at_rest(layout: &Layout) -> Vec<AgentStatus> {
-    let Ok((agents, _)) = config::load_agents(layout) else { return Vec::new() };
-    let state = |agent: &config::Agent| match (agent.enabled, agent.paused) {
-        (false, _) => AgentState::Disabled,
-        (true, true) => AgentState::Paused,
-        (true, false) => AgentState::Idle,
-    };
-    let describe = |agent: &config::Agent| AgentStatus {
-        name: agent.name.to_string(),
-        role: agent.role.to_string(),
-        state: state(agent),
-        ..AgentStatus::default()
-    };
-    agents.agents.iter().map(describe).collect()
 }
 
 /// What uninit did.

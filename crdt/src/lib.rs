@@ -6,4 +6,5 @@ pub mod ids;
 pub mod lease;
 pub mod lifecycle;
 pub mod membership;
+pub mod peer;
 pub mod record;

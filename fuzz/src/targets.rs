@@ -100,6 +100,7 @@ mod rest {
                 token: ApiToken::new(TOKEN),
                 auth: Auth::Required,
                 hosts: Vec::new(),
+                cluster: None,
                 control: None,
                 api_url: None,
                 logs: folder.path().join("logs"),

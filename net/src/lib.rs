@@ -1,8 +1,43 @@
 //! Carries opaque frames between authenticated members. Knows no task.
 //!
-//! A lone node only needs its name in the network; frames come with the cluster.
+//! [`start`] gives a [`Network`] to ask and [`Events`] to read. The owner says who is a member and where members may be; the network keeps
+//! one connection to each, re-dials, and carries frames, requests and joins as docs/protocol.md, section Transport, describes.
 //!
-//! **Invariants**: a node's id in the network follows from its key alone.
+//! **Invariants**: a node's id in the network follows from its key alone; nothing of one that is no member surfaces but join frames;
+//! everything that waits is bounded.
+
+mod address;
+mod choose;
+mod command;
+mod discovery;
+mod driver;
+mod event;
+mod exchange;
+mod frame;
+mod gate;
+#[cfg(test)]
+mod hostile;
+mod join;
+mod key;
+mod lane;
+mod limits;
+mod muxer;
+mod network;
+mod session;
+mod shared;
+mod start;
+mod streams;
+mod transport;
+
+pub use address::{AddressError, bootstrap};
+pub use event::{Ended, Event, Events, Offence};
+pub use exchange::{Exchange, ExchangeError, RespondError, Responder};
+pub use join::{JoinError, JoinStream};
+pub use key::{PeerIdError, PeerKey, SecretKey};
+pub use libp2p::Multiaddr;
+pub use limits::{ADDRESSES_PER_PEER, CHUNK_LIMIT, EXCHANGE_LIMIT, FRAME_LIMIT, JOIN_FRAME_LIMIT, JOIN_STEPS, Limits, Rate};
+pub use network::{DialError, Network, PeerStatus, RequestError, SendError};
+pub use start::{Settings, StartError, start};
 
 use libp2p::identity::{PublicKey, ed25519};
 
@@ -18,18 +53,4 @@ pub struct KeyError;
 pub fn peer_id(public_key: &[u8; 32]) -> Result<String, KeyError> {
     let key = ed25519::PublicKey::try_from_bytes(public_key).map_err(|_| KeyError)?;
     Ok(PublicKey::from(key).to_peer_id().to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_id_follows_from_the_key_as_libp2p_defines_it() {
-        let pair = ed25519::Keypair::from(ed25519::SecretKey::try_from_bytes([7; 32]).expect("a secret key"));
-        let id = peer_id(&pair.public().to_bytes()).expect("a key of the curve");
-        assert!(id.starts_with("12D3KooW"), "{id}");
-        assert_eq!(id.parse::<libp2p::PeerId>().expect("an id").to_string(), id);
-        assert_eq!(id, libp2p::identity::Keypair::from(pair).public().to_peer_id().to_string());
-    }
 }

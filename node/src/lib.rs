@@ -1,6 +1,8 @@
 //! The Octopoid daemon: drives the rules of `octopoid-crdt`, owns the store, agents and git, and serves the REST API.
 
 pub mod agent;
+pub mod causes;
+pub mod cluster;
 pub mod config;
 pub mod daemon;
 pub mod git;

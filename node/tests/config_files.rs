@@ -186,9 +186,22 @@ fn settings_that_open_the_api_are_accepted_when_they_are_safe_or_meant() {
         "api: {host: 0.0.0.0, insecure: true}\n",
         "api: {host: '::', tls: {cert: c.pem, key: k.pem}}\n",
         "api: {host: localhost, auth: none}\n",
-        "network: {anything: [1, 2]}\n",
+        "network: {listen: [/ip4/127.0.0.1/tcp/0], mdns: false}\n",
+        "network: {peers: [/ip4/192.0.2.7/tcp/4001/p2p/12D3KooWJ6hG4UvRD19oQdESGdj35m2ABXAh7MDQ1BqoUwGnDeYD]}\n",
     ] {
         assert_eq!(of_config(text), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn an_address_of_the_network_that_is_none_is_told_with_what_to_write() {
+    for (text, wanted) in [
+        ("network: {listen: ['0.0.0.0:4001']}\n", "write /ip4/0.0.0.0/tcp/4001"),
+        ("network: {peers: [/ip4/192.0.2.7/tcp/4001]}\n", "`octopoid peers addresses`"),
+        ("network: {anything: [1, 2]}\n", "unknown key 'network.anything'"),
+    ] {
+        let findings = of_config(text).join("\n");
+        assert!(findings.contains(wanted), "{text}: {findings}");
     }
 }
 

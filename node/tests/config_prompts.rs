@@ -80,19 +80,53 @@ fn a_text_cannot_leave_its_fence_or_its_line() {
 
 #[test]
 fn what_happened_before_decides_how_to_go_on() {
-    let told = |kind| {
-        let mut context = sample("implement", false);
-        let reason = "conflict in greet.sh".to_owned();
-        context.previous = vec![Previous { attempt: "1-00000000".to_owned(), branch: None, reason, kind }];
-        built_in(BuiltIn::Implement, &context)
+    let earlier = |attempt: &str, kind| Previous {
+        attempt: attempt.to_owned(),
+        branch: Some(format!("octopoid/greet/{attempt}")),
+        reason: "conflict in greet.sh".to_owned(),
+        kind,
     };
-    assert!(told(Kind::MergeConflict).contains("git merge main"));
-    assert!(told(Kind::Rejected).contains("Do what the reviewer asked for"));
-    assert!(told(Kind::NeedsContinuation).contains("go on from there"));
-    for kind in [Kind::Failed, Kind::Superseded, Kind::Expired] {
-        assert!(told(kind).contains("avoid the same end"), "{kind:?}");
+    let told = |previous: Vec<Previous>, start: Option<usize>| {
+        let start = start.map(|at| previous[at].clone());
+        built_in(BuiltIn::Implement, &Context { previous, start, ..sample("implement", false) })
+    };
+    let from_it = |kind| told(vec![earlier("1-00000000", kind)], Some(0));
+    assert!(from_it(Kind::MergeConflict).contains("git merge main"));
+    assert!(from_it(Kind::Rejected).contains("Do what the reviewer asked for"));
+    assert!(from_it(Kind::NeedsContinuation).contains("go on from there"));
+    assert!(from_it(Kind::NeedsContinuation).contains("ended: needs continuation"));
+    assert!(!from_it(Kind::Rejected).contains("avoid the same end"));
+    for kind in [Kind::Failed, Kind::Superseded] {
+        assert!(
+            told(vec![earlier("1-00000000", kind)], None).contains("why 1-00000000 ended like that, and avoid the same end"),
+            "{kind:?}"
+        );
     }
-    assert!(told(Kind::NeedsContinuation).contains("ended: needs continuation."));
+    let interrupted = told(vec![earlier("1-00000000", Kind::Expired)], None);
+    assert!(interrupted.contains("git log HEAD..octopoid/greet/1-00000000"), "{interrupted}");
+    assert!(!interrupted.contains("avoid the same end") && !interrupted.contains("Your branch starts from"), "{interrupted}");
+}
+
+#[test]
+fn work_that_was_interrupted_after_a_rejection_is_still_told_what_the_reviewer_asked_for() {
+    let earlier = |attempt: &str, kind, reason: &str| Previous {
+        attempt: attempt.to_owned(),
+        branch: Some(format!("octopoid/greet/{attempt}")),
+        reason: reason.to_owned(),
+        kind,
+    };
+    let rejected = earlier("1-00000000", Kind::Rejected, "no test");
+    for role in [BuiltIn::Implement, BuiltIn::Fix, BuiltIn::Test, BuiltIn::Docs, BuiltIn::Research] {
+        let previous = vec![rejected.clone(), earlier("2-00000000", Kind::Expired, "the node stops")];
+        let prompt = built_in(role, &Context { previous, start: Some(rejected.clone()), ..sample(role.as_str(), false) });
+        for part in ["Your branch starts from the rejected work", "2-00000000 was interrupted", "git log HEAD..octopoid/greet/2-00000000"] {
+            assert!(prompt.contains(part), "{}: no '{part}':\n{prompt}", role.as_str());
+        }
+        assert!(!prompt.contains("avoid the same end"), "{prompt}");
+        let previous = vec![rejected.clone(), earlier("2-00000000", Kind::Failed, "exit status 1")];
+        let prompt = built_in(role, &Context { previous, start: Some(rejected.clone()), ..sample(role.as_str(), false) });
+        assert!(prompt.contains("the rejected work") && prompt.contains("why 2-00000000 ended like that"), "{prompt}");
+    }
 }
 
 #[test]

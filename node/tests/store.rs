@@ -272,7 +272,7 @@ async fn claims_and_reviews_have_their_whole_lease_again_after_a_reopening() {
 }
 
 #[tokio::test]
-async fn tasks_that_wait_for_each_other_are_stored_like_any_others() {
+async fn a_circle_of_tasks_is_cut_at_its_greatest_edge_and_closes_no_more_once_an_edge_is_taken_out() {
     let mut scratch = Scratch::new();
     let store = scratch.open();
     // Requests are refused that would make such a circle; edits of two nodes that meet can make one.
@@ -291,6 +291,38 @@ async fn tasks_that_wait_for_each_other_are_stored_like_any_others() {
     let made = tokio::time::timeout(std::time::Duration::from_secs(10), circle).await.expect("an end").expect("store").expect("written");
     let reader = store.reader().expect("reader");
     let open = |no: u64| reader.row(no).expect("read").expect("row").open_blockers;
-    assert_eq!((open(made[0]), open(made[1])), (vec!["b".to_owned()], vec!["a".to_owned()]));
+    let cut = |no: u64| store.reader().expect("reader").row(no).expect("read").expect("row").cut;
+    assert_eq!((open(made[0]), open(made[1])), (vec!["b".to_owned()], Vec::new()));
+    assert_eq!((cut(made[0]), cut(made[1])), (vec!["a".to_owned()], vec!["a".to_owned()]));
+    let circles = |store: &Store| store.reader().expect("reader").circles(0, 50).expect("list").total;
+    assert_eq!(circles(&store), 2);
+    assert_eq!(take(&store).await.expect("one of them can go on").row.id, "b");
+    assert_eq!(store.check().expect("examined").problems, Vec::<String>::new());
+    let a = made[0];
+    let done = store.write(move |unit| {
+        let edits = ["a", "b"].map(|blocker| octopoid_crdt::document::Edit::remove("blocked_by", blocker));
+        unit.edit(a, &edits)
+    });
+    done.await.expect("store").expect("no fault").expect("edited");
+    assert_eq!((cut(made[0]), cut(made[1]), circles(&store)), (Vec::new(), Vec::new(), 0));
+    let reader = store.reader().expect("reader");
+    assert_eq!(reader.row(made[1]).expect("read").expect("row").open_blockers, ["a"], "what was cut is waited for again");
+    assert_eq!(store.check().expect("examined").problems, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_circle_is_opened_where_it_is_cut() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    let (a, b) = (add(&store, "a", &[]).await.expect("created").no, add(&store, "b", &["a"]).await.expect("created").no);
+    let refused = store.write(move |unit| octopoid_node::ops::edit::open_circle(unit, b)).await.expect("store");
+    assert!(refused.expect_err("no circle").to_string().contains("'b'"));
+    let edit = [octopoid_crdt::document::Edit::add("blocked_by", "b")];
+    store.write(move |unit| unit.edit(a, &edit)).await.expect("store").expect("no fault").expect("edited");
+    let row = |no: u64| store.reader().expect("reader").row(no).expect("read").expect("row");
+    assert_eq!((row(a).open_blockers, row(b).open_blockers, row(b).cut), (vec!["b".to_owned()], Vec::new(), vec!["a".to_owned()]));
+    let opened = store.write(move |unit| octopoid_node::ops::edit::open_circle(unit, b)).await.expect("store").expect("opened");
+    assert!(opened.row.blocked_by.is_empty() && opened.row.cut.is_empty());
+    assert_eq!(store.reader().expect("reader").circles(0, 50).expect("list").total, 0);
     assert_eq!(store.check().expect("examined").problems, Vec::<String>::new());
 }

@@ -6,18 +6,22 @@
 
 mod agent;
 mod binary;
+mod cluster;
 mod command;
 mod node;
 mod process;
 mod project;
+mod small_disk;
 mod story;
 mod wait;
 
 pub use agent::Agent;
 pub use binary::octopoid;
+pub use cluster::Cluster;
 pub use command::{Said, command};
 pub use node::Node;
 pub use process::{lives, pids_in};
 pub use project::Project;
+pub use small_disk::{Filler, SmallDisk};
 pub use story::{Story, StoryError};
-pub use wait::{PATIENCE, until};
+pub use wait::{PATIENCE, until, until_within};

@@ -30,7 +30,16 @@ impl Project {
     /// When that fails.
     #[must_use]
     pub fn new() -> Self {
-        let project = Self::repository();
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    /// Makes what [`Self::new`] does in a folder of the test's choice, such as a small disk.
+    ///
+    /// # Panics
+    /// When that fails.
+    #[must_use]
+    pub fn new_in(folder: &Path) -> Self {
+        let project = Self::repository_in(folder);
         let _ = project.run(&["init", "--machine-id", "here", "--api-port", "0"]).ok();
         project.agents(&[]);
         project
@@ -42,7 +51,12 @@ impl Project {
     /// When that fails.
     #[must_use]
     pub fn repository() -> Self {
-        let project = Self { node: None, environment: Vec::new(), root: tempfile::tempdir().expect("scratch folder") };
+        Self::repository_in(&std::env::temp_dir())
+    }
+
+    fn repository_in(folder: &Path) -> Self {
+        let root = tempfile::tempdir_in(folder).expect("scratch folder");
+        let project = Self { node: None, environment: Vec::new(), root };
         for folder in [project.repo(), project.home(), project.table()] {
             fs::create_dir_all(folder).expect("folder");
         }
@@ -50,6 +64,28 @@ impl Project {
         project.write("README", "a repository\n");
         project.commit("first");
         project
+    }
+
+    /// Clones another project's repository, with no remote; it is no project yet.
+    ///
+    /// # Panics
+    /// When that fails.
+    #[must_use]
+    pub fn clone_of(other: &Self) -> Self {
+        let project = Self { node: None, environment: Vec::new(), root: tempfile::tempdir().expect("scratch folder") };
+        for folder in [project.home(), project.table()] {
+            fs::create_dir_all(folder).expect("folder");
+        }
+        let output = command("git", project.root.path(), &project.home()).args(["clone", "-q"]).arg(other.repo()).arg("repo").output();
+        let _ = Said::new("git clone".to_owned(), output.expect("git runs")).ok();
+        project.git(&["remote", "remove", "origin"]);
+        project
+    }
+
+    /// Tells whether its node was started and not ended.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.node.is_some()
     }
 
     /// The repository's work tree.
@@ -300,6 +336,12 @@ impl Project {
     pub fn worktrees(&self) -> Vec<String> {
         let entries = fs::read_dir(self.dir().join("worktrees")).expect("worktrees");
         entries.map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// Returns what nodes of this project wrote to stderr.
+    #[must_use]
+    pub fn node_said(&self) -> String {
+        fs::read_to_string(self.root.path().join("node.stderr")).unwrap_or_default()
     }
 
     /// Returns the end of what the node wrote, for messages.

@@ -12,8 +12,16 @@ const GLANCE: Duration = Duration::from_millis(25);
 ///
 /// # Errors
 /// When nothing came about in [`PATIENCE`].
-pub async fn until<T>(mut look: impl AsyncFnMut() -> Result<T, String>) -> Result<T, String> {
-    let end = Instant::now() + PATIENCE;
+pub async fn until<T>(look: impl AsyncFnMut() -> Result<T, String>) -> Result<T, String> {
+    until_within(PATIENCE, look).await
+}
+
+/// Looks as [`until`] does, for what takes its time by design.
+///
+/// # Errors
+/// When nothing came about in time.
+pub async fn until_within<T>(time: Duration, mut look: impl AsyncFnMut() -> Result<T, String>) -> Result<T, String> {
+    let end = Instant::now() + time;
     loop {
         match look().await {
             Ok(found) => return Ok(found),

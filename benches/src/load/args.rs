@@ -36,6 +36,9 @@ pub struct Args {
     /// How many records the store of --restart holds.
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(10_000..=50_000_000))]
     pub records: u64,
+    /// Measures a cluster of so many nodes: first sync of --tasks whole lives, propagation, claims at all nodes at once.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16), conflicts_with_all = ["url", "operations", "restart", "scale"])]
+    pub nodes: u32,
     /// Measures a node that runs already, in a scope of its own there.
     #[arg(long, requires = "token")]
     pub url: Option<String>,

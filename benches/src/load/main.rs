@@ -4,6 +4,7 @@
 //! asked to be kept.
 
 mod args;
+mod cluster;
 mod drive;
 mod fill;
 mod http;
@@ -59,6 +60,9 @@ fn main() -> ExitCode {
 }
 
 async fn measure(args: &Args) -> Result<Report, MeasureError> {
+    if args.nodes > 1 {
+        return Ok(cluster::measure(args).await?);
+    }
     if args.restart {
         return Ok(report::restart(args, &measure::restart(args).await?));
     }
@@ -72,23 +76,11 @@ fn finish(args: &Args, measured: Result<Report, MeasureError>) -> ExitCode {
     let report = match measured {
         Ok(report) => report,
         Err(error) => {
-            eprintln!("load: {}", chain(&error));
+            eprintln!("load: {}", octopoid_node::causes::describe(&error));
             return ExitCode::FAILURE;
         }
     };
     let text = if args.json { format!("{:#}\n", report.json) } else { report.text };
     let written = std::io::stdout().lock().write_all(text.as_bytes());
     if report.good && written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Writes an error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }

@@ -37,6 +37,9 @@ pub enum MeasureError {
     /// The address is none.
     #[error("--url")]
     Url(#[source] HttpError),
+    /// The cluster was not measured.
+    #[error(transparent)]
+    Cluster(#[from] super::cluster::ClusterError),
     /// A killed node's clients ended before it was killed.
     #[error("the clients ended after {0} claims, before the node could be killed")]
     TooFew(usize),

@@ -171,5 +171,5 @@ fn serve_until_told(root: &Path) -> Result<(), String> {
     let ended = runtime.block_on(daemon::start(&Layout::at(root), options, told, |_| ()));
     // A read of stdin may still be under way when the node ended by itself.
     runtime.shutdown_background();
-    ended.map_err(|error| super::chain(&error))
+    ended.map_err(|error| octopoid_node::causes::describe(&error))
 }

@@ -7,7 +7,6 @@ use crate::{
     clean,
     connection::Connection,
     failure::Failure,
-    node_bridge,
     output::{Output, Tone},
     table::Table,
     when,
@@ -33,10 +32,7 @@ pub struct ResumeArgs {
 
 pub async fn run(_: &Args, output: Output) -> Result<(), Failure> {
     let connection = Connection::open().await?;
-    let mut status = connection.client.node_status().await?;
-    if connection.node.is_none() {
-        status.agents = node_bridge::agents_at_rest(&connection.layout);
-    }
+    let status = connection.client.node_status().await?;
     if output.json() {
         return Ok(output.value(&status.agents)?);
     }
@@ -110,7 +106,7 @@ pub fn does(agent: &AgentStatus, now: Timestamp) -> String {
 
 fn works(instance: &AgentInstance, now: Timestamp) -> String {
     let since = instance.since.parse::<Timestamp>().map(|since| when::span(now.duration_since(since))).unwrap_or_default();
-    let turns = instance.turns.map(|turns| format!(", {turns} turns")).unwrap_or_default();
+    let turns = instance.turns.map(|turns| if turns == 1 { ", 1 turn".to_owned() } else { format!(", {turns} turns") }).unwrap_or_default();
     let cost = instance.cost_usd.map(|cost| format!(", ${cost:.2}")).unwrap_or_default();
     format!("{} for {since}{turns}{cost}", instance.task_id)
 }

@@ -27,6 +27,9 @@ pub async fn run(args: &Args, output: Output) -> Result<(), Failure> {
         let rebuilt = if report.rebuilt { ", views rebuilt" } else { "" };
         let verdict = if report.ok { "no problems" } else { "problems found" };
         output.line(format!("{verdict}: {} records, {} tasks{rebuilt}", report.records, report.tasks))?;
+        if let Some(backup) = &report.backup {
+            output.note(format!("the store as it was is kept as {backup}; remove it when all is well"));
+        }
     }
     if report.ok { Ok(()) } else { Err(Failure::Unsound) }
 }

@@ -124,6 +124,9 @@ pub async fn run(args: Args, output: Output) -> Result<(), Failure> {
     let role = task.role.as_deref().unwrap_or("any role");
     let blocked = task.blocked_by.as_ref().map(|ids| format!(", after {ids}")).unwrap_or_default();
     output.note(format!("queued in {} as {} for {role}{blocked}", task.queue, task.priority));
+    if connection.client.cluster().await.is_ok_and(|cluster| cluster.members.len() > 1 && cluster.offline) {
+        output.note("✓ Task created locally, will sync when a peer is available");
+    }
     if connection.node.is_none() {
         output.note("no node runs: 'octopoid start' begins the work");
     }

@@ -1,20 +1,34 @@
 //! `octopoid init`
 
+use std::io::{BufRead as _, IsTerminal as _};
 use std::path::Path;
+
+use serde::Serialize;
 
 use crate::{
     connection::ConnectError,
     failure::Failure,
-    node_bridge::{self, InitOptions},
+    node_bridge::{self, InitOptions, InitReport, JoinReport, Share},
     output::Output,
 };
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  octopoid init --machine-id mac-studio")]
+#[command(
+    after_help = "Examples:\n  octopoid init --machine-id mac-studio\n  octopoid init --cluster home --machine-id mac-studio\n  octopoid init --join oct1…"
+)]
 pub struct Args {
     /// Keep everything on this machine (the default).
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["cluster", "join"])]
     local: bool,
+    /// Share tasks with the cluster of this name on the local network; it is made when there is none.
+    #[arg(long, value_name = "NAME", conflicts_with = "join")]
+    cluster: Option<String>,
+    /// Share tasks with the cluster of a ticket, which `octopoid invite` prints.
+    #[arg(long, value_name = "TICKET")]
+    join: Option<String>,
+    /// Confirm the code that both machines show without asking.
+    #[arg(long, requires = "cluster")]
+    yes: bool,
     /// This machine's name; its host name by default.
     #[arg(long, value_name = "ID")]
     machine_id: Option<String>,
@@ -23,12 +37,36 @@ pub struct Args {
     api_port: Option<u16>,
 }
 
-pub fn run(args: &Args, output: Output) -> Result<(), Failure> {
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Report {
+    #[serde(flatten)]
+    project: InitReport,
+    cluster: Option<JoinReport>,
+}
+
+pub async fn run(args: &Args, output: Output) -> Result<(), Failure> {
     let here = std::env::current_dir().map_err(ConnectError::Folder)?;
     let report = node_bridge::init(&here, &InitOptions { machine_id: args.machine_id.clone(), api_port: args.api_port })?;
-    if output.json() {
-        return Ok(output.value(&report)?);
+    if !output.json() {
+        tell_project(&report, output)?;
     }
+    let joined = share(args, &report, output).await?;
+    if output.json() {
+        return Ok(output.value(&Report { project: report, cluster: joined })?);
+    }
+    if let Some(joined) = &joined {
+        output.line(match joined.outcome {
+            "created" => format!("no cluster '{0}' found, created: this machine is its first member", joined.cluster),
+            "joined" => "this machine is a member of the cluster now".to_owned(),
+            _ => format!("this machine is a member of the cluster '{}' already", joined.cluster),
+        })?;
+    }
+    output.note("\nNext:\n  octopoid enqueue \"Add user authentication\" --role implement\n  octopoid start\n  octopoid status");
+    Ok(())
+}
+
+fn tell_project(report: &InitReport, output: Output) -> Result<(), Failure> {
     let shown = |path: &Path| path.display().to_string();
     if report.created.is_empty() {
         output.line(format!("{} is an Octopoid project already; nothing was changed", shown(&report.root)))?;
@@ -44,6 +82,32 @@ pub fn run(args: &Args, output: Output) -> Result<(), Failure> {
     for note in &report.notes {
         output.warn(note);
     }
-    output.note("\nNext:\n  octopoid enqueue \"Add user authentication\" --role implement\n  octopoid start\n  octopoid status");
     Ok(())
+}
+
+async fn share(args: &Args, report: &InitReport, output: Output) -> Result<Option<JoinReport>, Failure> {
+    if let Some(ticket) = &args.join {
+        return Ok(Some(node_bridge::share(&report.root, &report.machine_id, Share::Ticket(ticket)).await?));
+    }
+    let Some(cluster) = &args.cluster else { return Ok(None) };
+    output.note(format!("looking for the cluster '{cluster}' on the local network (5 s)"));
+    let yes = args.yes;
+    let mut ask = |code: &str| {
+        output.note(format!("found. Both machines show this code: {code}"));
+        output.note(format!("on a machine of the cluster: octopoid peers approve {code}"));
+        yes || confirmed(output)
+    };
+    Ok(Some(node_bridge::share(&report.root, &report.machine_id, Share::Named(cluster, &mut ask)).await?))
+}
+
+/// Asks whether the codes are the same; a script that did not say `--yes` has not seen the other machine.
+fn confirmed(output: Output) -> bool {
+    if !std::io::stdin().is_terminal() {
+        output.note("confirm with --yes where there is no terminal");
+        return false;
+    }
+    output.note("A cluster runs agents on its members' machines. Does the other machine show the same code? [y/N]");
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }

@@ -28,13 +28,15 @@ pub struct Args {
 
 pub async fn run(args: Args, output: Output) -> Result<(), Failure> {
     let connection = Connection::open().await?;
+    let filtered = !(args.queue.is_empty() && args.priority.is_empty() && args.role.is_empty());
     let filter = TaskFilter { queue: args.queue, priority: args.priority, role: args.role, ..TaskFilter::default() };
     let (tasks, total) = up_to(&connection.client, filter, args.limit).await?;
     if output.json() {
         return Ok(output.value(&tasks)?);
     }
     if tasks.is_empty() {
-        output.note("no tasks: octopoid enqueue \"Add user authentication\"");
+        let nothing = if filtered { "no task matches" } else { "no tasks: octopoid enqueue \"Add user authentication\"" };
+        output.note(nothing);
         return Ok(());
     }
     output.table(&table(&tasks, Timestamp::now()))?;

@@ -70,7 +70,7 @@ pub struct Args {
     /// Go on as more is written.
     #[arg(short, long)]
     follow: bool,
-    /// The attempt; the latest by default.
+    /// The attempt, or the review; the latest attempt by default.
     #[arg(long, value_name = "A")]
     attempt: Option<String>,
     /// As the agent's program wrote it, instead of one line a step.
@@ -107,8 +107,14 @@ async fn of_task(prefix: &str, args: &Args, output: Output) -> Result<(), Failur
         return Ok(output.value(&Report { task_id: Some(id), attempt: args.attempt.clone(), log })?);
     }
     let mut writer = Writer::new(output);
+    let mut silent = true;
     while let Some(bytes) = stream.next().await? {
+        silent &= bytes.is_empty();
         writer.write(&bytes)?;
+    }
+    if silent {
+        let folder = connection.layout.logs_dir().join("tasks").join(&id);
+        output.note(format!("the agent wrote nothing to stdout; its stderr and prompt are in {}", folder.display()));
     }
     Ok(())
 }

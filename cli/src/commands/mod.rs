@@ -11,6 +11,7 @@ mod gc;
 mod init;
 mod list;
 pub mod logs;
+pub mod peers;
 mod queue;
 mod show;
 pub mod start;
@@ -75,6 +76,12 @@ pub enum Command {
     Resume(agents::ResumeArgs),
     /// Remove what finished attempts left behind.
     Gc(gc::Args),
+    /// List, let in and remove the members of the cluster.
+    Peers(peers::PeersArgs),
+    /// Make a ticket with which one machine can join.
+    Invite(peers::InviteArgs),
+    /// Show or name the cluster.
+    Cluster(peers::ClusterArgs),
     /// Check the project's files and this machine.
     Validate(validate::Args),
     /// Check the store.
@@ -90,7 +97,7 @@ pub enum Command {
 /// Does what was asked.
 pub async fn run(command: Command, output: Output) -> Result<(), Failure> {
     match command {
-        Command::Init(args) => init::run(&args, output),
+        Command::Init(args) => init::run(&args, output).await,
         Command::Start(args) => start::run(&args, output).await,
         Command::Stop(args) => stop::run(&args, output).await,
         Command::Status(args) => status::run(&args, output).await,
@@ -112,6 +119,9 @@ pub async fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Pause(args) => agents::pause(&args, output).await,
         Command::Resume(args) => agents::resume(&args, output).await,
         Command::Gc(args) => gc::run(&args, output).await,
+        Command::Peers(args) => peers::peers(&args, output).await,
+        Command::Invite(args) => peers::invite(&args, output).await,
+        Command::Cluster(args) => peers::cluster(&args, output).await,
         Command::Validate(args) => validate::run(&args, output),
         Command::Doctor(args) => doctor::run(&args, output).await,
         Command::Uninit(args) => uninit::run(&args, output).await,
@@ -152,8 +162,13 @@ fn tell(output: Output, task: &Task, what: &str) -> Result<(), Failure> {
         return Ok(output.value(task)?);
     }
     output.line(format!("{}: {what}", task.id))?;
-    if let Some(reason) = &task.awaiting_merge {
-        output.note(format!("not merged yet: {reason}"));
+    match task.awaiting_merge.as_deref() {
+        // The node has not looked at it yet: there is no reason to tell.
+        Some(Task::MERGE_PENDING) => {
+            output.note(format!("not merged yet: 'octopoid show {}' tells when it is, or what it waits for", task.id))
+        }
+        Some(reason) => output.note(format!("not merged yet: {reason}")),
+        None => {}
     }
     Ok(())
 }

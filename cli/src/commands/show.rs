@@ -53,8 +53,9 @@ fn facts(task: &Task, now: Timestamp) -> Vec<(&'static str, String)> {
     let ago = |time: &Option<String>| time.as_deref().map(|time| when::relative(time, now));
     let mut facts = vec![("queue", queue(task, now)), ("priority", task.priority.clone())];
     let flag = |set: bool, text: &str| set.then(|| text.to_owned());
+    let times = |count: u64| if count == 1 { "once".to_owned() } else { format!("{count} times") };
     let counts = (task.attempt_count + task.rejection_count > 0)
-        .then(|| format!("tried again {} times, rejected {} times", task.attempt_count, task.rejection_count));
+        .then(|| format!("tried again {}, rejected {}", times(task.attempt_count), times(task.rejection_count)));
     let optional = [
         ("role", task.role.clone()),
         ("type", task.kind.clone()),
@@ -64,6 +65,7 @@ fn facts(task: &Task, now: Timestamp) -> Vec<(&'static str, String)> {
         ("blocked by", task.blocked_by.clone().map(|ids| ids.replace(',', ", "))),
         ("attention", flag(task.needs_intervention, "a person is asked for")),
         ("contested", flag(task.contested, "more than one attempt was accepted")),
+        ("next try", ago(&task.retry_at)),
         ("counts", counts),
         ("pull request", task.pr_url.clone()),
         ("merged as", task.merged_commit.clone()),

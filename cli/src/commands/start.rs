@@ -22,7 +22,7 @@ use crate::{
     connection::{Connection, NodeFile, find_project},
     failure::{Exit, Failure},
     log_file::LogFile,
-    node_bridge::{self, Layout, NodeOptions, Signal},
+    node_bridge::{self, BridgeError, Layout, NodeOptions, Signal},
     output::Output,
 };
 
@@ -41,6 +41,9 @@ pub enum StartError {
     /// One runs.
     #[error("a node runs for this project: process {pid} at {url}")]
     Runs { pid: u32, url: String },
+    /// A process has the store and does not answer as a node.
+    #[error("{} has the project's store open and does not answer", holder(*.pid))]
+    Held { pid: Option<u32> },
     /// The log cannot be written.
     #[error("write the node's log at {}", .path.display())]
     Log {
@@ -62,6 +65,10 @@ pub enum StartError {
     Silent { pid: u32 },
 }
 
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
 fn said(log: &str) -> String {
     if log.trim().is_empty() { String::new() } else { format!("; its log ends with:\n{}", log.trim_end()) }
 }
@@ -69,7 +76,7 @@ fn said(log: &str) -> String {
 impl StartError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Runs { .. } => Exit::Refused,
+            Self::Runs { .. } | Self::Held { .. } => Exit::Refused,
             Self::Silent { .. } => Exit::Unreachable,
             Self::Log { .. } | Self::Spawn(_) | Self::Signals(_) | Self::Ended { .. } => Exit::Failed,
         }
@@ -78,6 +85,8 @@ impl StartError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Runs { .. } => Some("'octopoid status' shows what it does, 'octopoid stop' ends it".to_owned()),
+            Self::Held { pid: Some(_) } => Some("'octopoid stop' ends it".to_owned()),
+            Self::Held { pid: None } => Some("it is a command that takes long, or a node that starts: try again".to_owned()),
             Self::Ended { .. } => Some("run 'octopoid validate'".to_owned()),
             Self::Silent { .. } => Some("'octopoid logs' shows what it does, 'octopoid stop' ends it".to_owned()),
             Self::Log { .. } | Self::Spawn(_) | Self::Signals(_) => None,
@@ -136,7 +145,7 @@ async fn here(args: &Args, layout: &Layout, output: Output) -> Result<(), Failur
         let _ = rustix::process::setsid();
     }
     log_to(&layout.node_log(), args).map_err(|source| StartError::Log { path: layout.node_log(), source })?;
-    let signals = listen()?;
+    let signals = listen(output)?;
     let options = NodeOptions {
         pid_file: args.detached,
         once: args.once,
@@ -152,11 +161,14 @@ async fn here(args: &Args, layout: &Layout, output: Output) -> Result<(), Failur
             output.note(format!("node {} listens at {api_url}; Ctrl-C ends it", node.machine_id));
         }
     };
-    Ok(node_bridge::run_node(layout, &options, signals, ready).await?)
+    match node_bridge::run_node(layout, &options, signals, ready).await {
+        Err(BridgeError::Locked) => Err(StartError::Held { pid: NodeFile::of_living(layout).map(|node| node.pid) }.into()),
+        ended => Ok(ended?),
+    }
 }
 
 /// Turns the first Ctrl-C, SIGTERM or hang-up into an orderly end and the second into a quick one.
-fn listen() -> Result<watch::Receiver<Signal>, StartError> {
+fn listen(output: Output) -> Result<watch::Receiver<Signal>, StartError> {
     let mut kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
         .into_iter()
         .map(signal)
@@ -170,6 +182,7 @@ fn listen() -> Result<watch::Receiver<Signal>, StartError> {
         };
         any().await;
         sender.send_replace(Signal::Stop);
+        output.note("ending: agents get 10 s and their work is committed; once more ends at once");
         any().await;
         // The next start kills what agents are left and takes their work up again.
         std::process::exit(INTERRUPTED);

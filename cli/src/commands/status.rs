@@ -5,14 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use octopoid_client::NodeStatus;
 
-use super::agents;
+use super::{agents, peers};
 use crate::{
     clean,
     connection::{Connection, find_project},
     failure::Failure,
     live::{self, LiveTable},
-    node_bridge,
     output::{Output, Tone},
+    when,
 };
 
 /// How often a watched status is read.
@@ -37,10 +37,7 @@ pub async fn run(args: &Args, output: Output) -> Result<(), Failure> {
         }
     }
     let connection = Connection::to(layout).await?;
-    let mut status = connection.client.node_status().await?;
-    if connection.node.is_none() {
-        status.agents = node_bridge::agents_at_rest(&connection.layout);
-    }
+    let status = connection.client.node_status().await?;
     if output.json() {
         return Ok(output.value(&status)?);
     }
@@ -59,6 +56,7 @@ fn lines(status: &NodeStatus, runs: bool, now: Timestamp, output: Output) -> Vec
     if status.paused {
         lines.push(output.paint(Tone::Warn, "paused: octopoid resume"));
     }
+    lines.extend(cluster_lines(status, output));
     lines.push(live::queue_line(status, |tone, text| output.paint(tone, text)));
     if status.agents.is_empty() {
         lines.push("no agents: add some to .octopoid/agents.yaml".to_owned());
@@ -68,6 +66,7 @@ fn lines(status: &NodeStatus, runs: bool, now: Timestamp, output: Output) -> Vec
     if status.cost_usd > 0.0 {
         lines.push(format!("cost so far: ${:.2}", status.cost_usd));
     }
+    lines.extend(retries(status, now));
     lines.extend(asks(status).into_iter().map(|line| output.paint(Tone::Warn, &line)));
     lines
 }
@@ -79,6 +78,41 @@ fn node_line(status: &NodeStatus, runs: bool) -> String {
         (Some(url), Some(pid)) if runs => format!("{} mode, node {name} at {url} (process {pid}, version {})", status.mode, node.version),
         _ => format!("{} mode, node {name} does not run: octopoid start", status.mode),
     }
+}
+
+/// The cluster: its members, and what is not with them yet.
+fn cluster_lines(status: &NodeStatus, output: Output) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(name) = &status.cluster {
+        lines.push(format!("cluster {}, {} other members", clean::line(name), status.members.len()));
+    }
+    if !status.members.is_empty() {
+        lines.extend(peers::table(&status.members).lines(output.width()));
+    }
+    if status.offline {
+        lines.push(output.paint(Tone::Warn, "⚠️  Working offline"));
+    }
+    if status.pending_sync > 0 && !status.members.is_empty() {
+        lines.push(format!(
+            "Pending sync: {} {}",
+            status.pending_sync,
+            plural(usize::try_from(status.pending_sync).unwrap_or(usize::MAX), "operation", "operations")
+        ));
+    }
+    if status.join_requests > 0 {
+        lines.push(output.paint(Tone::Warn, "a machine asks to join: octopoid peers"));
+    }
+    lines
+}
+
+/// What waits by itself after a failed attempt, and until when.
+fn retries(status: &NodeStatus, now: Timestamp) -> Option<String> {
+    let first = status.retrying.first()?;
+    let next = when::relative(&first.retry_at, now);
+    Some(clean::line(&match status.retrying.len() {
+        1 => format!("{} failed, the next attempt is {next}", first.task_id),
+        count => format!("{count} failed, the next attempt is {next} ({})", first.task_id),
+    }))
 }
 
 /// What a person is asked to do, each line with the command for it.
@@ -115,7 +149,7 @@ fn plural<'t>(count: usize, one: &'t str, many: &'t str) -> &'t str {
 
 #[cfg(test)]
 mod tests {
-    use octopoid_client::{AwaitingMerge, NodeInfo};
+    use octopoid_client::{AwaitingMerge, NodeInfo, Retrying};
 
     use super::*;
 
@@ -137,6 +171,17 @@ mod tests {
     fn a_status_tells_the_mode_the_node_and_its_address() {
         assert_eq!(node_line(&status(), true), "local mode, node mac-studio at http://127.0.0.1:8787 (process 42, version 0.1.0)");
         assert_eq!(node_line(&status(), false), "local mode, node mac-studio does not run: octopoid start");
+    }
+
+    #[test]
+    fn a_wait_after_a_failed_attempt_is_told_with_its_end() {
+        let now = "2026-03-01T12:00:00Z".parse().expect("time");
+        let retrying = |id: &str, at: &str| Retrying { task_id: id.to_owned(), retry_at: at.to_owned() };
+        let mut status = NodeStatus { retrying: vec![retrying("a", "2026-03-01T12:00:30Z")], ..status() };
+        assert_eq!(retries(&status, now).as_deref(), Some("a failed, the next attempt is in 30 s"));
+        status.retrying.push(retrying("b", "2026-03-01T12:10:00Z"));
+        assert_eq!(retries(&status, now).as_deref(), Some("2 failed, the next attempt is in 30 s (a)"));
+        assert_eq!(retries(&NodeStatus::default(), now), None);
     }
 
     #[test]

@@ -33,7 +33,9 @@ pub async fn run(args: &Args, output: Output) -> Result<(), Failure> {
         output.line(format!("removed {}", path.display()))?;
     }
     for path in &report.kept {
-        output.note(format!("kept {}: it was edited", path.display()));
+        // A folder stays for what is in it, which is somebody's own.
+        let why = if layout.root().join(path).is_dir() { "it holds what is yours" } else { "it was edited" };
+        output.note(format!("kept {}: {why}", path.display()));
     }
     Ok(())
 }

@@ -56,6 +56,12 @@ impl AuthorChain {
         self.tips.keys()
     }
 
+    /// Tells whether a tip was written in a session.
+    #[must_use]
+    pub fn ends_in(&self, session: &SessionId) -> bool {
+        self.tips.values().any(|(of, _)| of == session)
+    }
+
     /// Returns the records that more than one record continues; `None` stands for two beginnings.
     pub fn forks(&self) -> impl Iterator<Item = Option<&RecordId>> {
         self.forks.iter().map(Option::as_ref)

@@ -111,6 +111,13 @@ impl History {
         &self.left_out
     }
 
+    /// Tells whether every change held has its verdict and every admitted one is shown: then [`Document::admit`] alone
+    /// is enough for the next one.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.left_out.is_empty() && self.held.values().all(|held| held.verdict.is_some())
+    }
+
     /// Tells whether the document does not work with all admitted changes; it is shown as far as it does.
     #[must_use]
     pub fn is_read_only(&self) -> bool {

@@ -1,6 +1,10 @@
 //! The records of one task, judged, in order of arrival.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::OnceLock};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+};
 
 use super::{
     act::Act,
@@ -159,6 +163,15 @@ impl TaskLog {
     #[must_use]
     pub fn resolve(&self, removals: &Removals) -> TaskState {
         TaskState::of(self, &self.resolution(None, removals, None))
+    }
+
+    /// Returns the entries that the removals leave out of the whole log, edits included: these have no effect on what people edit either.
+    #[must_use]
+    pub fn left_out(&self, removals: &Removals) -> BTreeSet<Index> {
+        if removals.is_empty() {
+            return BTreeSet::new();
+        }
+        super::standing::left_out(&self.entries, None, &removals.touching(&self.entries, None))
     }
 
     /// Resolves the entries within a past (everything when `None`) under the removals that `known` holds (all of them when `None`).

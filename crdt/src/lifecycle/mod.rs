@@ -29,5 +29,6 @@ pub use entry::{Entry, Verdict};
 pub use law::Refusal;
 pub use log::TaskLog;
 pub use past::{Index, Past};
+pub(crate) use rank::{claim_lot, review_lot};
 pub use standing::{PolicyAt, Reach, Removal, Removals, Standing};
 pub use state::{Attempt, End, Holder, Merge, Phase, Submission, TaskState};

@@ -25,12 +25,12 @@ pub(super) struct ReviewRank {
 }
 
 /// Draws a claimant's lot. Neither side of a partition can aim for it: a key is chosen before the task exists.
-pub(super) fn claim_lot(task: &Subject, epoch: u64, claimant: &AuthorKey) -> Reverse<[u8; 32]> {
+pub(crate) fn claim_lot(task: &Subject, epoch: u64, claimant: &AuthorKey) -> Reverse<[u8; 32]> {
     draw(task, &epoch.to_be_bytes(), claimant)
 }
 
 /// Draws a reviewer's lot for the record that the state rests on.
-pub(super) fn review_lot(task: &Subject, on: &RecordId, reviewer: &AuthorKey) -> Reverse<[u8; 32]> {
+pub(crate) fn review_lot(task: &Subject, on: &RecordId, reviewer: &AuthorKey) -> Reverse<[u8; 32]> {
     draw(task, on.as_bytes(), reviewer)
 }
 

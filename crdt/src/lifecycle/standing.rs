@@ -81,13 +81,18 @@ pub struct Removal {
 }
 
 impl Removal {
+    /// Tells whether a place in the author's chain lies above the frontier.
+    #[must_use]
+    pub fn lies_above(&self, session: &SessionId, seq: u64) -> bool {
+        !self.frontier.iter().any(|(named, last)| named == session && seq <= *last)
+    }
+
     fn is_below(&self, entry: &Entry) -> bool {
         let concerned = match self.reach {
             Reach::Everything => true,
             Reach::Grants => matches!(entry.act, Act::Grant { .. }),
         };
-        let kept = |session: &SessionId, last: u64| *session == entry.standing.session && entry.standing.seq <= last;
-        concerned && entry.author == self.author && !self.frontier.iter().any(|(session, last)| kept(session, *last))
+        concerned && entry.author == self.author && self.lies_above(&entry.standing.session, entry.standing.seq)
     }
 
     fn spares_what_others_built_on(&self) -> bool {
@@ -114,6 +119,17 @@ impl Removals {
     /// Adds one under its number.
     pub fn add(&mut self, number: Index, removal: Removal) {
         self.0.push((number, removal));
+    }
+
+    /// Goes through them with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &(Index, Removal)> {
+        self.0.iter()
+    }
+
+    /// Tells whether a set of numbers holds every one: what has seen that much is masked by none of them.
+    #[must_use]
+    pub fn all_held_by(&self, seen: &Past) -> bool {
+        self.0.iter().all(|(number, _)| seen.contains(*number))
     }
 
     /// Tells whether there are none.

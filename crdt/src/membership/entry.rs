@@ -76,12 +76,14 @@ pub(super) struct Entry {
     pub(super) change: Change,
     /// What it had seen, itself not included.
     pub(super) past: Bits,
+    /// For a policy: the authority in its past.
+    pub(super) displaced: Option<AuthorKey>,
 }
 
 impl Entry {
-    pub(super) fn new(number: usize, record: &Verified, change: Change, past: Bits) -> Self {
+    pub(super) fn new(number: usize, record: &Verified, change: Change, past: Bits, displaced: Option<AuthorKey>) -> Self {
         let payload = record.payload();
-        Self { number, id: record.id(), author: payload.author, session: payload.session, seq: payload.seq, change, past }
+        Self { number, id: record.id(), author: payload.author, session: payload.session, seq: payload.seq, change, past, displaced }
     }
 
     /// Returns the removal that this record is, if it is one.

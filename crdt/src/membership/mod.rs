@@ -10,6 +10,7 @@
 //! **Invariants**: verdicts, views and standings depend on sets of records alone; a record that does not count changes
 //! no set; nobody gains a standing by its own word.
 
+mod effect;
 mod entry;
 mod law;
 mod resolve;
@@ -21,11 +22,12 @@ use std::{
     sync::Arc,
 };
 
+use effect::Resolved;
 use entry::{Change, Entry};
 pub use law::NotCounted;
 pub use seen::Seen;
 use seen::{Bits, SeenTable};
-pub use view::{Member, Policy, Removal, View};
+pub use view::{Displaced, Member, Policy, Removal, View};
 
 use crate::{
     chain::Place,
@@ -66,14 +68,25 @@ pub enum MembershipError {
 /// The counted cluster records that a node holds, and the sets of them that records have seen.
 ///
 /// A store keeps two small tables: the counted records with their past, in arrival order, and the new sets
-/// ([`Membership::set_bytes`] from the number it has on). A batch works on a clone and keeps it once committed.
+/// ([`Membership::set_bytes`] from the number it has on). A batch that is given up goes back to its mark
+/// ([`Membership::reset`]).
 #[derive(Debug, Clone, Default)]
 pub struct Membership {
     entries: Vec<Entry>,
     numbers: BTreeMap<RecordId, usize>,
     table: SeenTable,
     all: Seen,
-    views: VecDeque<(Seen, Arc<View>)>,
+    /// The numbers of the records that can mask others.
+    masking: Vec<usize>,
+    views: VecDeque<Resolved>,
+}
+
+/// Where a membership stood, to go back to when a batch is given up.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    entries: usize,
+    sets: usize,
+    all: Seen,
 }
 
 impl Membership {
@@ -174,20 +187,58 @@ impl Membership {
     /// # Errors
     /// When `seen` is not of this membership.
     pub fn view(&mut self, seen: Seen) -> Result<Arc<View>, MembershipError> {
-        if let Some(at) = self.views.iter().position(|(kept, _)| *kept == seen) {
-            if at > 0
-                && let Some(view) = self.views.remove(at)
-            {
-                self.views.push_front(view);
+        Ok(Arc::clone(&self.resolved(seen)?.view))
+    }
+
+    fn resolved(&mut self, seen: Seen) -> Result<&Resolved, MembershipError> {
+        match self.views.iter().position(|kept| kept.seen == seen) {
+            Some(0) => {}
+            Some(at) => {
+                if let Some(kept) = self.views.remove(at) {
+                    self.views.push_front(kept);
+                }
             }
-            if let Some((_, view)) = self.views.front() {
-                return Ok(Arc::clone(view));
+            None => {
+                let set = self.set(seen)?;
+                let resolved = Resolved::of(self, seen, set, resolve::resolve(&self.entries, set));
+                self.views.truncate(VIEWS_KEPT - 1);
+                self.views.push_front(resolved);
             }
         }
-        let view = Arc::new(resolve::resolve(&self.entries, self.set(seen)?));
-        self.views.truncate(VIEWS_KEPT - 1);
-        self.views.push_front((seen, Arc::clone(&view)));
-        Ok(view)
+        self.views.front().ok_or(MembershipError::UnknownSeen(seen.0))
+    }
+
+    /// Returns the counted records that no other has in its past: who names them in its `deps` has seen everything.
+    #[must_use]
+    pub fn heads(&self) -> Vec<RecordId> {
+        let mut below = Bits::default();
+        for entry in &self.entries {
+            below.join(&entry.past);
+        }
+        self.entries.iter().filter(|entry| !below.contains(entry.number)).map(|entry| entry.id).collect()
+    }
+
+    /// Returns how many records count.
+    #[must_use]
+    pub fn counted(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Notes where the membership stands.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark { entries: self.entries.len(), sets: self.table.len(), all: self.all }
+    }
+
+    /// Forgets what was applied after a mark of this membership.
+    pub fn reset(&mut self, mark: Mark) {
+        for entry in self.entries.drain(mark.entries.min(self.entries.len())..) {
+            self.numbers.remove(&entry.id);
+        }
+        self.masking.retain(|number| *number < mark.entries);
+        self.table.truncate(mark.sets);
+        self.views.retain(|kept| (kept.seen.0 as usize) < mark.sets);
+        self.all = mark.all;
     }
 
     /// Returns what an author might do in a past.
@@ -223,11 +274,16 @@ impl Membership {
 
     fn count(&mut self, record: &Verified, change: Change, past: Seen) -> Result<Seen, MembershipError> {
         let number = self.entries.len();
+        // Whose grants a forced move bounds: the authority as its author knew it.
+        let displaced = if effect::can_mask(&change) { self.view(past)?.authority().copied() } else { None };
         let before = self.set(past)?.clone();
         let all = self.set(self.all)?.clone().with(number);
         let seen = self.table.intern(before.clone().with(number)).ok_or(MembershipError::Full)?;
         self.all = self.table.intern(all).ok_or(MembershipError::Full)?;
-        self.entries.push(Entry::new(number, record, change, before));
+        if effect::can_mask(&change) {
+            self.masking.push(number);
+        }
+        self.entries.push(Entry::new(number, record, change, before, displaced));
         self.numbers.insert(record.id(), number);
         Ok(seen)
     }

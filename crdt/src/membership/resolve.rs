@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    Member, Policy, View,
+    Displaced, Member, Policy, View,
     entry::{Change, Entry},
     seen::Bits,
 };
@@ -188,6 +188,7 @@ impl<'a> Resolver<'a> {
         view.uprooted = self.uprooted(&effective);
         view.name = self.last_name(&effective);
         view.policy = self.policy(&effective);
+        view.displaced = self.displaced(&effective);
         view
     }
 
@@ -222,6 +223,18 @@ impl<'a> Resolver<'a> {
             }
         }
         last.into_iter().min_by_key(|(entry, _)| entry.id).map(|(_, name)| name.clone())
+    }
+
+    /// Returns the forced moves in effect, ascending by id.
+    fn displaced(&self, effective: &BTreeSet<usize>) -> Vec<Displaced> {
+        let forced = self.entries.iter().filter(|entry| effective.contains(&entry.number)).filter_map(|entry| {
+            let Change::Policy(policy) = &entry.change else { return None };
+            let (frontier, author) = (policy.frontier.clone()?, entry.displaced?);
+            (policy.authority != Some(author)).then_some(Displaced { author, by: entry.id, frontier })
+        });
+        let mut moves: Vec<_> = forced.collect();
+        moves.sort_by_key(|moved| moved.by);
+        moves
     }
 
     /// Returns the policy of the highest number, then of the lowest id.

@@ -91,4 +91,11 @@ impl SeenTable {
         self.numbers.insert(set, seen);
         Some(seen)
     }
+
+    /// Forgets the sets from a number on.
+    pub(super) fn truncate(&mut self, len: usize) {
+        for set in self.sets.drain(len.clamp(1, self.sets.len())..) {
+            self.numbers.remove(&set);
+        }
+    }
 }

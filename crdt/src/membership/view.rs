@@ -58,6 +58,17 @@ pub struct Policy {
     pub frontier: Option<RemovalFrontier>,
 }
 
+/// A forced move of the authority that is in effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Displaced {
+    /// Who lost the authority.
+    pub author: AuthorKey,
+    /// The Policy record.
+    pub by: RecordId,
+    /// What counts of its grants.
+    pub frontier: RemovalFrontier,
+}
+
 /// What a set of cluster records resolves to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
@@ -68,6 +79,7 @@ pub struct View {
     pub(super) uprooted: BTreeMap<AuthorKey, RecordId>,
     pub(super) invites: BTreeMap<[u8; 32], AuthorKey>,
     pub(super) policy: Option<Policy>,
+    pub(super) displaced: Vec<Displaced>,
 }
 
 impl View {
@@ -116,6 +128,12 @@ impl View {
     #[must_use]
     pub fn integrator(&self) -> Option<&AuthorKey> {
         self.policy.as_ref().map(|policy| &policy.integrator).or(self.creator.as_ref())
+    }
+
+    /// Returns whom an invitation let in, if it was used.
+    #[must_use]
+    pub fn invited(&self, invite: &[u8; 32]) -> Option<&AuthorKey> {
+        self.invites.get(invite)
     }
 
     /// Returns the removals of a member that are in effect, ascending by id, also when it was let in again.

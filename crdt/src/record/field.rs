@@ -43,6 +43,16 @@ pub enum FieldError {
     },
 }
 
+impl FieldError {
+    /// Returns the field's name, as `kind.field`.
+    #[must_use]
+    pub const fn field(&self) -> &'static str {
+        match self {
+            Self::Cbor { field, .. } | Self::TooLong { field, .. } | Self::Value { field, .. } => field,
+        }
+    }
+}
+
 /// What is wrong with a field whose name the caller knows.
 pub(super) enum Problem {
     Cbor(minicbor::decode::Error),

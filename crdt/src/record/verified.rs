@@ -33,6 +33,11 @@ impl Signer {
     pub fn author(&self) -> AuthorKey {
         AuthorKey(self.0.verifying_key().to_bytes())
     }
+
+    /// Signs bytes that carry a domain of their own.
+    pub(crate) fn sign_bytes(&self, bytes: &[u8]) -> [u8; SIGNATURE_LEN] {
+        self.0.sign(bytes).to_bytes()
+    }
 }
 
 impl fmt::Debug for Signer {

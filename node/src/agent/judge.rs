@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use crate::causes::describe;
+
 use super::{Claim, EndCause, Ended, Exit, ResultFile, ResultFileError, StreamSummary, Subtask, stream::cut};
 
 /// The exit code by which any program can say that its model's use is limited for now (`EX_TEMPFAIL` of sysexits).
@@ -119,7 +121,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
         }
         Outcome::Exited(Exit::Code(0)) => match evidence.result {
             Ok(file) => came_to_its_end(evidence, file),
-            Err(error) => failed(format!("{}{}", chain(error), kept(evidence))),
+            Err(error) => failed(format!("{}{}", describe(error), kept(evidence))),
         },
         Outcome::Exited(Exit::Code(code)) => failed(format!("exited with code {code}: {}{}", said(evidence), kept(evidence))),
         Outcome::Exited(Exit::Signal(signal)) => failed(format!("killed by signal {signal}: {}{}", said(evidence), kept(evidence))),
@@ -231,12 +233,6 @@ fn said<'a>(evidence: &Evidence<'a>) -> &'a str {
     let file = evidence.result.ok().flatten().and_then(|file| given(file.reason.as_deref()));
     let text = file.or_else(|| given(Some(&evidence.stream.last_text))).or(evidence.stream.subtype.as_deref());
     text.map_or("it gave no reason, see its log", |text| cut(text.trim(), MAX_QUOTE))
-}
-
-/// Joins an error with its causes, for a reason that is stored as text.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ use super::{
 
 /// How long the pipes are read on after everything that could write to them is dead.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// The longest grace when the node must be gone soon.
+const HURRY: Duration = Duration::from_secs(2);
 /// How often the group is looked at while it has time to end by itself.
 const GRACE_POLL: Duration = Duration::from_millis(50);
 
@@ -56,6 +58,8 @@ impl Default for Limits {
 pub enum StopReason {
     /// The node ends.
     NodeStops,
+    /// The store has failed: the node must be gone soon, and nothing can be written down any more.
+    StoreFailed,
     /// The lease could not be renewed.
     LeaseLost,
     /// Another attempt won.
@@ -70,6 +74,7 @@ impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NodeStops => "the node stops",
+            Self::StoreFailed => "the store failed",
             Self::LeaseLost => "the lease was lost",
             Self::Superseded => "another attempt won",
             Self::TaskWithdrawn => "the task was withdrawn",
@@ -233,7 +238,8 @@ impl Supervised {
         let target = Target::of(&self.record);
         match cause {
             EndCause::Exited => {}
-            EndCause::TimedOut | EndCause::Stopped(_) => self.ask_to_end(&target).await,
+            EndCause::Stopped(StopReason::StoreFailed) => self.ask_to_end(&target, self.limits.grace.min(HURRY)).await,
+            EndCause::TimedOut | EndCause::Stopped(_) => self.ask_to_end(&target, self.limits.grace).await,
         }
         let swept = sweep::sweep(target).await;
         let exit = match self.child.wait().await {
@@ -251,9 +257,9 @@ impl Supervised {
     }
 
     /// Sends SIGTERM and waits for everything to end by itself, for as long as the grace lasts.
-    async fn ask_to_end(&self, target: &Target) {
+    async fn ask_to_end(&self, target: &Target, grace: Duration) {
         sweep::ask_to_end(target.clone()).await;
-        let deadline = Instant::now() + self.limits.grace;
+        let deadline = Instant::now() + grace;
         while Instant::now() < deadline && sweep::alive(target.clone()).await > 0 {
             sleep(GRACE_POLL.min(deadline - Instant::now())).await;
         }

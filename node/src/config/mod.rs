@@ -28,7 +28,7 @@ pub use load::{load, load_agents};
 pub use port::{Holder, holder};
 pub use reload::{AgentsFile, Reload};
 pub use roles::{BuiltIn, CustomRole};
-pub use settings::{Api, ApiKey, Auth, Compat, Config, DEFAULT_PORT, Merge, Mode, Repo, Server, Setup, Tls, Worktree};
+pub use settings::{Api, ApiKey, Auth, Compat, Config, DEFAULT_PORT, Merge, Mode, Network, Repo, Server, Setup, Tls, Worktree};
 pub use validate::{Surroundings, find_program, has_errors, validate};
 pub use yaml::Place;
 

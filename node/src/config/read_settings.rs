@@ -10,7 +10,7 @@ use octopoid_crdt::ids::Name;
 
 use super::{
     reader::{Report, Section},
-    settings::{Api, ApiKey, Auth, Compat, Config, Merge, Mode, Repo, Server, Setup, Tls, Worktree},
+    settings::{Api, ApiKey, Auth, Compat, Config, Merge, Mode, Network, Repo, Server, Setup, Tls, Worktree},
     yaml::{Node, Value},
 };
 
@@ -28,14 +28,13 @@ pub(super) fn read(tree: &Node, root: &Path, report: &mut Report) -> Config {
         max_concurrent: agents(top.section("agents", report), report),
         repo: repo(top.section("repo", report), root, report),
         api: api(top.section("api", report), root, report),
+        network: network(top.section("network", report), report),
         lease_ttl: leases(top.section("leases", report), report),
         worktree: worktree(top.section("worktree", report), report),
         tick_interval: scheduler(top.section("scheduler", report), report),
         log_limit: logs(top.section("logs", report), report),
         places: Default::default(),
     };
-    // Networked versions read what is inside; a node that is alone accepts their files.
-    let _network = top.section("network", report);
     top.finish(report);
     judge_exposure(&config.api, report);
     judge_mode(&config, report);
@@ -134,6 +133,46 @@ fn hosts(section: &mut Section<'_>, report: &mut Report) -> Vec<String> {
         );
     }
     hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect()
+}
+
+fn network(mut section: Section<'_>, report: &mut Report) -> Network {
+    let base = Network::default();
+    let listen = addresses(&mut section, "listen", report, "write /ip4/0.0.0.0/tcp/4001, or port 0 for any free one", |text| {
+        let address: octopoid_net::Multiaddr = text.parse().ok()?;
+        text.contains("/tcp/").then_some(address)
+    });
+    let wanted = "write /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…: `octopoid peers addresses` on that machine prints it";
+    let peers = addresses(&mut section, "peers", report, wanted, |text| octopoid_net::bootstrap(text).is_ok().then(|| text.to_owned()));
+    let network = Network {
+        listen: listen.unwrap_or(base.listen),
+        peers: peers.unwrap_or_default(),
+        mdns: section.flag("mdns", report).unwrap_or(base.mdns),
+    };
+    section.finish(report);
+    network
+}
+
+/// Reads a list of addresses; each that is none is told.
+fn addresses<T>(
+    section: &mut Section<'_>,
+    key: &'static str,
+    report: &mut Report,
+    help: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Option<Vec<T>> {
+    let texts = section.texts(key, report)?;
+    let place = section.place(key, report);
+    let mut all = Vec::with_capacity(texts.len());
+    for text in texts {
+        match (read(&text), &place) {
+            (Some(address), _) => all.push(address),
+            (None, Some(at)) => {
+                report.error(at, format!("network.{key} holds '{}', which is no address", super::yaml::clipped(&text)), help);
+            }
+            (None, None) => {}
+        }
+    }
+    Some(all)
 }
 
 fn tls(mut section: Section<'_>, root: &Path, report: &mut Report) -> Option<Tls> {

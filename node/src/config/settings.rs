@@ -12,6 +12,7 @@ use std::{
 };
 
 use octopoid_crdt::ids::Name;
+use octopoid_net::Multiaddr;
 
 use super::yaml::Place;
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub repo: Repo,
     /// The REST API.
     pub api: Api,
+    /// How members reach each other.
+    pub network: Network,
     /// How long a claim lives without a sign of its agent.
     pub lease_ttl: Duration,
     /// How an attempt's worktree is prepared.
@@ -129,6 +132,24 @@ impl Merge {
             Self::Pr => "pr",
             Self::Never => "never",
         }
+    }
+}
+
+/// How members of the cluster reach each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Where this node listens, such as `/ip4/0.0.0.0/tcp/4001`; a port of 0 takes a free one and keeps it.
+    pub listen: Vec<Multiaddr>,
+    /// Members' addresses, each with its peer id, for machines that do not see each other on one local network.
+    pub peers: Vec<String>,
+    /// Whether members are looked for on the local network.
+    pub mdns: bool,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        let everywhere = ["/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0"].iter().filter_map(|address| address.parse().ok());
+        Self { listen: everywhere.collect(), peers: Vec::new(), mdns: true }
     }
 }
 

@@ -41,22 +41,29 @@ pub enum KeyError {
 /// # Errors
 /// When the key cannot be read, is damaged, or belongs to a store but is gone.
 pub fn load(key: &Path, store: &Path, root_commit: Option<Oid>) -> Result<Identity, KeyError> {
-    let failed = |source| KeyError::Io { path: key.to_owned(), source };
-    let seed = match std::fs::read_to_string(key) {
-        Ok(text) => {
-            let mode = std::fs::metadata(key).map_err(failed)?.permissions().mode();
-            if mode & 0o077 != 0 {
-                return Err(KeyError::Open(key.to_owned()));
-            }
-            let mut seed = [0; 32];
-            hex::decode_to_slice(text.trim(), &mut seed).map_err(|_| KeyError::Damaged(key.to_owned()))?;
-            seed
+    let seed = match seed(key) {
+        Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound && store.exists() => {
+            return Err(KeyError::Lost(key.to_owned()));
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound && store.exists() => return Err(KeyError::Lost(key.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(key)?,
-        Err(error) => return Err(failed(error)),
+        Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => make(key)?,
+        read => read?,
     };
     Ok(Identity { signer: Signer::from_seed(&seed), session: SessionId(random()?), nonce: random()?, root_commit })
+}
+
+/// Reads the secret key itself, which the network needs as well.
+///
+/// # Errors
+/// When the file cannot be read, can be read by others, or holds no key.
+pub fn seed(key: &Path) -> Result<[u8; 32], KeyError> {
+    let failed = |source| KeyError::Io { path: key.to_owned(), source };
+    let text = std::fs::read_to_string(key).map_err(failed)?;
+    if std::fs::metadata(key).map_err(failed)?.permissions().mode() & 0o077 != 0 {
+        return Err(KeyError::Open(key.to_owned()));
+    }
+    let mut seed = [0; 32];
+    hex::decode_to_slice(text.trim(), &mut seed).map_err(|_| KeyError::Damaged(key.to_owned()))?;
+    Ok(seed)
 }
 
 fn make(key: &Path) -> Result<[u8; 32], KeyError> {

@@ -3,14 +3,20 @@
 //! **Invariants**: `node.json` is there only while the API answers; one node at a time has a project's store; agents are
 //! ended before the node is.
 
+mod carry_over;
 mod identity;
+mod join;
 mod listen;
+mod network;
 mod node_file;
 mod setup;
 mod start;
 
+pub use carry_over::CarryError;
 pub use identity::KeyError;
+pub use join::{JoinClusterError, Membership, join_by_name, join_by_ticket};
 pub use listen::{DEFAULT_PORT, ListenError};
+pub use network::NetworkError;
 pub use node_file::NodeFile;
 pub use setup::{InitError, InitRequest, Initialised, init, remove_worktrees};
 pub use start::{Local, OpenError, StartError, StartOptions, open_local, start};

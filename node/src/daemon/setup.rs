@@ -67,7 +67,9 @@ pub fn init(start: &Path, request: &InitRequest) -> Result<Initialised, InitErro
     let layout = Layout::at(&root);
     let root_commit = repository.root_commit().ok();
     identity::load(&layout.key_file(), &layout.store_file(), root_commit)?;
-    let machine = machine_id.unwrap_or_else(|| project::machine_name(&hostname));
+    // A repeated init that names no machine keeps the name of the first.
+    let kept = || crate::config::load(&layout).ok().and_then(|(config, _)| config.server.machine_id);
+    let machine = machine_id.or_else(kept).unwrap_or_else(|| project::machine_name(&hostname));
     Ok(Initialised { root, machine_id: machine.to_string(), report })
 }
 

@@ -8,15 +8,19 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::carry_over;
 use super::identity::{self, KeyError};
 use super::listen::{ListenError, listen};
+use super::network::{self, NetworkError};
 use super::node_file::NodeFile;
 use crate::agent::{Launcher, render_line};
+use crate::causes::describe;
+use crate::cluster::Cluster;
 use crate::config::{self, AgentsFile, Config, Invalid, Merge};
 use crate::git::{Branch, BranchError, DiffForm, Repository};
 use crate::project::Layout;
 use crate::rest::{self, ApiToken, App, Auth, DiffError, DiffQuery, DiffSource};
-use crate::run::{Context, Control, Mode, Scheduler, StepError};
+use crate::run::{self, Context, Control, ControlError, Farewell, Mode, Scheduler, Spending, StepError};
 use crate::store::{self, Store};
 
 /// How long agents get to end when the store has failed and nothing can be written any more.
@@ -83,6 +87,9 @@ pub enum StartError {
     /// A branch of config.yaml has no valid name.
     #[error("config.yaml names a branch that cannot be")]
     Branch(#[from] BranchError),
+    /// The node cannot take part in its cluster.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// The API has no port.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -114,6 +121,7 @@ struct Opened {
     config: Config,
     store: Arc<Store>,
     token: ApiToken,
+    token_text: String,
     peer_id: String,
     machine: String,
     repository: Option<Arc<Repository>>,
@@ -136,7 +144,16 @@ fn open(layout: &Layout) -> Result<Opened, OpenError> {
     let token = std::fs::read_to_string(&path).map_err(|source| OpenError::Token { path, source })?;
     let store = Arc::new(Store::open(&layout.store_file(), identity, config.repo.merge != Merge::Never)?);
     let machine = config.server.machine_id.as_ref().map_or_else(|| "local".to_owned(), ToString::to_string);
-    Ok(Opened { config, store, token: ApiToken::new(&token), peer_id, machine, repository, repository_error })
+    Ok(Opened {
+        config,
+        store,
+        token: ApiToken::new(&token),
+        token_text: token.trim().to_owned(),
+        peer_id,
+        machine,
+        repository,
+        repository_error,
+    })
 }
 
 /// Opens a project for a node. A command that works on the store itself is done in a moment, so it does not keep a node out.
@@ -151,7 +168,7 @@ async fn open_patiently(layout: &Layout) -> Result<Opened, OpenError> {
 }
 
 impl Opened {
-    fn app(&self, layout: &Layout, control: Option<Control>, api_url: Option<String>) -> App {
+    fn app(&self, layout: &Layout, cluster: Option<Cluster>, control: Option<Control>, api_url: Option<String>) -> App {
         App::new(rest::Settings {
             store: self.store.clone(),
             scope: self.config.scope.clone(),
@@ -163,6 +180,7 @@ impl Opened {
                 config::Auth::None => Auth::NoneOnLoopback,
             },
             hosts: self.config.api.hosts.clone(),
+            cluster,
             control,
             api_url,
             logs: layout.logs_dir(),
@@ -187,7 +205,7 @@ fn diff_source(repository: Arc<Repository>) -> DiffSource {
         let base = match &query.base {
             Some(base) => base.clone(),
             None => {
-                let tip = repository.head_branch().ok().flatten().and_then(|branch| repository.branch_tip(&branch).ok());
+                let tip = repository.head_branch().ok().flatten().and_then(|branch| repository.newest_tip(&branch).ok());
                 let base = tip.and_then(|tip| repository.merge_base(&tip, &head).ok().flatten());
                 base.ok_or_else(|| DiffError::Nothing("the commit that the attempt started from is not known".to_owned()))?
             }
@@ -203,13 +221,23 @@ pub struct Local {
     pub router: axum::Router,
 }
 
-/// Opens a project's store under its lock, without scheduler and socket.
+/// Opens a project's store under its lock, without scheduler and socket. `launcher` is the one that a node would have.
 ///
 /// # Errors
 /// When another process has the store, or the project cannot be used.
-pub fn open_local(layout: &Layout) -> Result<Local, OpenError> {
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn open_local(layout: &Layout, launcher: Launcher) -> Result<Local, OpenError> {
     let opened = open(layout)?;
-    Ok(Local { router: rest::router(opened.app(layout, None, None)) })
+    let repository = match (&opened.repository, &opened.repository_error) {
+        (Some(repository), _) => Ok(repository.clone()),
+        (None, Some(error)) => Err(describe(error)),
+        (None, None) => Err(format!("{} is no git repository", layout.root().display())),
+    };
+    let context = repository.and_then(|repository| context(layout, &opened, repository, launcher, None).map_err(|error| describe(&error)));
+    let control = run::at_rest(layout, context.map(Arc::new).map_err(ControlError::Refused));
+    Ok(Local { router: rest::router(opened.app(layout, None, Some(control), None)) })
 }
 
 /// Runs a node until `stop` says so or the API does. `ready` is called once the API answers and `node.json` is written.
@@ -233,7 +261,12 @@ pub async fn start(
             None => StartError::Repository(crate::git::OpenError::NotARepository(layout.root().to_owned())),
         });
     };
-    let context = Arc::new(context(layout, &opened, repository, options.launcher)?);
+    let joined = match network::is_shared(&opened.config, &opened.store) {
+        true => Some(network::join(layout, &opened.config, &opened.store, &opened.machine).await?),
+        false => None,
+    };
+    let cluster = joined.as_ref().map(|joined| joined.cluster.clone());
+    let context = Arc::new(context(layout, &opened, repository, options.launcher, cluster.clone())?);
     let tick = options.tick.unwrap_or(context.config.tick_interval);
     let (scheduler, control) = Scheduler::new(context.clone(), agents, options.mode, tick);
     let listener = listen(context.config.api.host, options.api_port.or(context.config.api.port)).await?;
@@ -244,35 +277,53 @@ pub async fn start(
         peer_id: opened.peer_id.clone(),
         machine_id: opened.machine.clone(),
     };
-    let app = opened.app(layout, Some(control.clone()), Some(file.api_url.clone()));
+    let app = opened.app(layout, cluster.clone(), Some(control.clone()), Some(file.api_url.clone()));
+    if let Some(cluster) = &cluster {
+        let bearer = format!("Bearer {}", opened.token_text);
+        tokio::spawn(carry_over::take_along(layout.clone(), opened.store.clone(), rest::router(app.clone()), bearer));
+        cluster.give_branches(run::give_branches(context.repository.clone(), context.main_branch.clone(), layout.runtime_dir()));
+        cluster.answer_calls(rest::answer_calls(&app, &rest::router(app.clone())));
+    }
     let pid_file = options.pid_file.then(|| layout.pid_file());
     let announce =
         |path: &Path| file.announce(path, pid_file.as_deref()).map_err(|source| StartError::Announce { path: path.to_owned(), source });
     let announced = announce(&layout.node_file())?;
     tracing::info!(api = %file.api_url, machine = %file.machine_id, "the node serves");
     ready(&file);
-    let result = run(opened.store.clone(), scheduler, control, listener, app, stop).await;
+    let result = serve(opened.store.clone(), scheduler, control, listener, app, stop).await;
+    if let Some(joined) = joined {
+        joined.cluster.stop().await;
+        joined.driver.abort();
+    }
     announced.withdraw();
     result
 }
 
-fn context(layout: &Layout, opened: &Opened, repository: Arc<Repository>, launcher: Launcher) -> Result<Context, StartError> {
-    let cluster = opened.config.server.cluster.as_ref().map_or_else(|| "local".to_owned(), ToString::to_string);
+fn context(
+    layout: &Layout,
+    opened: &Opened,
+    repository: Arc<Repository>,
+    launcher: Launcher,
+    cluster: Option<Cluster>,
+) -> Result<Context, StartError> {
+    let name = opened.config.server.cluster.as_ref().map_or_else(|| "local".to_owned(), ToString::to_string);
     Ok(Context {
         layout: layout.clone(),
         config: opened.config.clone(),
         store: opened.store.clone(),
         repository,
         launcher,
+        cluster,
+        spending: Spending::open(layout),
         machine: opened.machine.clone(),
-        orchestrator: format!("{cluster}-{}", opened.machine),
+        orchestrator: format!("{name}-{}", opened.machine),
         main_branch: opened.config.repo.main_branch.parse()?,
         base_branch: opened.config.repo.base.parse()?,
     })
 }
 
 /// Runs scheduler and API side by side; the end of one ends the other.
-async fn run(
+async fn serve(
     store: Arc<Store>,
     scheduler: Scheduler,
     control: Control,
@@ -294,11 +345,12 @@ async fn run(
             () = &mut stop, if !asked => {
                 asked = true;
                 let control = control.clone();
-                tokio::spawn(async move { control.stop(false).await });
+                tokio::spawn(async move { control.stop(Farewell::Orderly).await });
             }
             ended = &mut scheduling => break match ended {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(StartError::Scheduler(error)),
+                // The store says better why than the scheduler that could not use it.
+                Ok(Err(error)) => Err(store.writer().failure().map_or(StartError::Scheduler(error), StartError::Store)),
                 Err(error) => Err(StartError::Scheduler(error.into())),
             },
             ended = &mut serving => {
@@ -311,7 +363,7 @@ async fn run(
             }
             why = store.writer().wait_for_failure() => {
                 // Nothing can be written any more: agents are ended, and a restart tidies up after them.
-                let ended = tokio::time::timeout(FAREWELL, control.stop(false)).await;
+                let ended = tokio::time::timeout(FAREWELL, control.stop(Farewell::Hurried)).await;
                 tracing::error!(reason = %why, agents_ended = ended.is_ok(), "the node ends");
                 scheduling.abort();
                 break Err(StartError::Store(why));

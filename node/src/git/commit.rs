@@ -107,7 +107,11 @@ pub(super) fn nothing_uncommitted(git: &git2::Repository) -> Result<bool, git2::
     Ok(git.statuses(Some(&mut options))?.is_empty())
 }
 
-/// Finds a repository inside the work tree that is neither ignored nor a submodule: a commit would hold nothing of it.
+/// The mode of an index entry that names a commit of another repository.
+const LINK: u32 = 0o160_000;
+
+/// Finds a repository inside the work tree that is neither ignored nor a submodule: a commit would hold nothing of it, or
+/// its name alone where somebody added it.
 pub(super) fn nested_repository(git: &git2::Repository) -> Result<Option<String>, git2::Error> {
     let root = git.workdir().unwrap_or(git.path());
     let mut options = StatusOptions::new();
@@ -119,7 +123,12 @@ pub(super) fn nested_repository(git: &git2::Repository) -> Result<Option<String>
             return Ok(Some(path.display().to_string()));
         }
     }
-    Ok(None)
+    // One that was added is a link to a commit in there. A submodule's commits are kept by the outer repository, and its
+    // `.git` is a file that says so.
+    let links = git.index()?.iter().filter(|entry| entry.mode == LINK).collect::<Vec<_>>();
+    let mut paths = links.iter().map(|entry| Path::new(OsStr::from_bytes(&entry.path)));
+    let inside = paths.find(|path| root.join(path).join(".git").symlink_metadata().is_ok_and(|found| found.is_dir()));
+    Ok(inside.map(|path| path.display().to_string()))
 }
 
 /// Adds every change of the work tree to the index in memory and returns its tree.

@@ -147,6 +147,23 @@ impl Repository {
         Ok(self.find_landings(&git, tip, task)?)
     }
 
+    /// Fetches a branch of `origin` on which others merge, and brings the local one along where nothing is in the way.
+    ///
+    /// # Errors
+    /// When `origin` cannot be reached or the repository cannot be written.
+    pub fn follow_origin(&self, branch: &Branch) -> Result<LocalBranch, MergeError> {
+        let Some(tip) = self.fetch_branch(branch)? else { return Ok(LocalBranch::Current) };
+        self.follow(&self.git()?, branch, to_git(&tip)?)
+    }
+
+    /// Brings the local branch forward to a commit that is here, as after a merge of another node.
+    ///
+    /// # Errors
+    /// When the repository cannot be read or written.
+    pub fn follow_commit(&self, branch: &Branch, tip: &Oid) -> Result<LocalBranch, MergeError> {
+        self.follow(&self.git()?, branch, to_git(tip)?)
+    }
+
     fn find_landings(&self, git: &git2::Repository, tip: git2::Oid, task: &Name) -> Result<Vec<Landing>, git2::Error> {
         self.landed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).find(git, tip, task)
     }
@@ -181,7 +198,7 @@ impl Repository {
         let commit = match self.plan(&git, request, head, tip)? {
             Plan::Stop(outcome) => return Ok(Some(outcome)),
             Plan::There(commit) => {
-                let local = self.follow(&git, request, tip)?;
+                let local = self.follow(&git, request.branch, tip)?;
                 return Ok(Some(MergeOutcome::AlreadyThere { commit, local }));
             }
             Plan::Move(commit) => commit,
@@ -189,7 +206,7 @@ impl Repository {
         match self.push_commit(commit, request.branch)? {
             Pushed::Moved => Ok(None),
             Pushed::Done => {
-                let local = self.follow(&git, request, commit)?;
+                let local = self.follow(&git, request.branch, commit)?;
                 Ok(Some(MergeOutcome::Merged { commit: from_git(commit)?, local }))
             }
         }
@@ -204,20 +221,18 @@ impl Repository {
     }
 
     /// Brings the local branch to the tip of `origin`'s where that is a fast-forward and nothing is in the way.
-    fn follow(&self, git: &git2::Repository, request: &MergeRequest<'_>, to: git2::Oid) -> Result<LocalBranch, MergeError> {
+    fn follow(&self, git: &git2::Repository, branch: &Branch, to: git2::Oid) -> Result<LocalBranch, MergeError> {
         let _lock = self.lock_merges()?;
         let behind = |reason: String| Ok(LocalBranch::Behind { reason });
-        match tip(git, &request.branch.reference())? {
+        match tip(git, &branch.reference())? {
             None => Ok(LocalBranch::Current),
             Some(local) if local == to || git.graph_descendant_of(local, to)? => Ok(LocalBranch::Current),
-            Some(local) if git.graph_descendant_of(to, local)? => {
-                match advance(self, git, request.branch, local, to, "octopoid: follow origin")? {
-                    Advance::Done => Ok(LocalBranch::Current),
-                    Advance::Blocked(reason) => behind(reason),
-                    Advance::Raced => behind("it moved meanwhile; run 'git pull'".to_owned()),
-                }
-            }
-            Some(_) => behind(format!("branch '{}' has commits that origin has not; run 'git pull'", request.branch)),
+            Some(local) if git.graph_descendant_of(to, local)? => match advance(self, git, branch, local, to, "octopoid: follow origin")? {
+                Advance::Done => Ok(LocalBranch::Current),
+                Advance::Blocked(reason) => behind(reason),
+                Advance::Raced => behind("it moved meanwhile; run 'git pull'".to_owned()),
+            },
+            Some(_) => behind(format!("branch '{branch}' has commits that origin has not; run 'git pull'")),
         }
     }
 

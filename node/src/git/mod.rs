@@ -12,6 +12,7 @@
 //!   never merged over.
 
 mod branch;
+mod bundle;
 mod checkout;
 mod commit;
 mod compare;
@@ -27,6 +28,7 @@ mod repository;
 mod worktree;
 
 pub use branch::{Branch, BranchError, rescue_reference};
+pub use bundle::{BUNDLE_LIMIT, BundleError};
 pub use commit::CommitError;
 pub use compare::{ChangedFile, CompareError, DiffForm, DiffText};
 pub use copy::{CopyError, CopyReport};

@@ -180,6 +180,32 @@ impl Repository {
         tip.ok_or_else(|| ReadError::NoBranch(branch.clone()))
     }
 
+    /// Returns the commit to start from on a branch: the local tip, or `origin`'s as last fetched where that is ahead.
+    ///
+    /// A local branch that could not follow `origin`, since a changed file was in the way, lacks what was merged there.
+    ///
+    /// # Errors
+    /// As [`Repository::branch_tip`].
+    pub fn newest_tip(&self, branch: &Branch) -> Result<Oid, ReadError> {
+        let newest = self.read("a branch", |git| {
+            let (local, remote) = (tip(git, &branch.reference())?, tip(git, &branch.tracking_reference())?);
+            let newest = match (local, remote) {
+                (Some(local), Some(remote)) if git.graph_descendant_of(remote, local)? => Some(remote),
+                (local, remote) => local.or(remote),
+            };
+            newest.map(from_git).transpose()
+        })?;
+        newest.ok_or_else(|| ReadError::NoBranch(branch.clone()))
+    }
+
+    /// Returns what a reference names, if it is there.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn reference_tip(&self, reference: &str) -> Result<Option<Oid>, ReadError> {
+        self.read("a reference", |git| tip(git, reference)?.map(from_git).transpose())
+    }
+
     /// Returns the tip of an attempt's branch.
     ///
     /// # Errors

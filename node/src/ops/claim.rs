@@ -1,6 +1,6 @@
 //! Claims tasks and reviews, keeps them, gives them back.
 
-use octopoid_crdt::ids::{Oid, RecordId};
+use octopoid_crdt::ids::{AuthorKey, Oid, RecordId};
 use octopoid_crdt::lease::{DEFAULT_SECONDS, Input, LONGEST_SECONDS};
 use octopoid_crdt::lifecycle::Act;
 use octopoid_crdt::record::{Body, Cause, Queue};
@@ -27,6 +27,8 @@ pub struct Claimant {
     pub kinds: Vec<String>,
     /// The commit that work starts from, if it is known.
     pub base: Option<Oid>,
+    /// The other nodes that may claim at the same moment: each takes other tasks first.
+    pub others: Vec<AuthorKey>,
     /// A reviewer never reviews an attempt of its own name.
     pub not_of: Option<String>,
 }
@@ -61,7 +63,19 @@ pub fn choose(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<TaskNo>
     let own_work = |row: &TaskRow| claimant.not_of.is_some() && row.worker == claimant.not_of;
     // What was put into provisional by hand has no work to review: a person accepts it, or sends it back.
     let no_work = |row: &TaskRow| row.queue == "provisional" && row.attempt.is_none();
-    unit.choose(&filter, claimant.not_of.as_deref(), |row| own_work(row) || no_work(row))
+    let me = unit.me();
+    let mine = |row: &TaskRow| {
+        let own = lot(row, &me);
+        claimant.others.iter().all(|other| lot(row, other) < own)
+    };
+    unit.choose(&filter, claimant.not_of.as_deref(), |row| own_work(row) || no_work(row), mine)
+}
+
+/// Draws which node takes a task first, so that nodes that claim at the same moment take different ones.
+fn lot(row: &TaskRow, node: &AuthorKey) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"octopoid/spread").update(&row.subject).update(node.as_bytes());
+    *hasher.finalize().as_bytes()
 }
 
 /// Claims the next task that fits; none when no task waits.
@@ -153,6 +167,18 @@ pub fn release(unit: &mut Unit<'_>, no: TaskNo, holds: &Holds, cause: Cause, rea
     allow(unit, no, &Act::Release { of, cause }, &refused)?;
     unit.write(no, Body::Release { of, cause, reason: reason.to_owned() })?;
     Ok(snapshot(unit, no)?)
+}
+
+/// Gives an own claim or review back, whoever holds the task by now; does nothing when it has ended. Tells whether it did.
+///
+/// # Errors
+/// When the store fails.
+pub fn withdraw(unit: &mut Unit<'_>, no: TaskNo, of: RecordId, cause: Cause, reason: &str) -> Result<bool, WriteFault> {
+    let counts = unit.would_count(no, &Act::Release { of, cause })?.is_ok();
+    if counts {
+        unit.write(no, Body::Release { of, cause, reason: reason.to_owned() })?;
+    }
+    Ok(counts)
 }
 
 /// Ends a claim or review whose holder fell silent; does nothing when it has ended already.

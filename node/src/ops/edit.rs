@@ -91,6 +91,20 @@ pub fn edit(unit: &mut Unit<'_>, no: TaskNo, expect: &Expect, changes: Changes) 
     Ok(snapshot(unit, no)?)
 }
 
+/// Takes the blockers that are not waited for, because each closes a circle, out of a task: then the circle is none any more.
+///
+/// # Errors
+/// When nothing is cut at this task.
+pub fn open_circle(unit: &mut Unit<'_>, no: TaskNo) -> Result<Snapshot, Refused> {
+    let row = unit.row(no)?;
+    if row.cut.is_empty() {
+        return Err(Refused::step(format!("Cannot open a circle at task '{}'", row.id), "it waits for all of its blockers"));
+    }
+    let edits: Vec<Edit> = row.cut.iter().map(|blocker| Edit::remove("blocked_by", blocker)).collect();
+    unit.edit(no, &edits)?.map_err(refuse)?;
+    Ok(snapshot(unit, no)?)
+}
+
 /// Refuses steps that would not count before any field is set: a refusal leaves no trace.
 fn check_steps(unit: &mut Unit<'_>, no: TaskNo, changes: &Changes) -> Result<(), Refused> {
     let row = unit.row(no)?;

@@ -92,6 +92,11 @@ pub fn look_up(unit: &mut Unit<'_>, once: &Once) -> Result<Known, Refused> {
     Ok(if kept.request == once.request { Known::Answered(kept.answer) } else { Known::Other })
 }
 
+/// Forgets the answer that was kept for a request, so that it is done anew.
+pub fn forget(unit: &mut Unit<'_>, once: &Once) {
+    unit.forget_answer(by_key(&once.key));
+}
+
 /// Keeps an answer with the commit of this unit, and forgets a few that are too old.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ pub mod finish;
 pub mod idempotency;
 pub mod judge;
 pub mod keys;
+pub mod members;
 pub mod orchestrators;
 pub mod projects;
 
@@ -75,7 +76,17 @@ pub enum Refused {
     },
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] WriteFault),
+    Store(WriteFault),
+}
+
+impl From<WriteFault> for Refused {
+    fn from(fault: WriteFault) -> Self {
+        match fault {
+            WriteFault::Record { what, why } => Self::Field { field: what, message: why },
+            WriteFault::NotAMember(why) => Self::step("This node cannot write to the cluster", why),
+            WriteFault::Store => Self::Store(fault),
+        }
+    }
 }
 
 impl Refused {

@@ -1,21 +1,22 @@
-//! Projects: tasks that share a branch.
+//! Projects: tasks that share a branch. Each is a document, so that people can edit it on two nodes at once.
 //!
 //! **Invariants**: a project with tasks is not deleted; a task never names a project that is not there when it is made.
 
+use octopoid_crdt::document::{Document, Edit, Fields, Value};
 use octopoid_crdt::ids::Name;
-use octopoid_crdt::record::limits;
-use serde::{Deserialize, Serialize};
+use octopoid_crdt::lifecycle::Act;
+use octopoid_crdt::record::Body;
 
-use super::Refused;
+use super::create::refuse;
+use super::{Refused, allow};
 use crate::store::index::Facet;
-use crate::store::{Fault, Filter, Reader, Sort, Unit, WriteFault};
+use crate::store::{Fault, Filter, Reader, Sort, TaskNo, TaskRow, Unit, WriteFault};
 
 /// The collection of projects.
-pub const COLLECTION: &str = "projects";
+pub const COLLECTION: &str = "project";
 
-/// One project as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+/// What a project says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stored {
     /// One line for people.
     pub title: String,
@@ -105,8 +106,78 @@ pub fn status(text: &str) -> Result<(), Refused> {
     }
 }
 
-fn read(json: &str) -> Option<Stored> {
-    serde_json::from_str(json).ok()
+impl Stored {
+    fn of(row: &TaskRow, content: Option<String>) -> Self {
+        let text = |field: &str| row.text(field).map(str::to_owned);
+        Self {
+            title: text("title").unwrap_or_default(),
+            description: content,
+            status: text("status").unwrap_or_else(|| "draft".to_owned()),
+            branch: text("branch"),
+            base_branch: text("base_branch"),
+            auto_accept: row.flag("auto_accept"),
+            created_by: text("created_by"),
+            created_ms: row.created_ms,
+            completed_ms: row.number("completed_ms").and_then(|ms| u64::try_from(ms).ok()),
+        }
+    }
+
+    fn fields(&self) -> Fields {
+        let scalars = self.scalars().into_iter().filter(|(_, value)| *value != Value::Null);
+        let fields = scalars.fold(Fields::default(), |fields, (field, value)| fields.with(field, value));
+        match &self.description {
+            Some(description) => fields.with_content(description.as_str()),
+            None => fields,
+        }
+    }
+
+    fn scalars(&self) -> [(&'static str, Value); 7] {
+        let text = |text: &Option<String>| text.as_ref().map_or(Value::Null, |text| Value::from(text.as_str()));
+        let completed = self.completed_ms.and_then(|ms| i64::try_from(ms).ok());
+        [
+            ("title", Value::from(self.title.as_str())),
+            ("status", Value::from(self.status.as_str())),
+            ("branch", text(&self.branch)),
+            ("base_branch", text(&self.base_branch)),
+            ("auto_accept", Value::Bool(self.auto_accept)),
+            ("created_by", text(&self.created_by)),
+            ("completed_ms", completed.map_or(Value::Null, Value::Int)),
+        ]
+    }
+
+    /// Returns the edits that lead from another state of the project to this one.
+    fn edits_from(&self, before: &Self) -> Vec<Edit> {
+        let changed = self.scalars().into_iter().zip(before.scalars()).filter(|(new, old)| new != old);
+        let mut edits: Vec<Edit> = changed.map(|((field, value), _)| Edit::set(field, value)).collect();
+        if self.description != before.description {
+            edits.push(Edit::Content(self.description.clone()));
+        }
+        edits
+    }
+}
+
+/// Names the field of a refused edit as people know it.
+fn refused(error: octopoid_crdt::document::EditError) -> Refused {
+    let mut refused = refuse(error);
+    if let Refused::Field { field, .. } = &mut refused
+        && field == "content"
+    {
+        "description".clone_into(field);
+    }
+    refused
+}
+
+/// Finds a project that is there.
+fn find_no(unit: &mut Unit<'_>, scope: &str, id: &str) -> Result<Option<TaskNo>, WriteFault> {
+    match unit.find_document(COLLECTION, scope, id)? {
+        Some(no) if unit.row(no)?.listed => Ok(Some(no)),
+        Some(_) | None => Ok(None),
+    }
+}
+
+fn read(unit: &mut Unit<'_>, no: TaskNo) -> Result<Stored, WriteFault> {
+    let row = unit.row(no)?.clone();
+    Ok(Stored::of(&row, unit.content(no)?))
 }
 
 /// Returns a project as the unit sees it.
@@ -114,38 +185,39 @@ fn read(json: &str) -> Option<Stored> {
 /// # Errors
 /// When the store fails.
 pub fn find(unit: &mut Unit<'_>, scope: &str, id: &str) -> Result<Option<Stored>, WriteFault> {
-    Ok(unit.item(COLLECTION, scope, id)?.and_then(|item| read(&item.json)))
+    find_no(unit, scope, id)?.map(|no| read(unit, no)).transpose()
 }
 
-fn write(unit: &mut Unit<'_>, scope: &Name, id: &str, stored: &Stored) -> Result<(), Refused> {
-    let json = serde_json::to_string(stored).map_err(|error| Refused::field("project", error.to_string()))?;
-    if json.len() > limits::VALUE {
-        return Err(Refused::field("description", format!("the project has {} bytes, the limit is {}", json.len(), limits::VALUE)));
-    }
-    unit.put(COLLECTION, scope, id, Some(json))?;
-    Ok(())
+/// Returns the branch that a project gives its tasks; none where there is no such project.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn branch_of(reader: &Reader, scope: &str, id: &str) -> Result<Option<String>, Fault> {
+    let Some(no) = reader.document_no(COLLECTION, scope, id)? else { return Ok(None) };
+    Ok(reader.row(no)?.filter(|row| row.listed).and_then(|row| row.text("branch").map(str::to_owned)))
 }
 
 /// Makes a project.
 ///
 /// # Errors
-/// When the id is taken.
+/// When the id is taken, or a text is too long.
 pub fn create(unit: &mut Unit<'_>, scope: &Name, id: &Name, mut stored: Stored) -> Result<Project, ProjectRefused> {
-    if unit.item(COLLECTION, scope.as_str(), id.as_str())?.is_some() {
+    if find_no(unit, scope.as_str(), id.as_str())?.is_some() {
         return Err(ProjectRefused::Exists(id.to_string()));
     }
-    stored.created_ms = unit.now_ms();
-    stored.completed_ms = (stored.status == "completed").then_some(stored.created_ms);
-    write(unit, scope, id.as_str(), &stored)?;
-    Ok(Project { scope: scope.to_string(), id: id.to_string(), stored })
+    stored.completed_ms = (stored.status == "completed").then_some(unit.now_ms());
+    let (document, change) = Document::create(unit.actor(), &stored.fields()).map_err(refused)?;
+    let no = unit.create_document((COLLECTION, scope, id.as_str()), document, change)?;
+    Ok(Project { scope: scope.to_string(), id: id.to_string(), stored: read(unit, no)? })
 }
 
 /// Edits a project.
 ///
 /// # Errors
-/// When there is none of this id.
+/// When there is none of this id, or a text is too long.
 pub fn edit(unit: &mut Unit<'_>, scope: &Name, id: &str, changes: Changes) -> Result<Project, ProjectRefused> {
-    let before = find(unit, scope.as_str(), id)?.ok_or_else(|| ProjectRefused::NotFound(id.to_owned()))?;
+    let no = find_no(unit, scope.as_str(), id)?.ok_or_else(|| ProjectRefused::NotFound(id.to_owned()))?;
+    let before = read(unit, no)?;
     let mut stored = before.clone();
     if let Some(title) = changes.title {
         stored.title = title;
@@ -170,10 +242,8 @@ pub fn edit(unit: &mut Unit<'_>, scope: &Name, id: &str, changes: Changes) -> Re
         };
         stored.status = status;
     }
-    if stored != before {
-        write(unit, scope, id, &stored)?;
-    }
-    Ok(Project { scope: scope.to_string(), id: id.to_owned(), stored })
+    unit.edit(no, &stored.edits_from(&before))?.map_err(refused)?;
+    Ok(Project { scope: scope.to_string(), id: id.to_owned(), stored: read(unit, no)? })
 }
 
 /// Deletes a project.
@@ -181,14 +251,13 @@ pub fn edit(unit: &mut Unit<'_>, scope: &Name, id: &str, changes: Changes) -> Re
 /// # Errors
 /// When there is none of this id, or tasks name it.
 pub fn delete(unit: &mut Unit<'_>, scope: &Name, id: &str) -> Result<(), ProjectRefused> {
-    if unit.item(COLLECTION, scope.as_str(), id)?.is_none() {
-        return Err(ProjectRefused::NotFound(id.to_owned()));
-    }
+    let no = find_no(unit, scope.as_str(), id)?.ok_or_else(|| ProjectRefused::NotFound(id.to_owned()))?;
     let tasks = count_tasks(unit, scope.as_str(), id)?;
     if tasks > 0 {
         return Err(ProjectRefused::HasTasks { id: id.to_owned(), tasks });
     }
-    unit.put(COLLECTION, scope, id, None)?;
+    allow(unit, no, &Act::Delete, &format!("Cannot delete project '{id}'"))?;
+    unit.write(no, Body::DocDelete { by: String::new() })?;
     Ok(())
 }
 
@@ -211,8 +280,11 @@ pub fn tasks_of(scope: &str, id: &str) -> Filter {
 /// # Errors
 /// When the store cannot be read.
 pub fn list(reader: &Reader, scope: Option<&str>) -> Result<Vec<Project>, Fault> {
-    let items = reader.items(COLLECTION, scope)?.into_iter();
-    let mut found: Vec<_> = items.filter_map(|(scope, id, item)| Some(Project { scope, id, stored: read(&item.json)? })).collect();
+    let mut found = Vec::new();
+    for (no, row) in reader.documents(COLLECTION, scope)? {
+        let stored = Stored::of(&row, reader.content(no)?);
+        found.push(Project { scope: row.scope, id: row.id, stored });
+    }
     found.sort_by(|a, b| b.stored.created_ms.cmp(&a.stored.created_ms).then_with(|| a.id.cmp(&b.id)));
     Ok(found)
 }

@@ -167,6 +167,42 @@ impl Layout {
         self.runtime_dir().join("node.pid")
     }
 
+    /// Returns the file that says who is paused.
+    #[must_use]
+    pub fn pauses_file(&self) -> PathBuf {
+        self.runtime_dir().join("paused.json")
+    }
+
+    /// Returns the file with what all agents of this machine cost.
+    #[must_use]
+    pub fn spending_file(&self) -> PathBuf {
+        self.runtime_dir().join("spending.json")
+    }
+
+    /// Returns the file that keeps where members can be reached.
+    #[must_use]
+    pub fn peers_file(&self) -> PathBuf {
+        self.runtime_dir().join("peers.json")
+    }
+
+    /// Returns the file that holds the tasks that come along into another cluster.
+    #[must_use]
+    pub fn carry_over_file(&self) -> PathBuf {
+        self.runtime_dir().join("carry-over.json")
+    }
+
+    /// Returns the file that keeps open invitations.
+    #[must_use]
+    pub fn invites_file(&self) -> PathBuf {
+        self.runtime_dir().join("invites.json")
+    }
+
+    /// Returns the file that counts the node's starts.
+    #[must_use]
+    pub fn starts_file(&self) -> PathBuf {
+        self.runtime_dir().join("starts")
+    }
+
     /// Returns this machine's own settings, which win over [`Self::config_file`].
     #[must_use]
     pub fn local_file(&self) -> PathBuf {

@@ -16,6 +16,8 @@ pub struct Context {
     pub attempt: Attempt,
     /// What was tried before, oldest first.
     pub previous: Vec<Previous>,
+    /// The earlier attempt whose branch this one starts from; none when it starts from the base branch.
+    pub start: Option<Previous>,
     /// What is to be judged, for reviews.
     pub review: Option<Review>,
     /// The absolute path of the file for the result.
@@ -94,7 +96,7 @@ pub enum Kind {
     NeedsContinuation,
     /// Another attempt won.
     Superseded,
-    /// Its agent fell silent.
+    /// It was interrupted: its agent fell silent, or its node ended.
     Expired,
 }
 
@@ -199,6 +201,7 @@ pub fn sample(role: &str, history: bool) -> Context {
         } else {
             Vec::new()
         },
+        start: history.then(|| previous(Kind::Rejected, "an empty name prints a trailing space")),
         review: (role == "review").then_some(review),
         result_file: "/project/.octopoid/logs/tasks/greet/2-77aa00bb/result.json".to_owned(),
         agent: Agent { name: format!("{role}-1"), role: role.to_owned() },

@@ -12,6 +12,7 @@ use super::hosts::Hosts;
 use super::metrics::Metrics;
 use super::refusal::Refusal;
 use super::times;
+use crate::cluster::Cluster;
 use crate::run::{Control, ControlError};
 use crate::store::{Reader, Store};
 
@@ -27,6 +28,11 @@ impl ApiToken {
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(text.trim().to_owned())
+    }
+
+    /// Returns the value of an `Authorization` header, for calls within this process.
+    pub(super) fn bearer(&self) -> String {
+        format!("Bearer {}", self.0)
     }
 
     /// Compares in a time that does not depend on where the texts differ.
@@ -97,7 +103,9 @@ pub struct Settings {
     pub auth: Auth,
     /// Names under which the node is reached besides this machine's loopback.
     pub hosts: Vec<String>,
-    /// The way to the scheduler; none when only the store is open.
+    /// This node among the members of its cluster; none while it is alone or no node runs.
+    pub cluster: Option<Cluster>,
+    /// The way to the scheduler, or to what stands in for it while no node runs; none when only the store is open.
     pub control: Option<Control>,
     /// Where the API listens; none within the CLI.
     pub api_url: Option<String>,
@@ -170,8 +178,8 @@ impl App {
         self.settings.control.as_ref().ok_or_else(|| ControlError::NotRunning.into())
     }
 
-    /// Names a node by its key. Until there are members there is one.
+    /// Names a node by its key.
     pub(super) fn node_name(&self, key: &AuthorKey) -> String {
-        if *key == self.settings.store.me() { self.settings.machine_id.clone() } else { key.short() }
+        self.member_name(&self.settings.store.membership(), key)
     }
 }

@@ -9,9 +9,11 @@
 
 mod access;
 mod app;
+mod cluster;
 mod commit;
 mod events;
 mod find;
+mod forward;
 mod heartbeats;
 mod hosts;
 mod input;
@@ -40,11 +42,12 @@ use axum::extract::OriginalUri;
 use axum::http::{Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use octopoid_client::ErrorBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use app::{API_VERSION, ApiToken, App, Auth, DiffError, DiffQuery, DiffSource, RenderLine, Settings};
+pub use forward::answer_calls;
 pub use hosts::Hosts;
 pub use openapi::openapi;
 pub use refusal::Refusal;
@@ -57,10 +60,11 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(metrics::show))
         .route("/api/health", get(node::health))
         .route("/api/openapi.json", get(openapi::describe))
-        .nest("/api/v1/tasks", task_routes())
+        .nest("/api/v1/tasks", task_routes().merge(holder_routes(&app)))
         .nest("/api/v1/projects", project_routes())
         .nest("/api/v1/orchestrators", orchestrator_routes())
         .nest("/api/v1/node", node_routes())
+        .nest("/api/v1/cluster", cluster_routes())
         .route("/api/v1/scheduler/poll", get(orchestrators::poll))
         .route("/api/v1/events", get(events::stream))
         .fallback(unknown_route)
@@ -78,12 +82,9 @@ fn task_routes() -> Router<App> {
         .route("/claim", post(steps::claim))
         .route("/resolve/{prefix}", get(tasks::resolve_prefix))
         .route("/{id}", get(tasks::show).patch(tasks::edit).delete(tasks::delete))
-        .route("/{id}/renew", post(steps::renew))
-        .route("/{id}/submit", post(steps::submit))
         .route("/{id}/accept", post(steps::accept))
         .route("/{id}/reject", post(steps::reject))
         .route("/{id}/requeue", post(steps::requeue))
-        .route("/{id}/release", post(steps::release))
         .route("/{id}/cancel", post(steps::cancel))
         .route("/{id}/force-queue", post(steps::force_queue))
         .route("/{id}/hooks/{name}/complete", post(steps::complete_hook))
@@ -93,6 +94,15 @@ fn task_routes() -> Router<App> {
         .route("/{id}/attempts", get(trail::attempts))
         .route("/{id}/log", get(work::log))
         .route("/{id}/diff", get(work::diff))
+}
+
+/// Calls that only the node can answer that wrote the claim.
+fn holder_routes(app: &App) -> Router<App> {
+    Router::new()
+        .route("/{id}/renew", post(steps::renew))
+        .route("/{id}/submit", post(steps::submit))
+        .route("/{id}/release", post(steps::release))
+        .layer(from_fn_with_state(app.clone(), forward::to_holder))
 }
 
 fn project_routes() -> Router<App> {
@@ -109,6 +119,17 @@ fn orchestrator_routes() -> Router<App> {
         .route("/scopes/{scope}/rotate-key", post(orchestrators::rotate_key))
         .route("/{id}", get(orchestrators::show).patch(orchestrators::edit))
         .route("/{id}/heartbeat", post(orchestrators::heartbeat))
+}
+
+fn cluster_routes() -> Router<App> {
+    Router::new()
+        .route("/", get(cluster::show))
+        .route("/name", put(cluster::name))
+        .route("/peers", get(cluster::peers))
+        .route("/peers/approve", post(cluster::approve))
+        .route("/peers/deny", post(cluster::deny))
+        .route("/peers/{name}/remove", post(cluster::remove_peer))
+        .route("/invites", post(cluster::invite))
 }
 
 fn node_routes() -> Router<App> {

@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use octopoid_client::{
-    AgentState, AwaitingMerge, Doctor, ErrorBody, GcReport, GcRequest, Health, NodeInfo, NodeStatus, Paused, StopAnswer, StopRequest,
+    AgentState, AwaitingMerge, Doctor, ErrorBody, GcReport, GcRequest, Health, NodeInfo, NodeStatus, Paused, Retrying, StopAnswer,
+    StopRequest, Task,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -13,18 +14,19 @@ use super::app::{API_VERSION, App};
 use super::input::{Call, Input, Segments};
 use super::params::Params;
 use super::refusal::Refusal;
-use super::times::{now, rfc3339};
-use crate::run::{AgentsView, ControlError};
+use super::task_view::retry_ms;
+use super::times::{now, now_ms, rfc3339};
+use crate::causes::describe;
+use crate::run::{AgentsView, ControlError, Farewell};
 use crate::store::index::Facet;
 use crate::store::{Fault, Filter, Reader, Sort};
 
 /// How many tasks each list of the status names.
 const NAMED: u64 = 100;
+/// Among how many waiting tasks those are looked for that wait after a failed attempt: no index has them apart.
+const LOOKED_AT: u64 = 500;
 /// How long the scheduler may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// What a cluster of one is called.
-const MODE: &str = "local";
 
 impl App {
     /// Asks what the agents do; nothing when no scheduler runs or it does not answer in time.
@@ -33,9 +35,14 @@ impl App {
         tokio::time::timeout(PATIENCE, control.agents()).await.ok()?.ok()
     }
 
+    /// Tells whether this is a node that serves, rather than a command that works on the store itself.
+    fn serves(&self) -> bool {
+        self.settings.api_url.is_some()
+    }
+
     fn info(&self) -> NodeInfo {
         let settings = &self.settings;
-        let serves = settings.api_url.is_some();
+        let serves = self.serves();
         NodeInfo {
             machine_id: settings.machine_id.clone(),
             peer_id: settings.peer_id.clone(),
@@ -62,8 +69,8 @@ pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<Health>)
         timestamp: now(),
         database: problem.unwrap_or_else(|| "connected".to_owned()),
         node: Some(app.settings.machine_id.clone()),
-        cluster: None,
-        mode: Some(MODE.to_owned()),
+        cluster: app.settings.store.membership().name().map(ToString::to_string),
+        mode: Some(app.mode(&app.settings.store.membership()).to_owned()),
     };
     (status, Json(health))
 }
@@ -88,6 +95,12 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
             .push(format!("{forks} places where two records continue the same one: a store was restored from a backup; nothing is lost"));
     }
     let reviewed = view.agents.iter().any(|agent| agent.role == "review" && agent.state != AgentState::Disabled);
+    let membership = app.settings.store.membership();
+    let (mode, cluster) = (app.mode(&membership), membership.name().map(ToString::to_string));
+    let members: Vec<_> = app.members().into_iter().filter(|member| member.state != "this node").collect();
+    let offline = !members.is_empty() && !members.iter().any(|member| member.state == "connected");
+    let pending_sync = app.pending_sync().await?;
+    let join_requests = app.settings.cluster.as_ref().map_or(0, |cluster| cluster.reception().pending().len() as u64);
     let status = app.read(move |app, reader| {
         let scope = app.settings.scope.as_str();
         let in_scope = Filter { scopes: vec![scope.to_owned()], ..Filter::default() };
@@ -96,14 +109,20 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
         let mut queues = reader.queue_counts(Some(scope))?;
         queues.retain(|_, count| *count > 0);
         Ok::<_, Fault>(NodeStatus {
-            mode: MODE.to_owned(),
+            mode: mode.to_owned(),
             node: app.info(),
+            cluster,
+            members,
+            pending_sync,
+            offline,
+            join_requests,
             queues,
             paused: view.paused,
             cost_usd: view.cost_usd,
             waiting_for_review: if reviewed { Vec::new() } else { ids(reader, &waiting)? },
-            awaiting_merge: awaiting_merge(reader, in_scope, view.awaiting_merge)?,
+            awaiting_merge: awaiting_merge(reader, in_scope.clone(), view.awaiting_merge)?,
             agents: view.agents,
+            retrying: retrying(reader, &in_scope)?,
             needs_intervention: ids(reader, &flagged)?,
             warnings,
         })
@@ -119,8 +138,18 @@ fn ids(reader: &Reader, filter: &Filter) -> Result<Vec<String>, Fault> {
 fn awaiting_merge(reader: &Reader, in_scope: Filter, told: Vec<AwaitingMerge>) -> Result<Vec<AwaitingMerge>, Fault> {
     let waiting = ids(reader, &Filter { facet: Some((Facet::AwaitingMerge, vec![String::new()])), ..in_scope })?;
     let reason = |id: &str| told.iter().find(|known| known.task_id == id).map(|known| known.reason.clone());
-    let untold = || "accepted, not merged yet".to_owned();
+    let untold = || Task::MERGE_PENDING.to_owned();
     Ok(waiting.into_iter().map(|task_id| AwaitingMerge { reason: reason(&task_id).unwrap_or_else(untold), task_id }).collect())
+}
+
+/// Finds the tasks that wait after a failed attempt, among the first that an agent would take.
+fn retrying(reader: &Reader, in_scope: &Filter) -> Result<Vec<Retrying>, Fault> {
+    let waiting = Filter { queues: vec!["incoming".to_owned()], ready: Some(true), ..in_scope.clone() };
+    let (now, rows) = (now_ms(), reader.list(&waiting, Sort::Priority, 0, LOOKED_AT)?.tasks);
+    let retries = rows.into_iter().filter_map(|(_, row)| Some((retry_ms(&row, now)?, row.id)));
+    let mut found: Vec<_> = retries.map(|(at, task_id)| Retrying { retry_at: rfc3339(at), task_id }).collect();
+    found.sort();
+    Ok(found)
 }
 
 async fn set_paused(app: &App, call: &Call, agent: Option<String>, paused: bool) -> Result<Json<Paused>, Refusal> {
@@ -161,9 +190,13 @@ pub(super) async fn resume_agent(State(app): State<App>, segments: Segments, cal
     responses((status = 200, body = StopAnswer), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub(super) async fn stop(State(app): State<App>, input: Input<StopRequest>) -> Result<Json<StopAnswer>, Refusal> {
     input.call.caller.must_be_node()?;
+    if !app.serves() {
+        return Err(ControlError::NotRunning.into());
+    }
     let control = app.control()?;
     let running = control.agents().await?.agents.iter().map(|agent| agent.instances.len() as u64).sum();
-    control.begin_stop(input.body.drain).await?;
+    let farewell = if input.body.drain { Farewell::Drain } else { Farewell::Orderly };
+    control.begin_stop(farewell).await?;
     Ok(Json(StopAnswer { stopping: true, pid: std::process::id(), running }))
 }
 
@@ -184,13 +217,15 @@ pub(super) async fn gc(State(app): State<App>, input: Input<GcRequest>) -> Resul
 pub(super) async fn doctor(State(app): State<App>, params: Params, call: Call) -> Result<Json<Doctor>, Refusal> {
     call.caller.must_be_node()?;
     let rebuild = params.flag("rebuild")?.unwrap_or(false);
-    if rebuild && app.settings.control.is_some() {
+    if rebuild && app.serves() {
         let text = "the views are rebuilt while nothing else uses the store: stop the node and run octopoid doctor --rebuild";
         return Err(ControlError::Refused(text.to_owned()).into());
     }
+    let mut kept = None;
     if rebuild {
-        let backup = app.settings.store.path().with_extension(format!("before-rebuild-{}", super::times::now_ms()));
-        app.settings.store.rebuild(backup).await.map_err(|error| ControlError::Refused(crate::run::describe(&error)))?;
+        let backup = app.settings.store.path().with_extension(format!("before-rebuild-{}", now_ms()));
+        kept = Some(backup.display().to_string());
+        app.settings.store.rebuild(backup).await.map_err(|error| ControlError::Refused(describe(&error)))?;
     }
     let store = app.settings.store.clone();
     let found = tokio::task::spawn_blocking(move || store.check()).await.map_err(|_| Refusal::Defect)??;
@@ -199,6 +234,7 @@ pub(super) async fn doctor(State(app): State<App>, params: Params, call: Call) -
         records: found.records,
         tasks: found.tasks,
         rebuilt: rebuild,
+        backup: kept,
         problems: found.problems,
     }))
 }
@@ -251,8 +287,8 @@ mod tests {
                     heard.push(format!("pause {agent:?} {paused}"));
                     drop(answer.send(Ok(Paused { agent, paused })));
                 }
-                Told::Stop { drain, answer } => {
-                    heard.push(format!("stop {drain}"));
+                Told::Stop { farewell, answer } => {
+                    heard.push(format!("stop {farewell:?}"));
                     // The API answers before the node has ended, so nobody waits any more.
                     let _ = answer.send(());
                 }
@@ -276,6 +312,7 @@ mod tests {
             token: ApiToken::new("oct_1"),
             auth: Auth::NoneOnLoopback,
             hosts: Vec::new(),
+            cluster: None,
             control: Some(control),
             api_url: Some("http://127.0.0.1:8787".to_owned()),
             logs: folder.join("logs"),
@@ -312,7 +349,7 @@ mod tests {
         let (status, body) = ask(&app, "POST", "/api/v1/tasks/t/merge", none()).await;
         assert_eq!((status, &body["error"]), (409, &json!("nothing to merge")));
         drop(app);
-        assert_eq!(scheduler.await.expect("it ends"), ["pause None true", "pause Some(\"a\") false", "gc true", "stop true"]);
+        assert_eq!(scheduler.await.expect("it ends"), ["pause None true", "pause Some(\"a\") false", "gc true", "stop Drain"]);
     }
 
     #[tokio::test]

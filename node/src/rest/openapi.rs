@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use super::{events, metrics, node, orchestrators, projects, steps, tasks, trail, work};
+use super::{cluster, events, metrics, node, orchestrators, projects, steps, tasks, trail, work};
 
 /// Names the token.
 struct BearerToken;
@@ -34,6 +34,7 @@ impl utoipa::Modify for BearerToken {
         orchestrators::register, orchestrators::heartbeat, orchestrators::list, orchestrators::show, orchestrators::edit,
         orchestrators::rotate_key, orchestrators::poll,
         events::stream,
+        cluster::show, cluster::name, cluster::peers, cluster::approve, cluster::deny, cluster::remove_peer, cluster::invite,
         node::status, node::pause, node::resume, node::pause_agent, node::resume_agent, node::stop, node::gc, node::doctor,
     )
 )]

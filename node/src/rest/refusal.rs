@@ -8,7 +8,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use octopoid_client::{ErrorBody, Resolved};
 
+use crate::cluster::WelcomeError;
 use crate::ops::Refused;
+use crate::ops::members::MembersRefused;
 use crate::ops::projects::ProjectRefused;
 use crate::run::ControlError;
 use crate::store::{Fault, Unavailable, WriteFault};
@@ -43,6 +45,9 @@ pub enum Refusal {
     /// The state forbids it.
     #[error("{0}")]
     Conflict(String),
+    /// What it needs is not reachable now.
+    #[error("{0}")]
+    Offline(String),
     /// The beginning of an id means several tasks.
     #[error("'{prefix}' could be {}", shown(candidates))]
     Candidates {
@@ -90,6 +95,32 @@ impl From<ProjectRefused> for Refusal {
     }
 }
 
+impl From<MembersRefused> for Refusal {
+    fn from(refused: MembersRefused) -> Self {
+        let text = refused.to_string();
+        match refused {
+            MembersRefused::NotAdmin => Self::Forbidden(text),
+            MembersRefused::NotMember(_) => Self::NotFound(text),
+            MembersRefused::NameTaken { .. } | MembersRefused::InviteUsed | MembersRefused::LastAdmin | MembersRefused::NotWorker(_) => {
+                Self::Conflict(text)
+            }
+            MembersRefused::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<WelcomeError> for Refusal {
+    fn from(error: WelcomeError) -> Self {
+        match error {
+            WelcomeError::NotPending(error) => Self::NotFound(error.to_string()),
+            WelcomeError::Refused(refused) => refused.into(),
+            WelcomeError::Store(unavailable) => unavailable.into(),
+            WelcomeError::Invite(error) => Self::Conflict(crate::causes::describe(&error)),
+            WelcomeError::Ticket(error) => Self::Conflict(error.to_string()),
+        }
+    }
+}
+
 fn shown(candidates: &[Resolved]) -> String {
     candidates.iter().map(|task| task.id.as_str()).collect::<Vec<_>>().join(", ")
 }
@@ -123,6 +154,7 @@ impl Refusal {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::NoTasks => StatusCode::NOT_FOUND,
+            Self::Offline(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Conflict(_) | Self::Candidates { .. } => StatusCode::CONFLICT,
             Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -154,6 +186,7 @@ impl Refusal {
             | Self::Forbidden(_)
             | Self::NotFound(_)
             | Self::Conflict(_)
+            | Self::Offline(_)
             | Self::Slow(_)
             | Self::TooLarge(_)
             | Self::MediaType

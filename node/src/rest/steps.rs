@@ -1,5 +1,7 @@
 //! The calls that move a task through its life.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,6 +11,7 @@ use octopoid_client::{
     ReleaseRequest, RenewRequest, RequeueRequest, SubmitRequest, Task,
 };
 use octopoid_crdt::document::Edit;
+use octopoid_crdt::ids::RecordId;
 use octopoid_crdt::record::{Cause, Queue};
 use serde_json::Value;
 
@@ -18,10 +21,11 @@ use super::input::{Call, Input, Segments};
 use super::refusal::Refusal;
 use super::tasks::NOBODY;
 use super::{texts, times};
-use crate::ops::claim::{Claimant, Holds, claim_next, lease_seconds};
+use crate::cluster::Outcome;
+use crate::ops::claim::{Claimant, Holds, claim_next, lease_seconds, withdraw};
 use crate::ops::finish::Submission;
 use crate::ops::judge::{self, Move};
-use crate::ops::{self, Snapshot, admission, orchestrators};
+use crate::ops::{self, Snapshot, admission, idempotency, orchestrators};
 use crate::store::{TaskNo, Unit};
 
 impl App {
@@ -80,17 +84,59 @@ pub(super) async fn claim(State(app): State<App>, input: Input<ClaimRequest>) ->
     let kinds = body.type_filter.map(|kinds| kinds.0).unwrap_or_default();
     let ttl_seconds = lease_seconds(body.lease_duration_seconds.map(i64::from))?;
     let queue = body.queue.filter(|queue| !queue.is_empty());
-    let mut claimant = Claimant {
+    let claimant = Claimant {
         agent: body.agent_name,
         orchestrator: body.orchestrator_id,
         ttl_seconds,
         scope: scope.clone(),
         roles,
         kinds,
+        others: app.settings.cluster.as_ref().map(crate::cluster::Cluster::connected).unwrap_or_default(),
         ..Claimant::default()
     };
     app.heartbeats.beat(&scope, &claimant.orchestrator);
-    let operation = move |unit: &mut Unit<'_>| {
+    let wish = Wish { scope, queue, claimant };
+    for _ in 0..RACES {
+        let (wish, settled) = (wish.clone(), Arc::new(OnceLock::new()));
+        let claimed = settled.clone();
+        let operation = move |unit: &mut Unit<'_>| {
+            let task = wish.claim(unit)?;
+            // Read again after the commit; set once, as the operation runs once.
+            let _ = claimed.set((task.no, task.row.holder.as_ref().map(|holder| RecordId(holder.record))));
+            Ok(task)
+        };
+        let once = call.once.clone();
+        let answer = app.commit_task(once.clone(), StatusCode::OK, operation).await?;
+        // An answer that was kept for its key was settled when it was given.
+        let Some((no, Some(of))) = settled.get().copied() else { return Ok(answer) };
+        if app.may_start(no, of).await? {
+            return Ok(answer);
+        }
+        let yielded = move |unit: &mut Unit<'_>| {
+            if let Some(once) = &once {
+                idempotency::forget(unit, once);
+            }
+            withdraw(unit, no, of, Cause::Superseded, "another node's claim goes first").map_err(Refusal::from)
+        };
+        app.settings.store.write(yielded).await??;
+    }
+    Err(Refusal::NoTasks)
+}
+
+/// How many tasks are tried that other nodes claim at the same moment.
+const RACES: usize = 16;
+
+/// What a caller wants to claim.
+#[derive(Debug, Clone)]
+struct Wish {
+    scope: String,
+    queue: Option<String>,
+    claimant: Claimant,
+}
+
+impl Wish {
+    fn claim(self, unit: &mut Unit<'_>) -> Result<Snapshot, Refusal> {
+        let Self { scope, queue, mut claimant } = self;
         let wanted = match (queue, claimant.roles.first()) {
             (Some(queue), _) => Some(queue),
             (None, Some(role)) => admission::claims_from(unit, &scope, role)?,
@@ -101,8 +147,17 @@ pub(super) async fn claim(State(app): State<App>, input: Input<ClaimRequest>) ->
         queue.as_str().clone_into(&mut claimant.queue);
         orchestrators::note_claimant(unit, &scope, &claimant.orchestrator)?;
         claim_next(unit, &claimant)?.ok_or(Refusal::NoTasks)
-    };
-    app.commit_task(call.once, StatusCode::OK, operation).await
+    }
+}
+
+impl App {
+    /// Waits until it is settled with the other members whether a claimant may start.
+    async fn may_start(&self, no: TaskNo, of: RecordId) -> Result<bool, Refusal> {
+        match &self.settings.cluster {
+            None => Ok(true),
+            Some(cluster) => Ok(cluster.settle(no, &of).await? == Outcome::Start),
+        }
+    }
 }
 
 /// Keeps a claim or review alive.
@@ -114,7 +169,21 @@ pub(super) async fn renew(State(app): State<App>, segments: Segments, input: Inp
     texts::label("agent_name", &body.agent_name)?;
     let holds = holds(Some(body.agent_name), body.epoch)?;
     let seconds = lease_seconds(body.lease_duration_seconds.map(i64::from))?;
-    app.step(&segments, call, move |unit, no| Ok(ops::claim::renew(unit, no, &holds, Some(seconds))?)).await
+    let renewed = Arc::new(OnceLock::new());
+    let claim = renewed.clone();
+    let answer = app.step(&segments, call, move |unit, no| {
+        let task = ops::claim::renew(unit, no, &holds, Some(seconds))?;
+        if let Some(holder) = &task.row.holder {
+            // Set once, as the operation runs once.
+            let _ = claim.set(RecordId(holder.record));
+        }
+        Ok(task)
+    });
+    let answer = answer.await?;
+    if let (Some(cluster), Some(of)) = (&app.settings.cluster, renewed.get()) {
+        cluster.renew(*of, seconds);
+    }
+    Ok(answer)
 }
 
 /// Hands in finished work.

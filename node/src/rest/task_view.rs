@@ -24,6 +24,11 @@ pub(super) struct Shown {
     pub content: Option<String>,
 }
 
+/// Returns when the next attempt at a task may start, while it waits after a failed one.
+pub(super) fn retry_ms(row: &TaskRow, now_ms: u64) -> Option<u64> {
+    row.retry_ms.filter(|retry| row.queue == "incoming" && row.ready && *retry > now_ms)
+}
+
 /// Adds the bodies to the rows of a page.
 pub(super) fn with_bodies(reader: &Reader, rows: Vec<(TaskNo, TaskRow)>) -> Result<Vec<Shown>, Fault> {
     rows.into_iter().map(|(no, row)| Ok(Shown { content: reader.content(no)?, row })).collect()
@@ -85,13 +90,13 @@ impl App {
             attempt: row.attempt.clone(),
             contested: row.contested,
             holder: holder.map(|holder| self.node_name(&AuthorKey(holder.node))),
-            // A cluster of one has one author.
-            node: Some(self.node_name(&self.settings.store.me())),
+            node: row.creator.map(|creator| self.node_name(&AuthorKey(creator))),
             merged_commit: row.merged_commit.clone(),
             awaiting_merge: row.needs_merge.then(|| {
                 let reason = reasons.and_then(|reasons| reasons.get(&row.id)).cloned();
-                reason.unwrap_or_else(|| "accepted, not merged yet".to_owned())
+                reason.unwrap_or_else(|| Task::MERGE_PENDING.to_owned())
             }),
+            retry_at: retry_ms(row, now_ms()).map(rfc3339),
         }
     }
 

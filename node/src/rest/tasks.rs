@@ -106,8 +106,7 @@ pub(super) async fn create(State(app): State<App>, input: Input<NewTask>) -> Res
 /// Returns the branch that a project gives its tasks.
 fn project_branch(reader: &Reader, scope: &Name, id: Option<&str>) -> Result<Option<String>, Refusal> {
     let Some(id) = id else { return Ok(None) };
-    let Some(item) = reader.item(projects::COLLECTION, scope.as_str(), id)? else { return Ok(None) };
-    Ok(serde_json::from_str::<projects::Stored>(&item.json).ok().and_then(|project| project.branch))
+    Ok(projects::branch_of(reader, scope.as_str(), id)?)
 }
 
 /// Refuses a project that is not there.

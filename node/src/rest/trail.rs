@@ -5,7 +5,7 @@
 use axum::Json;
 use axum::extract::State;
 use octopoid_client::{AttemptInfo, Attempts, ErrorBody, History, HistoryEvent, Message, Messages};
-use octopoid_crdt::ids::{Oid, RecordId};
+use octopoid_crdt::ids::{AttemptName, Oid, RecordId};
 use octopoid_crdt::lifecycle::{Attempt, AttemptStatus, Entry, Removals, TaskState};
 use octopoid_crdt::record::{Body, Cause, Payload, Queue};
 
@@ -15,6 +15,7 @@ use super::input::{Call, Segments};
 use super::params::Params;
 use super::refusal::Refusal;
 use super::times::rfc3339;
+use crate::run::Usage;
 use crate::store::{Fault, Reader, StoredLog, TaskNo, TaskRow};
 
 /// The reason with which a task is put into its first queue.
@@ -29,9 +30,9 @@ pub(super) struct Trail {
 
 impl Trail {
     /// Reads a task's records.
-    pub(super) fn read(reader: &Reader, no: TaskNo, row: TaskRow) -> Result<Self, Fault> {
+    pub(super) fn read(reader: &Reader, masks: &Removals, no: TaskNo, row: TaskRow) -> Result<Self, Fault> {
         let StoredLog { log, arrivals, .. } = reader.log(no)?;
-        let state = log.resolve(&Removals::default());
+        let state = log.resolve(masks);
         let mut entries = Vec::with_capacity(arrivals.len());
         for (entry, arrival) in log.entries().iter().zip(arrivals) {
             let record = reader.record(arrival)?.ok_or_else(|| Fault::Missing(entry.id.to_string()))?;
@@ -54,8 +55,15 @@ impl Trail {
     }
 
     fn history(&self, app: &App, reader: &Reader) -> Result<Vec<HistoryEvent>, Fault> {
+        let mut epoch = 0;
         let told = self.entries.iter().filter_map(|(entry, payload)| {
-            let (event, agent, details) = if entry.counts() { tell(&payload.body)? } else { void(entry, &payload.body)? };
+            let (event, agent, mut details) = if entry.counts() { tell(&payload.body)? } else { void(entry, &payload.body)? };
+            match (&payload.body, entry.counts()) {
+                (Body::Claim { epoch: claimed, .. }, true) => epoch = epoch.max(*claimed),
+                // The name under which its log is kept.
+                (Body::Review { .. }, true) => details = Some(format!("review {}", AttemptName::new(epoch, &entry.id))),
+                _ => {}
+            }
             Some((
                 payload.wall_ms,
                 HistoryEvent {
@@ -129,6 +137,7 @@ impl Trail {
         };
         let (ended_at, reason) = self.end(attempt);
         // The document holds what the last submit counted.
+        let usage = Usage::read(&app.attempt_logs(&self.row, &attempt.name)).unwrap_or_default();
         let counted = |field: &str| self.row.number(field).filter(|_| current && submit.is_some()).and_then(|n| u64::try_from(n).ok());
         AttemptInfo {
             attempt: attempt.name.to_string(),
@@ -145,8 +154,8 @@ impl Trail {
             base: submit.and_then(|submit| submit.base.clone()).or(base).map(|oid| oid.to_string()),
             head: submit.and_then(|submit| submit.head.clone()).map(|oid| oid.to_string()),
             commits_count: counted("commits_count"),
-            turns_used: counted("turns_used"),
-            cost_usd: None,
+            turns_used: counted("turns_used").or(usage.turns.map(u64::from)),
+            cost_usd: usage.cost_usd,
             reason,
             notes,
         }
@@ -296,7 +305,7 @@ impl App {
         let target = call.caller.target(self, call.scope.as_deref(), segments.get("id"))?;
         self.read(move |app, reader| {
             let (no, row) = find(reader, &target)?;
-            tell(app, reader, &Trail::read(reader, no, row)?)
+            tell(app, reader, &Trail::read(reader, &app.settings.store.masks(), no, row)?)
         })
         .await
     }

@@ -26,7 +26,7 @@ use super::params::Params;
 use super::refusal::Refusal;
 use super::trail::{Trail, branch};
 use crate::ops::Target;
-use crate::store::Unavailable;
+use crate::store::{TaskRow, Unavailable};
 
 /// How many pieces of a log wait for a slow reader.
 const PIECES: usize = 8;
@@ -88,7 +88,7 @@ pub(super) async fn diff(State(app): State<App>, segments: Segments, params: Par
 
 /// Shows, or follows, what an attempt's agent printed.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}/log", tag = "tasks",
-    params(("id" = String, Path, description = "The task"), ("attempt" = Option<String>, Query, description = "The current one by default"),
+    params(("id" = String, Path, description = "The task"), ("attempt" = Option<String>, Query, description = "The current one by default; a review by the name in its history"),
         ("raw" = Option<bool>, Query, description = "As the agent's program printed it"),
         ("follow" = Option<bool>, Query, description = "Waits for more until the attempt ends")),
     responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = ErrorBody)))]
@@ -96,12 +96,13 @@ pub(super) async fn log(State(app): State<App>, segments: Segments, params: Para
     let name = attempt_name(&params)?;
     let (raw, follow) = (params.flag("raw")?.unwrap_or(false), params.flag("follow")?.unwrap_or(false));
     let found = app.trail(&segments, &call, move |app, _, trail| {
-        let attempt = chosen(trail, name)?;
-        // The id and the scope come from the store, where every name is checked.
-        let folder = app.settings.logs.join("tasks").join(&trail.row.id).join(attempt.name.to_string());
+        // A review is no attempt, and has a folder of its own all the same.
+        let review = name.filter(|name| app.attempt_logs(&trail.row, name).is_dir());
+        let name = chosen(trail, name).map(|attempt| attempt.name).or_else(|refusal| review.ok_or(refusal))?;
+        let folder = app.attempt_logs(&trail.row, &name);
         let target =
             Target { scope: Some(trail.row.scope.clone()), own_scope: trail.row.scope.clone(), bound: None, id: trail.row.id.clone() };
-        Ok((folder, target, attempt.name))
+        Ok((folder, target, name))
     });
     let (folder, target, attempt) = found.await?;
     let path = folder.join("stdout.log");
@@ -226,11 +227,16 @@ fn show(render: RenderLine, line: &[u8], shown: &mut String) {
 }
 
 impl App {
+    /// Returns the folder of an attempt's output. Id and name come from the store, where every name is checked.
+    pub(super) fn attempt_logs(&self, row: &TaskRow, attempt: &AttemptName) -> PathBuf {
+        self.settings.logs.join("tasks").join(&row.id).join(attempt.to_string())
+    }
+
     /// Tells whether an attempt still works.
     async fn runs(&self, target: Target, attempt: AttemptName) -> bool {
-        let state = self.read(move |_, reader| {
+        let state = self.read(move |app, reader| {
             let (no, row) = find(reader, &target)?;
-            let trail = Trail::read(reader, no, row)?;
+            let trail = Trail::read(reader, &app.settings.store.masks(), no, row)?;
             Ok::<_, Refusal>(trail.state.attempts.iter().any(|known| known.name == attempt && known.status == AttemptStatus::Running))
         });
         state.await.unwrap_or(false)

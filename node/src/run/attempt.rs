@@ -11,13 +11,16 @@ use tokio::sync::mpsc;
 
 use super::brief::Story;
 use super::conclude::{self, Conclusion};
-use super::context::{Context, StepError, describe};
+use super::context::{Context, StepError};
 use super::run_record::RunRecord;
+use super::setup::{self, SetupError};
+use super::spending::Usage;
 use super::workplace::{PrepareError, Workplace};
 use crate::agent::{
     AgentProcess, Argv, EndCause, Ended, Environment, GitIdentity, LaunchError, Limits, Running, Stdin, StopReason, Stopper, StreamSummary,
     TaskVariables,
 };
+use crate::causes::describe;
 use crate::config::{Agent, Paths};
 use crate::git::DiffForm;
 use crate::ops::Snapshot;
@@ -39,7 +42,7 @@ pub(super) struct Job {
 
 /// What an attempt tells the scheduler while it runs.
 pub(super) enum News {
-    /// The agent's process runs.
+    /// A process of it runs: the setup command's, then the agent's.
     Started { claim: RecordId, pid: i32, stopper: Stopper, stream: tokio::sync::watch::Receiver<StreamSummary> },
     /// It is over.
     Over { claim: RecordId, end: Conclusion },
@@ -52,16 +55,31 @@ pub(super) enum AttemptError {
     Step(#[from] StepError),
     #[error(transparent)]
     Prepare(#[from] PrepareError),
-    #[error("failed to {0}")]
-    Launch(#[source] LaunchError),
+    /// Its own causes are part of the text, which begins with what was not done.
+    #[error("failed to {}", describe(.0))]
+    Launch(LaunchError),
     #[error(transparent)]
     Prompt(#[from] RenderError),
     #[error("failed to write the prompt")]
     Folder(#[source] std::io::Error),
     #[error("{0}")]
     Git(String),
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error("{0}")]
+    Stopped(StopReason),
     #[error("the node ends")]
     NodeEnds,
+}
+
+/// A process to run in the worktree.
+pub(super) struct Process {
+    pub argv: Argv,
+    /// What it reads; nothing where none is given.
+    pub stdin: Option<PathBuf>,
+    /// The folder of its output; exists.
+    pub logs: PathBuf,
+    pub time: Duration,
 }
 
 impl Job {
@@ -103,6 +121,7 @@ pub(super) async fn run(context: Arc<Context>, job: Job, news: mpsc::Sender<News
     let end = match attempt(&context, &job, &news).await {
         Ok(end) => end,
         Err(AttemptError::NodeEnds) => Conclusion::default(),
+        Err(AttemptError::Stopped(reason)) => conclude::not_begun(&context, &job, reason).await,
         Err(error) => {
             let reason = describe(&error);
             tracing::warn!(task = %job.task.row.id, agent = %job.agent.name, reason = %reason, "an attempt could not run");
@@ -117,94 +136,173 @@ async fn attempt(context: &Arc<Context>, job: &Job, news: &mpsc::Sender<News>) -
     let task = job.name().ok_or_else(|| AttemptError::Git("the task's id is no name".to_owned()))?;
     let story = Story::read(&context.store.reader().map_err(StepError::from)?, job.task.no).map_err(StepError::from)?;
     let start = start_commit(context, job, &task, &story).await?;
-    let place = Workplace::prepare(context, &task, job.attempt(), start.clone()).await?;
-    let ended = run_agent(context, job, &task, &story, &place, news).await;
-    match ended {
-        Ok(ended) => {
-            let end = conclude::conclude(context, job, &story, &place, &ended, &Job::result_file(&place)).await;
-            if ended.swept.survivors.is_empty() && job.review {
-                place.remove_with_branch(context).await?;
-            } else if ended.swept.survivors.is_empty() {
-                place.remove(context).await?;
-            } else {
-                // A process may still write there: `octopoid gc` removes it once they are gone.
-                tracing::warn!(task = %job.task.row.id, pids = ?ended.swept.survivors, "processes of the agent could not be ended; its worktree stays");
-            }
-            end
-        }
-        Err(error) => {
-            place.remove(context).await?;
-            Err(error)
-        }
+    let mut place = Workplace::prepare(context, &task, job.attempt(), start.clone()).await?;
+    let desk = Desk { context, job, task: &task, news };
+    let mut survivors = Vec::new();
+    let ended = match desk.set_up(&mut place, &mut survivors).await {
+        Ok(()) => desk.run_agent(&story, &place, &mut survivors).await,
+        Err(error) => Err(error),
+    };
+    let end = match &ended {
+        Ok(ended) => conclude::conclude(context, job, &story, &place, ended, &Job::result_file(&place)).await,
+        Err(_) => Ok(Conclusion::default()),
+    };
+    if !survivors.is_empty() {
+        // A process may still write there: `octopoid gc` removes it once they are gone.
+        tracing::warn!(task = %job.task.row.id, pids = ?survivors, "processes of the agent could not be ended; its worktree stays");
+    } else if job.review {
+        place.remove_with_branch(context).await?;
+    } else {
+        place.remove(context).await?;
     }
+    ended.and(end)
 }
 
 /// Decides which commit the worktree starts from.
 async fn start_commit(context: &Context, job: &Job, task: &Name, story: &Story) -> Result<Oid, AttemptError> {
     let reviewed = job.review.then(|| story.chapters.iter().rev().find(|chapter| chapter.head.is_some())).flatten();
-    let head = match (job.review, reviewed, story.start_from()) {
-        (true, Some(chapter), _) => chapter.head.clone(),
-        (true, None, _) | (false, _, None) => None,
-        (false, _, Some(chapter)) => match &chapter.head {
-            Some(head) => Some(head.clone()),
-            None => {
-                let (name, attempt) = (task.clone(), chapter.attempt);
-                context.git(move |git| git.attempt_tip(&name, attempt)).await?.ok()
-            }
-        },
+    let from = if job.review { reviewed } else { story.start_from() };
+    let head = match from.map(|chapter| (chapter, chapter.head.clone())) {
+        Some((chapter, Some(head))) => Some((chapter, head)),
+        Some((chapter, None)) => {
+            let (name, attempt) = (task.clone(), chapter.attempt);
+            context.git(move |git| git.attempt_tip(&name, attempt)).await?.ok().map(|head| (chapter, head))
+        }
+        None => None,
     };
-    if let Some(head) = head {
-        let wanted = head.clone();
-        if context.git(move |git| git.has_commit(&wanted)).await?.unwrap_or(false) {
+    if let Some((chapter, head)) = head {
+        if context.obtain(&head, task, chapter.attempt, &chapter.node).await? {
             return Ok(head);
         }
+        if job.review {
+            return Err(AttemptError::Git(format!("commit {head} of the work to review is not here, and no node that has it is reached")));
+        }
     }
+    context.follow_integrator().await?;
     let base = context.base_branch.clone();
-    let tip = context.git(move |git| git.branch_tip(&base)).await?;
+    let tip = context.git(move |git| git.newest_tip(&base)).await?;
     tip.map_err(|error| AttemptError::Git(describe(&error)))
 }
 
-/// Starts the agent, watches over it, and returns when all of its processes are dead.
-async fn run_agent(
-    context: &Arc<Context>,
-    job: &Job,
-    task: &Name,
-    story: &Story,
-    place: &Workplace,
-    news: &mpsc::Sender<News>,
-) -> Result<Ended, AttemptError> {
-    let (prompt_file, result_file) = (Job::prompt_file(place), Job::result_file(place));
-    let text = brief(context, job, task, story, place).await?;
-    tokio::fs::write(&prompt_file, text).await.map_err(AttemptError::Folder)?;
-    let process = agent_process(context, job, task, place, &prompt_file, &result_file)?;
-    let held = context.launcher.launch(process).await.map_err(AttemptError::Launch)?;
-    let record = RunRecord { base: Some(place.base.to_string()), process: Some(held.record().clone()), ..job.run_record() };
-    let claim = job.claim;
-    context
-        .write(move |unit| {
-            unit.set_run(&claim, Some(record.encode()));
-            Ok(())
-        })
-        .await?;
-    let mut running = held.go().await.map_err(AttemptError::Launch)?;
-    let started = News::Started { claim, pid: running.record().pid, stopper: running.stopper(), stream: running.stream() };
-    if news.send(started).await.is_err() {
-        running.stopper().stop(StopReason::NodeStops);
+/// What the processes of one attempt have in common.
+struct Desk<'a> {
+    context: &'a Arc<Context>,
+    job: &'a Job,
+    task: &'a Name,
+    news: &'a mpsc::Sender<News>,
+}
+
+impl Desk<'_> {
+    /// Runs the setup command, then notes what git can be made to run.
+    async fn set_up(&self, place: &mut Workplace, survivors: &mut Vec<i32>) -> Result<(), AttemptError> {
+        if let Some(process) = setup::process(self.context.config.worktree.setup.as_ref(), place).await? {
+            let ended = self.run(place, process).await.map_err(of_setup)?;
+            survivors.clone_from(&ended.swept.survivors);
+            setup::judge(&ended, place).await?;
+        }
+        Ok(place.guard(self.context).await?)
     }
-    watch(context, job, &mut running).await
+
+    /// Runs the agent and keeps what it used.
+    async fn run_agent(&self, story: &Story, place: &Workplace, survivors: &mut Vec<i32>) -> Result<Ended, AttemptError> {
+        let (prompt_file, result_file) = (Job::prompt_file(place), Job::result_file(place));
+        let text = brief(self.context, self.job, self.task, story, place).await?;
+        tokio::fs::write(&prompt_file, text).await.map_err(AttemptError::Folder)?;
+        let worktree = place.worktree.path();
+        let root = self.context.layout.root();
+        let launch = self.job.agent.launch(&Paths { root, worktree, prompt_file: &prompt_file, result_file: &result_file });
+        let process = Process {
+            argv: Argv { program: launch.program.into(), arguments: launch.args.into_iter().map(Into::into).collect() },
+            stdin: launch.prompt_on_stdin.then_some(prompt_file),
+            logs: place.folder.clone(),
+            time: self.job.agent.timeout,
+        };
+        let ended = self.run(place, process).await?;
+        survivors.clone_from(&ended.swept.survivors);
+        if let Err(error) = self.context.spending.add(&place.folder, Usage::from(&ended.stream)) {
+            tracing::warn!(task = %self.task, %error, "what the agent cost could not be kept");
+        }
+        Ok(ended)
+    }
+
+    /// Starts a process, watches over it, and returns when everything that it started is dead.
+    async fn run(&self, place: &Workplace, process: Process) -> Result<Ended, AttemptError> {
+        let process = self.launchable(place, process);
+        let held = self.context.launcher.launch(process).await.map_err(AttemptError::Launch)?;
+        let record = RunRecord { base: Some(place.base.to_string()), process: Some(held.record().clone()), ..self.job.run_record() };
+        let claim = self.job.claim;
+        self.context
+            .write(move |unit| {
+                unit.set_run(&claim, Some(record.encode()));
+                Ok(())
+            })
+            .await?;
+        let mut running = held.go().await.map_err(AttemptError::Launch)?;
+        let started = News::Started { claim, pid: running.record().pid, stopper: running.stopper(), stream: running.stream() };
+        if self.news.send(started).await.is_err() {
+            running.stopper().stop(StopReason::NodeStops);
+        }
+        watch(self.context, self.job, &mut running).await
+    }
+
+    fn launchable(&self, place: &Workplace, process: Process) -> AgentProcess {
+        let (context, job) = (self.context, self.job);
+        let worktree = place.worktree.path();
+        let identity =
+            GitIdentity { name: format!("{} (octopoid)", job.agent.name), email: format!("{}@octopoid.invalid", job.agent.name) };
+        let variables = TaskVariables {
+            task: self.task.clone(),
+            agent: job.agent.name.to_string(),
+            role: job.agent.role.to_string(),
+            attempt: job.attempt(),
+            worktree: worktree.to_owned(),
+            branch: place.worktree.branch().as_str().to_owned(),
+            base_branch: context.base_branch.as_str().to_owned(),
+            prompt_file: Job::prompt_file(place),
+            result_file: Job::result_file(place),
+        };
+        // An agent has no terminal: a merge or rebase must not wait for an editor.
+        let mut set = BTreeMap::from([("GIT_EDITOR".to_owned(), "true".to_owned())]);
+        set.extend(job.agent.env.clone());
+        let environment = Environment::build(std::env::vars_os(), &job.agent.env_pass, &set, &identity, &variables);
+        for name in environment.refused() {
+            tracing::warn!(agent = %job.agent.name, variable = %name, "a variable of agents.yaml is reserved and was not set");
+        }
+        AgentProcess {
+            argv: process.argv,
+            environment,
+            directory: worktree.to_owned(),
+            stdin: process.stdin.map_or(Stdin::Null, Stdin::File),
+            logs: process.logs,
+            limits: Limits { time: process.time, log_bytes: context.config.log_limit, grace: Duration::from_secs(10), ..Limits::default() },
+        }
+    }
+}
+
+/// Names config.yaml as the place to change, where the launch speaks of the agent's program.
+fn of_setup(error: AttemptError) -> AttemptError {
+    if let AttemptError::Launch(LaunchError::Program { program, source }) = &error {
+        return SetupError::missing(program, source).into();
+    }
+    error
 }
 
 /// Renews the lease while the agent lives, and stops it when its claim has ended.
 async fn watch(context: &Context, job: &Job, running: &mut Running) -> Result<Ended, AttemptError> {
     let mut renew = tokio::time::interval(context.config.lease_ttl / 5);
     let mut events = context.store.events();
+    let mut lost = context.cluster.as_ref().map(|cluster| cluster.settling().lost());
     loop {
         let look = tokio::select! {
             ended = running.wait() => return ended.map_err(|_| AttemptError::NodeEnds),
             _ = renew.tick() => {
                 context.store.leases().handle(Input::Renewed { of: job.claim, seconds: None });
+                if let Some(cluster) = &context.cluster {
+                    cluster.renew(job.claim, u32::try_from(context.config.lease_ttl.as_secs()).unwrap_or(u32::MAX));
+                }
                 true
             }
+            of = next_lost(&mut lost) => of.is_none_or(|of| of == job.claim),
             event = events.recv() => match event {
                 Ok(events) => events.iter().any(|event| event.task == Some(job.task.no)),
                 // Behind: look at the task itself.
@@ -217,54 +315,25 @@ async fn watch(context: &Context, job: &Job, running: &mut Running) -> Result<En
     }
 }
 
-fn still_held(context: &Context, job: &Job) -> Result<bool, AttemptError> {
-    let row = context.store.reader().and_then(|reader| reader.row(job.task.no)).map_err(StepError::from)?;
-    Ok(row.is_some_and(|row| row.listed && row.holder.is_some_and(|holder| holder.record == job.claim.0)))
+/// Returns the next own claim that lost against another; none when some were missed.
+async fn next_lost(lost: &mut Option<tokio::sync::broadcast::Receiver<RecordId>>) -> Option<RecordId> {
+    match lost {
+        Some(lost) => match lost.recv().await {
+            Ok(of) => Some(of),
+            Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => None,
+            Err(tokio::sync::broadcast::error::RecvError::Closed) => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
 }
 
-fn agent_process(
-    context: &Context,
-    job: &Job,
-    task: &Name,
-    place: &Workplace,
-    prompt_file: &std::path::Path,
-    result_file: &std::path::Path,
-) -> Result<AgentProcess, AttemptError> {
-    let worktree = place.worktree.path();
-    let launch = job.agent.launch(&Paths { root: context.layout.root(), worktree, prompt_file, result_file });
-    let argv = Argv { program: launch.program.into(), arguments: launch.args.into_iter().map(Into::into).collect() };
-    let identity = GitIdentity { name: format!("{} (octopoid)", job.agent.name), email: format!("{}@octopoid.invalid", job.agent.name) };
-    let variables = TaskVariables {
-        task: task.clone(),
-        agent: job.agent.name.to_string(),
-        role: job.agent.role.to_string(),
-        attempt: job.attempt(),
-        worktree: worktree.to_owned(),
-        branch: place.worktree.branch().as_str().to_owned(),
-        base_branch: context.base_branch.as_str().to_owned(),
-        prompt_file: prompt_file.to_owned(),
-        result_file: result_file.to_owned(),
-    };
-    // An agent has no terminal: a merge or rebase must not wait for an editor.
-    let mut set = BTreeMap::from([("GIT_EDITOR".to_owned(), "true".to_owned())]);
-    set.extend(job.agent.env.clone());
-    let environment = Environment::build(std::env::vars_os(), &job.agent.env_pass, &set, &identity, &variables);
-    for name in environment.refused() {
-        tracing::warn!(agent = %job.agent.name, variable = %name, "a variable of agents.yaml is reserved and was not set");
+fn still_held(context: &Context, job: &Job) -> Result<bool, AttemptError> {
+    if let Some(cluster) = &context.cluster {
+        // Another claim may outrank this one and not have started: it yields, and this one goes on.
+        return Ok(cluster.is_open(job.task.no, &job.claim).map_err(StepError::from)?);
     }
-    Ok(AgentProcess {
-        argv,
-        environment,
-        directory: worktree.to_owned(),
-        stdin: if launch.prompt_on_stdin { Stdin::File(prompt_file.to_owned()) } else { Stdin::Null },
-        logs: place.folder.clone(),
-        limits: Limits {
-            time: job.agent.timeout,
-            log_bytes: context.config.log_limit,
-            grace: Duration::from_secs(10),
-            ..Limits::default()
-        },
-    })
+    let row = context.store.reader().and_then(|reader| reader.row(job.task.no)).map_err(StepError::from)?;
+    Ok(row.is_some_and(|row| row.listed && row.holder.is_some_and(|holder| holder.record == job.claim.0)))
 }
 
 /// Renders the prompt.
@@ -293,6 +362,7 @@ async fn brief(context: &Context, job: &Job, task: &Name, story: &Story, place: 
             worktree: place.worktree.path().display().to_string(),
         },
         previous: story.previous(task),
+        start: story.start_from().and_then(|chapter| chapter.told(task)),
         review,
         result_file: Job::result_file(place).display().to_string(),
         agent: prompt::Agent { name: job.agent.name.to_string(), role: job.agent.role.to_string() },

@@ -2,7 +2,7 @@
 //!
 //! **Invariants**: everything comes from the task's records, so a task that changes machines keeps its story.
 
-use octopoid_crdt::ids::{AttemptName, Oid, RecordId};
+use octopoid_crdt::ids::{AttemptName, AuthorKey, Oid, RecordId};
 use octopoid_crdt::lifecycle::{Act, Entry};
 use octopoid_crdt::record::{Body, Cause};
 
@@ -16,11 +16,22 @@ pub(super) struct Chapter {
     pub attempt: AttemptName,
     pub agent: String,
     /// What was submitted.
+    /// The node that ran it, which has its branch.
+    pub node: AuthorKey,
     pub base: Option<Oid>,
     pub head: Option<Oid>,
     pub notes: String,
     /// How it ended, once it has.
     pub ended: Option<(Kind, String)>,
+}
+
+impl Chapter {
+    /// Tells of the attempt once it has ended, as prompts do.
+    pub fn told(&self, task: &octopoid_crdt::ids::Name) -> Option<Previous> {
+        let (kind, reason) = self.ended.clone()?;
+        let branch = Some(format!("octopoid/{task}/{}", self.attempt));
+        Some(Previous { attempt: self.attempt.to_string(), branch, reason, kind })
+    }
 }
 
 /// What happened to a task so far, attempt by attempt.
@@ -53,6 +64,7 @@ impl Story {
                 claim: entry.id,
                 attempt: AttemptName::new(*epoch, &entry.id),
                 agent: agent.clone(),
+                node: entry.author,
                 base: None,
                 head: None,
                 notes: String::new(),
@@ -113,15 +125,7 @@ impl Story {
 
     /// Returns the attempts before the current one, as prompts show them.
     pub fn previous(&self, task: &octopoid_crdt::ids::Name) -> Vec<Previous> {
-        let ended = self.chapters.iter().filter_map(|chapter| Some((chapter, chapter.ended.as_ref()?)));
-        ended
-            .map(|(chapter, (kind, reason))| Previous {
-                attempt: chapter.attempt.to_string(),
-                branch: Some(format!("octopoid/{task}/{}", chapter.attempt)),
-                reason: reason.clone(),
-                kind: *kind,
-            })
-            .collect()
+        self.chapters.iter().filter_map(|chapter| chapter.told(task)).collect()
     }
 
     /// Returns the reasons of all rejections, oldest first.

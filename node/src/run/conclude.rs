@@ -11,12 +11,13 @@ use octopoid_crdt::record::Cause;
 
 use super::attempt::{AttemptError, Job, was_stopped};
 use super::brief::Story;
-use super::context::{Context, StepError, describe};
+use super::context::{Context, StepError};
 use super::workplace::Workplace;
 use crate::agent::{self, Ended, Evidence, ResultFile, RoleKind, StopReason, Verdict, Work};
+use crate::causes::describe;
 use crate::git::{self, Identity, Repository};
 use crate::ops::breakdown::{Part, break_down};
-use crate::ops::claim::{Holds, release};
+use crate::ops::claim::{Holds, release, withdraw};
 use crate::ops::create::refuse;
 use crate::ops::fail::fail;
 use crate::ops::finish::{Submission, submit};
@@ -30,8 +31,6 @@ pub(super) struct Conclusion {
     pub limited: Option<Option<u64>>,
     /// A review ended without a verdict.
     pub review_failed: Option<String>,
-    /// What it cost, in US dollars.
-    pub cost_usd: f64,
 }
 
 /// What git says after the agent's end.
@@ -55,12 +54,11 @@ pub(super) async fn conclude(
     ended: &Ended,
     result_file: &Path,
 ) -> Result<Conclusion, AttemptError> {
-    let cost_usd = ended.stream.cost_usd.unwrap_or_default();
     let evident = look(context, job, story, place).await?;
     if let Some(reason) = was_stopped(ended) {
         show_planted(context, job, &evident).await?;
         stopped(context, job, reason).await?;
-        return Ok(Conclusion { cost_usd, ..Conclusion::default() });
+        return Ok(Conclusion::default());
     }
     let Some(outcome) = ended.outcome() else { return Ok(Conclusion::default()) };
     let path = result_file.to_owned();
@@ -78,9 +76,7 @@ pub(super) async fn conclude(
     if !matches!(verdict, Verdict::Submit { .. } | Verdict::NeedsContinuation { .. } | Verdict::NoChange { .. }) {
         show_planted(context, job, &evident).await?;
     }
-    let mut end = carry_out(context, job, &evident, verdict).await?;
-    end.cost_usd = cost_usd;
-    Ok(end)
+    carry_out(context, job, &evident, verdict).await
 }
 
 fn kind_of(job: &Job) -> RoleKind {
@@ -118,7 +114,7 @@ async fn look(context: &Context, job: &Job, story: &Story, place: &Workplace) ->
         git.commit_all(&worktree, &message, &author, &Identity::octopoid()).map_err(|error| describe(&error))?;
         let head = git.attempt_tip(&name, attempt).map_err(|error| describe(&error))?;
         let commits = git.ahead(&start, &head).map_err(|error| describe(&error))?;
-        let tip = git.branch_tip(&main).ok();
+        let tip = git.newest_tip(&main).ok();
         let forked = tip.and_then(|tip| git.merge_base(&tip, &start).ok().flatten());
         let base = known.or(forked).unwrap_or(start);
         let tree = git.tree_of(&head).ok();
@@ -146,11 +142,10 @@ async fn show_planted(context: &Context, job: &Job, evident: &Evident) -> Result
 /// The node ended the agent: its claim is given back unless somebody else ended it.
 async fn stopped(context: &Context, job: &Job, reason: StopReason) -> Result<(), AttemptError> {
     let text = format!("{reason}; what was done is on the attempt's branch");
-    finish(context, job, move |unit, no, holds| match release(unit, no, &holds, Cause::Stopped, &text) {
-        Ok(_) | Err(Refused::Transition { .. }) => Ok(()),
-        Err(refused) => Err(refused),
-    })
-    .await
+    let lost = context.cluster.as_ref().is_some_and(|cluster| cluster.settling().is_lost(&job.claim));
+    let cause = if lost { Cause::Superseded } else { Cause::Stopped };
+    let claim = job.claim;
+    finish(context, job, move |unit, no, _| Ok(withdraw(unit, no, claim, cause, &text).map(drop)?)).await
 }
 
 /// Runs the last operation of an attempt and forgets its run in the same commit.
@@ -246,7 +241,18 @@ async fn hand_in(
         held: evident.held.clone(),
         ..Submission::default()
     };
+    if let (true, Some(task)) = (worked, job.name()) {
+        context.share_branch(&task, job.attempt()).await?;
+    }
     finish(context, job, move |unit, no, holds| submit(unit, no, &holds, &Expect::default(), &work).map(drop)).await
+}
+
+/// Gives a claim back whose attempt was stopped before its agent began.
+pub(super) async fn not_begun(context: &Context, job: &Job, reason: StopReason) -> Conclusion {
+    if let Err(error) = stopped(context, job, reason).await {
+        tracing::error!(task = %job.task.row.id, reason = %describe(&error), "an attempt's end could not be written");
+    }
+    Conclusion::default()
 }
 
 /// Writes down that an attempt could not run at all.

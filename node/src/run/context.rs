@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::spending::Spending;
 use crate::agent::Launcher;
+use crate::cluster::{Cluster, Outcome};
 use crate::config::Config;
 use crate::git::{Branch, Repository};
 use crate::ops::Refused;
 use crate::project::Layout;
-use crate::store::{Store, Unavailable, Unit};
+use crate::store::{Store, TaskNo, Unavailable, Unit};
+use octopoid_crdt::ids::RecordId;
 
-/// The shared parts of a running node.
+/// The shared parts of a running node, or of a command that stands in for one.
 pub struct Context {
     /// Where everything lies.
     pub layout: Layout,
@@ -22,6 +25,10 @@ pub struct Context {
     pub repository: Arc<Repository>,
     /// Starts agents.
     pub launcher: Launcher,
+    /// This node among the members of its cluster; none while it is alone.
+    pub cluster: Option<Cluster>,
+    /// What agents have cost.
+    pub spending: Spending,
     /// This machine's name.
     pub machine: String,
     /// The id under which this node's agents claim.
@@ -64,20 +71,16 @@ impl Context {
         Ok(tokio::task::spawn_blocking(move || step(&repository)).await?)
     }
 
+    /// Waits until it is settled with the other members whether work on an own claim or review may start.
+    pub(super) async fn may_start(&self, no: TaskNo, of: &RecordId) -> Result<bool, StepError> {
+        match &self.cluster {
+            None => Ok(true),
+            Some(cluster) => Ok(cluster.settle(no, of).await? == Outcome::Start),
+        }
+    }
+
     /// Returns the folder for worktrees.
     pub(super) fn worktrees(&self) -> PathBuf {
         self.layout.worktrees_dir()
     }
-}
-
-/// Writes an error with its causes on one line.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }

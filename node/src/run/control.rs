@@ -10,11 +10,22 @@ pub(crate) enum Request {
     /// Starts nothing new, for one agent or all; or starts again.
     Pause { agent: Option<String>, paused: bool, answer: oneshot::Sender<Result<Paused, ControlError>> },
     /// Ends the node.
-    Stop { drain: bool, answer: oneshot::Sender<()> },
+    Stop { farewell: Farewell, answer: oneshot::Sender<()> },
     /// Merges accepted work by hand.
     Merge { scope: String, id: String, answer: oneshot::Sender<Result<(), ControlError>> },
     /// Removes worktrees that nobody needs.
     Gc { dry_run: bool, answer: oneshot::Sender<Result<GcReport, ControlError>> },
+}
+
+/// What becomes of agents that run when their node ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Farewell {
+    /// They finish what they began; nothing new starts.
+    Drain,
+    /// They are ended, with time to end by themselves, and their work is committed.
+    Orderly,
+    /// They are ended at once: the store has failed, and nothing can be written down any more.
+    Hurried,
 }
 
 /// What the agents do, for `status`.
@@ -54,7 +65,7 @@ pub enum ControlError {
     Refused(String),
 }
 
-/// The way to the scheduler.
+/// The way to the scheduler, or to what stands in for it while no node runs.
 #[derive(Clone)]
 pub struct Control {
     requests: mpsc::Sender<Request>,
@@ -87,21 +98,21 @@ impl Control {
         self.ask(|answer| Request::Pause { agent, paused, answer }).await?
     }
 
-    /// Ends the node: at once with unfinished work committed, or after the agents have finished.
+    /// Ends the node, and returns once its agents are over.
     ///
     /// # Errors
     /// When the scheduler has ended.
-    pub async fn stop(&self, drain: bool) -> Result<(), ControlError> {
-        self.ask(|answer| Request::Stop { drain, answer }).await
+    pub async fn stop(&self, farewell: Farewell) -> Result<(), ControlError> {
+        self.ask(|answer| Request::Stop { farewell, answer }).await
     }
 
     /// Tells the node to end and does not wait for it: agents may have hours of work left.
     ///
     /// # Errors
     /// When the scheduler has ended.
-    pub async fn begin_stop(&self, drain: bool) -> Result<(), ControlError> {
+    pub async fn begin_stop(&self, farewell: Farewell) -> Result<(), ControlError> {
         let (answer, _) = oneshot::channel();
-        self.requests.send(Request::Stop { drain, answer }).await.map_err(|_| ControlError::NotRunning)
+        self.requests.send(Request::Stop { farewell, answer }).await.map_err(|_| ControlError::NotRunning)
     }
 
     /// Merges accepted work by hand.

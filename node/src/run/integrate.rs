@@ -5,13 +5,16 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use octopoid_crdt::ids::{AttemptName, Name, Oid, RecordId};
+use octopoid_client::AwaitingMerge;
+use octopoid_crdt::ids::{AttemptName, AuthorKey, Name, Oid, RecordId};
 use octopoid_crdt::lifecycle::{Act, Entry};
 use octopoid_crdt::record::{Cause, Queue};
 
 use super::brief::{Story, claim_of};
-use super::context::{Context, StepError, describe};
+use super::context::{Context, StepError};
+use super::control::ControlError;
 use super::pull_request;
+use crate::causes::describe;
 use crate::config::Merge;
 use crate::git::{Identity, LocalBranch, MergeOutcome, MergeRequest, Strategy};
 use crate::ops::finish::merged;
@@ -21,6 +24,9 @@ use crate::store::{Fault, Filter, Reader, Sort, StoredLog, TaskNo, TaskRow};
 
 /// How many accepted tasks one round looks at; the others follow in the next.
 const ROUND: u64 = 64;
+
+/// How long a merge is left to the node that accepted it.
+const TURN: Duration = Duration::from_secs(5 * 60);
 
 /// How long the answer about a pull request is good for: each question goes over the network.
 const POLL: Duration = Duration::from_secs(60);
@@ -36,6 +42,8 @@ pub(super) struct Wait {
     /// The accept that waits; another one is looked at at once.
     accept: Option<[u8; 32]>,
     looked: Instant,
+    /// When this node first saw that it waits.
+    since: Instant,
 }
 
 /// Accepted work that is to be merged.
@@ -46,6 +54,8 @@ struct Accepted {
     task: Name,
     attempt: AttemptName,
     agent: String,
+    /// The node that ran the attempt.
+    node: AuthorKey,
     base: Option<Oid>,
     head: Oid,
     reopened: Vec<AttemptName>,
@@ -62,11 +72,15 @@ pub(super) async fn round(context: &Context, before: Waiting) -> Result<Waiting,
             waiting.insert(no, known.clone());
             continue;
         }
-        let wait = |reason: String| Wait { id: id.clone(), reason, accept, looked: Instant::now() };
+        let since = before.get(&no).filter(|wait| wait.accept == accept).map_or_else(Instant::now, |wait| wait.since);
+        let wait = |reason: String| Wait { id: id.clone(), reason, accept, looked: Instant::now(), since };
         let outcome = match context.config.repo.merge {
-            Merge::Auto => one(context, no, row).await,
+            Merge::Auto => match another(context, &row, since).await? {
+                Some(reason) => Ok(Some(reason)),
+                None => one(context, no, row).await,
+            },
             Merge::Pr => pull_request::follow(context, no, row).await,
-            Merge::Never => Ok(Some(format!("repo.merge is never: merge it with `octopoid merge {id}`, or set it to auto in config.yaml"))),
+            Merge::Never => Ok(Some(never(&id))),
         };
         match outcome {
             Ok(None) => {}
@@ -79,14 +93,72 @@ pub(super) async fn round(context: &Context, before: Waiting) -> Result<Waiting,
     Ok(waiting)
 }
 
+/// Tells why another node merges a task, if one does: the integrator where there is no remote, else whoever accepted it, for
+/// a while.
+async fn another(context: &Context, row: &TaskRow, since: Instant) -> Result<Option<String>, StepError> {
+    let Some(cluster) = &context.cluster else { return Ok(None) };
+    if !context.has_origin().await? {
+        let integrator = cluster.integrator().filter(|(_, own)| !own).map(|(key, _)| cluster.name_of(&key));
+        return Ok(integrator.map(|name| format!("'{name}' merges, as this cluster's integrator")));
+    }
+    let by = row.accept.map(|accept| cluster.author_of(&RecordId(accept))).transpose()?.flatten();
+    match by {
+        Some(author) if !cluster.is_me(&author) && since.elapsed() < TURN => {
+            Ok(Some(format!("'{}' accepted it and merges it", cluster.name_of(&author))))
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
+fn never(id: &str) -> String {
+    format!("repo.merge is never: merge it with `octopoid merge {id}`, or set it to auto in config.yaml")
+}
+
+/// Says why accepted work waits while no node runs.
+pub(super) fn at_rest(context: &Context) -> Result<Vec<AwaitingMerge>, Fault> {
+    let page = context.store.reader()?.list(&awaiting(), Sort::Priority, 0, ROUND)?;
+    let reason = |id: &str| match context.config.repo.merge {
+        Merge::Auto => format!("no node runs: `octopoid start` merges it, or `octopoid merge {id}`"),
+        Merge::Pr => "no node runs: `octopoid start` looks after its pull request".to_owned(),
+        Merge::Never => never(id),
+    };
+    Ok(page.tasks.into_iter().map(|(_, row)| AwaitingMerge { reason: reason(&row.id), task_id: row.id }).collect())
+}
+
 /// Returns the filter of tasks whose accepted branch is not merged.
 pub(super) fn awaiting() -> Filter {
     Filter { facet: Some((Facet::AwaitingMerge, vec![String::new()])), ..Filter::default() }
 }
 
+/// Merges one accepted task because a person asks for it, whatever `repo.merge` says.
+pub(super) async fn by_hand(context: &Context, scope: &str, id: &str) -> Result<TaskNo, ControlError> {
+    let refused = |error: &dyn std::error::Error| ControlError::Refused(describe(error));
+    let reader = context.store.reader().map_err(|error| refused(&error))?;
+    let found = reader.task_no(scope, id).and_then(|no| no.map_or(Ok(None), |no| Ok(reader.row(no)?.map(|row| (no, row)))));
+    let found = found.map_err(|error| refused(&error))?;
+    let (no, row) = found.ok_or_else(|| ControlError::NotFound(id.to_owned()))?;
+    if row.merged_commit.is_some() {
+        // Somebody was faster: what was asked for is done.
+        return Ok(no);
+    }
+    if !row.needs_merge {
+        return Err(ControlError::Refused(format!("Task '{id}' has nothing to merge: it is in '{}'", row.queue)));
+    }
+    match one(context, no, row).await.map_err(|error| refused(&error))? {
+        None => Ok(no),
+        Some(reason) => Err(ControlError::Refused(format!("Task '{id}' was not merged: {reason}"))),
+    }
+}
+
 /// Merges one task; returns why it waits, if it does.
 pub(super) async fn one(context: &Context, no: TaskNo, row: TaskRow) -> Result<Option<String>, StepError> {
     let Some(accepted) = accepted(&context.store.reader()?, no, row)? else { return Ok(None) };
+    if !context.obtain(&accepted.head, &accepted.task, accepted.attempt, &accepted.node).await? {
+        return Ok(Some(format!(
+            "commit {} of attempt {} is not here, and no node that has it is reached",
+            accepted.head, accepted.attempt
+        )));
+    }
     let strategy = if context.git(|git| git.has_remote("origin").unwrap_or(false)).await? { Strategy::Origin } else { Strategy::Local };
     let (task, attempt, accept) = (accepted.task.clone(), accepted.attempt, accepted.accept);
     let (base, head, reopened) = (accepted.base.clone(), accepted.head.clone(), accepted.reopened.clone());
@@ -154,7 +226,18 @@ fn accepted(reader: &Reader, no: TaskNo, row: TaskRow) -> Result<Option<Accepted
     let (Some(chapter), Ok(task)) = (chapter, row.id.parse::<Name>()) else { return Ok(None) };
     let Some(head) = chapter.head.clone() else { return Ok(None) };
     let reopened = reopened(&stored, &story, accept);
-    Ok(Some(Accepted { no, row, accept, task, attempt: chapter.attempt, agent: chapter.agent, base: chapter.base, head, reopened }))
+    Ok(Some(Accepted {
+        no,
+        row,
+        accept,
+        task,
+        attempt: chapter.attempt,
+        agent: chapter.agent,
+        node: chapter.node,
+        base: chapter.base,
+        head,
+        reopened,
+    }))
 }
 
 /// Returns the attempts whose own accepts were undone by a Move in this accept's past.

@@ -6,22 +6,29 @@
 //! **Invariants**: an agent starts only after its claim and its process are on disk; a worktree is removed only after its
 //! agent's processes are dead and its work is on a kept branch.
 
+mod at_rest;
 mod attempt;
+mod branches;
 mod brief;
 mod conclude;
 mod context;
 mod control;
+mod gc;
 mod integrate;
 mod pull_request;
 mod recover;
 mod roster;
 mod run_record;
 mod scheduler;
+mod setup;
+mod spending;
 mod workplace;
 
-pub(crate) use context::describe;
+pub use at_rest::at_rest;
+pub use branches::give_branches;
 pub use context::{Context, StepError};
 #[cfg(test)]
 pub(crate) use control::Request;
-pub use control::{AgentsView, Control, ControlError};
+pub use control::{AgentsView, Control, ControlError, Farewell};
 pub use scheduler::{Mode, Scheduler};
+pub use spending::{Spending, Usage};

@@ -7,8 +7,9 @@ use octopoid_crdt::document::{Edit, Value};
 use octopoid_crdt::ids::{AttemptName, Name, Oid, RecordId};
 use serde::Deserialize;
 
-use super::context::{Context, StepError, describe};
-use crate::git::Branch;
+use super::context::{Context, StepError};
+use crate::causes::describe;
+use crate::git::{Branch, LocalBranch};
 use crate::ops::create::refuse;
 use crate::ops::finish::merged;
 use crate::store::{TaskNo, TaskRow};
@@ -40,20 +41,30 @@ pub(super) async fn follow(context: &Context, no: TaskNo, row: TaskRow) -> Resul
     let known = gh(context, &["pr", "view", branch.as_str(), "--json", "state,url,number,mergeCommit"]).await;
     match known.ok().and_then(|text| serde_json::from_str::<View>(&text).ok()) {
         Some(view) if view.state == "MERGED" => {
+            // Tasks that waited for this one start from what was merged, so it comes here first.
+            let main = context.main_branch.clone();
+            match context.git(move |git| git.follow_origin(&main)).await? {
+                Ok(LocalBranch::Current) => {}
+                Ok(LocalBranch::Behind { reason }) => tracing::warn!(task = %row.id, %reason, "the local branch was left behind"),
+                Err(error) => return Ok(Some(format!("{} is merged and could not be fetched: {}", view.url, describe(&error)))),
+            }
             let commit = view.merge_commit.and_then(|commit| commit.oid.parse::<Oid>().ok());
+            tracing::info!(task = %row.id, url = %view.url, "the pull request is merged");
             context.write(move |unit| merged(unit, no, accept, commit).map(drop)).await?;
             Ok(None)
         }
-        Some(view) if view.state == "CLOSED" => Ok(Some(format!("{} was closed without a merge: `octopoid requeue {}`", view.url, row.id))),
+        Some(view) if view.state == "CLOSED" => {
+            Ok(Some(format!("{} was closed without a merge: `octopoid requeue {} --reopen`", view.url, row.id)))
+        }
         Some(view) => {
-            note(context, no, &row, &view).await?;
+            note(context, no, &row, &view.url, view.number).await?;
             Ok(Some(format!("{} waits to be merged", view.url)))
         }
-        None => open(context, &row, branch).await,
+        None => open(context, no, &row, branch).await,
     }
 }
 
-async fn open(context: &Context, row: &TaskRow, branch: Branch) -> Result<Option<String>, StepError> {
+async fn open(context: &Context, no: TaskNo, row: &TaskRow, branch: Branch) -> Result<Option<String>, StepError> {
     let pushed = branch.clone();
     if let Err(error) = context.git(move |git| git.push_branch(&pushed)).await? {
         return Ok(Some(describe(&error)));
@@ -62,19 +73,23 @@ async fn open(context: &Context, row: &TaskRow, branch: Branch) -> Result<Option
     let body = format!("{}\n\nOctopoid task {}", row.text("execution_notes").unwrap_or_default(), row.id);
     let base = context.main_branch.as_str();
     let made = gh(context, &["pr", "create", "--head", branch.as_str(), "--base", base, "--title", title, "--body", &body]).await;
-    Ok(Some(match made {
-        Ok(url) => format!("{} waits to be merged", url.trim()),
-        Err(reason) => format!("no pull request could be opened: {reason}"),
-    }))
+    let url = match made {
+        Ok(url) => url.trim().to_owned(),
+        Err(reason) => return Ok(Some(format!("no pull request could be opened: {reason}"))),
+    };
+    if let Some(number) = url.rsplit_once('/').and_then(|(_, number)| number.parse().ok()) {
+        note(context, no, row, &url, number).await?;
+    }
+    Ok(Some(format!("{url} waits to be merged")))
 }
 
 /// Keeps the pull request's address with the task, once.
-async fn note(context: &Context, no: TaskNo, row: &TaskRow, view: &View) -> Result<(), StepError> {
-    if row.text("pr_url") == Some(view.url.as_str()) {
+async fn note(context: &Context, no: TaskNo, row: &TaskRow, url: &str, number: u64) -> Result<(), StepError> {
+    if row.text("pr_url") == Some(url) {
         return Ok(());
     }
-    let number = Value::Int(i64::try_from(view.number).unwrap_or(i64::MAX));
-    let edits = vec![Edit::set("pr_url", view.url.as_str()), Edit::set("pr_number", number)];
+    let number = Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+    let edits = vec![Edit::set("pr_url", url), Edit::set("pr_number", number)];
     context.write(move |unit| unit.edit(no, &edits)?.map_err(refuse)).await
 }
 

@@ -3,14 +3,14 @@
 //! **Invariants**: what a dead agent left is committed or rescued before its claim is given back, and no worktree is
 //! touched before the agent's processes are dead.
 
-use octopoid_crdt::ids::RecordId;
 use octopoid_crdt::record::Cause;
 
-use super::context::{Context, StepError, describe};
+use super::context::{Context, StepError};
 use super::run_record::RunRecord;
 use crate::agent::leftovers;
+use crate::causes::describe;
 use crate::git::Identity;
-use crate::ops::claim::{Holds, release};
+use crate::ops::claim::withdraw;
 use crate::ops::{Refused, Target, find};
 
 /// Ends what is left of agents that a former run of this node started, and gives their claims back.
@@ -64,17 +64,10 @@ async fn give_back(context: &Context, run: RunRecord) -> Result<(), StepError> {
                 Err(Refused::NotFound { .. }) => return Ok(()),
                 Err(refused) => return Err(refused),
             };
-            release_if_held(unit, no, claim)
+            withdraw(unit, no, claim, Cause::Stopped, "the node was restarted; what was done is on the attempt's branch")?;
+            Ok(())
         })
         .await
-}
-
-fn release_if_held(unit: &mut crate::store::Unit<'_>, no: u64, claim: RecordId) -> Result<(), Refused> {
-    let holds = Holds { claim: Some(claim), ..Holds::default() };
-    match release(unit, no, &holds, Cause::Stopped, "the node was restarted; what was done is on the attempt's branch") {
-        Ok(_) | Err(Refused::Transition { .. }) => Ok(()),
-        Err(refused) => Err(refused),
-    }
 }
 
 /// Deletes worktree folders whose removal was cut short.

@@ -6,13 +6,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use octopoid_client::{AgentInstance, AgentState, AgentStatus};
+use octopoid_client::{AgentInstance, AgentState, AgentStatus, Paused};
 use octopoid_crdt::ids::RecordId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::control::ControlError;
 use crate::agent::{StopReason, Stopper, StreamSummary};
 use crate::config::{Agent, Agents};
+use crate::project::{Layout, replace_file};
 
 /// How long an agent pauses after a rate limit that names no end.
 const RATE_LIMIT_PAUSE: Duration = Duration::from_secs(15 * 60);
@@ -52,20 +54,39 @@ struct Pauses {
     agents: BTreeSet<String>,
 }
 
+/// Why an agent pauses by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lull {
+    /// Its model takes no more requests for now.
+    RateLimit,
+    /// Its last review came to no verdict.
+    FailedReview,
+}
+
+impl Lull {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::RateLimit => "rate limit",
+            Self::FailedReview => "its last review came to no verdict",
+        }
+    }
+}
+
 /// The state of all agents.
 pub(super) struct Roster {
     pub instances: HashMap<RecordId, Instance>,
     last_start: BTreeMap<String, Instant>,
-    limited: BTreeMap<String, SystemTime>,
+    lulls: BTreeMap<String, (SystemTime, Lull)>,
     pauses: Pauses,
     file: PathBuf,
 }
 
 impl Roster {
     /// Reads who is paused.
-    pub fn open(file: PathBuf) -> Self {
+    pub fn open(layout: &Layout) -> Self {
+        let file = layout.pauses_file();
         let pauses = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Self { instances: HashMap::new(), last_start: BTreeMap::new(), limited: BTreeMap::new(), pauses, file }
+        Self { instances: HashMap::new(), last_start: BTreeMap::new(), lulls: BTreeMap::new(), pauses, file }
     }
 
     /// Returns how many instances of an agent may start now, the cheapest checks first.
@@ -73,7 +94,7 @@ impl Roster {
         if self.pauses.node || !agent.enabled || agent.paused || self.pauses.agents.contains(agent.name.as_str()) {
             return 0;
         }
-        if self.limited_until(agent.name.as_str()).is_some() {
+        if self.lull(agent.name.as_str()).is_some() {
             return 0;
         }
         let running = self.instances.values().filter(|instance| instance.agent == agent.name.as_str()).count();
@@ -93,8 +114,8 @@ impl Roster {
         agent.interval.checked_sub(since).filter(|left| !left.is_zero())
     }
 
-    fn limited_until(&self, agent: &str) -> Option<SystemTime> {
-        self.limited.get(agent).copied().filter(|until| *until > SystemTime::now())
+    fn lull(&self, agent: &str) -> Option<(SystemTime, Lull)> {
+        self.lulls.get(agent).copied().filter(|(until, _)| *until > SystemTime::now())
     }
 
     pub fn started(&mut self, agent: &str) {
@@ -107,23 +128,31 @@ impl Roster {
         let told = until.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(u64::from(u32::MAX))));
         // A limit that is over already, or that lies a month ahead, is no help.
         let until = told.map_or(now + RATE_LIMIT_PAUSE, |until| until.clamp(now + SHORTEST_PAUSE, now + LONGEST_PAUSE));
-        self.limited.insert(agent.to_owned(), until);
+        self.lulls.insert(agent.to_owned(), (until, Lull::RateLimit));
     }
 
-    /// Pauses or resumes by a person's word, across restarts. Resuming also ends a rate limit's pause.
-    pub fn pause(&mut self, agent: Option<&str>, paused: bool) -> std::io::Result<()> {
-        match agent {
+    /// Pauses a reviewer that came to no verdict, so that it does not spend money on the same failure at once.
+    pub fn review_failed(&mut self, agent: &str, pause: Duration) {
+        self.lulls.insert(agent.to_owned(), (SystemTime::now() + pause, Lull::FailedReview));
+    }
+
+    /// Pauses or resumes by a person's word, across restarts. Resuming also ends an agent's pauses of its own.
+    pub fn set_paused(&mut self, agents: &Agents, agent: Option<String>, paused: bool) -> Result<Paused, ControlError> {
+        match &agent {
             None => self.pauses.node = paused,
-            Some(agent) if paused => drop(self.pauses.agents.insert(agent.to_owned())),
-            Some(agent) => {
-                self.pauses.agents.remove(agent);
-                self.limited.remove(agent);
+            Some(name) if agents.get(name).is_none() => {
+                let known = agents.agents.iter().map(|agent| agent.name.to_string()).collect();
+                return Err(ControlError::UnknownAgent { name: name.clone(), known });
+            }
+            Some(name) if paused => drop(self.pauses.agents.insert(name.clone())),
+            Some(name) => {
+                self.pauses.agents.remove(name);
+                self.lulls.remove(name);
             }
         }
         let text = serde_json::to_vec(&self.pauses).unwrap_or_default();
-        let whole = self.file.with_extension("new");
-        std::fs::write(&whole, text)?;
-        std::fs::rename(&whole, &self.file)
+        replace_file(&self.file, &text, 0o600).map_err(|error| ControlError::Refused(format!("the pause could not be kept: {error}")))?;
+        Ok(Paused { agent, paused })
     }
 
     pub fn is_paused(&self) -> bool {
@@ -139,14 +168,14 @@ impl Roster {
         let name = agent.name.as_str();
         let mut instances: Vec<_> = self.instances.values().filter(|instance| instance.agent == name).map(describe_instance).collect();
         instances.sort_by(|a, b| a.since.cmp(&b.since));
-        let limited = self.limited_until(name);
+        let lull = self.lull(name);
         let waits = self.waits(agent);
         let paused = self.pauses.node || agent.paused || self.pauses.agents.contains(name);
         let (state, reason) = match () {
             () if !agent.enabled => (AgentState::Disabled, None),
             () if !instances.is_empty() => (AgentState::Running, None),
             () if paused => (AgentState::Paused, Some(if agent.paused { "paused in agents.yaml" } else { "paused by a person" })),
-            () if limited.is_some() => (AgentState::Paused, Some("rate limit")),
+            () if lull.is_some() => (AgentState::Paused, lull.map(|(_, why)| why.as_str())),
             () if waits.is_some() => (AgentState::Waiting, Some("interval")),
             () => (AgentState::Idle, None),
         };
@@ -156,7 +185,7 @@ impl Roster {
             state,
             instances,
             next_run_at: waits.map(|left| time_text(SystemTime::now() + left)),
-            paused_until: limited.map(time_text),
+            paused_until: lull.map(|(until, _)| time_text(until)),
             reason: reason.map(str::to_owned),
         }
     }

@@ -8,22 +8,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use octopoid_client::{AwaitingMerge, GcItem, GcReport, Paused};
+use octopoid_client::AwaitingMerge;
 use octopoid_crdt::ids::RecordId;
-use octopoid_crdt::record::Queue;
+use octopoid_crdt::record::{Cause, Queue};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::attempt::{self, Job, News};
 use super::conclude::Conclusion;
-use super::context::{Context, StepError, describe};
-use super::control::{AgentsView, Control, ControlError, Request};
+use super::context::{Context, StepError};
+use super::control::{AgentsView, Control, ControlError, Farewell, Request};
 use super::integrate::{self, Waiting};
-use super::recover;
 use super::roster::{Instance, Roster};
+use super::{gc, recover};
 use crate::agent::StopReason;
+use crate::causes::describe;
 use crate::config::{Agent, AgentsFile, BuiltIn, Reload};
-use crate::ops::claim::{Claimant, choose, claim, expire};
+use crate::ops::claim::{Claimant, choose, claim, expire, withdraw};
 use crate::ops::fail::{exhausted, give_up};
 use crate::ops::judge::{accept, finish};
 use crate::ops::{Refused, Snapshot};
@@ -31,12 +32,16 @@ use crate::prompt::RoleName;
 use crate::store::index::Facet;
 use crate::store::{Filter, Sort, Unit};
 
+/// How many tasks are tried that other nodes claim at the same moment, before the next look.
+const RACES: usize = 16;
 /// How many requests of people may wait.
 const REQUESTS: usize = 64;
 /// How many reports of attempts may wait.
 const NEWS: usize = 256;
 /// How soon after an event the next look is taken, so that a burst of events is one look.
 const SETTLE: Duration = Duration::from_millis(20);
+/// How long agents get to end after the store has failed.
+const ABANDON: Duration = Duration::from_secs(7);
 /// How often merges that wait for something outside are looked at again.
 const MERGE_POLL: Duration = Duration::from_secs(60);
 /// The first pause of a reviewer whose review came to nothing; doubled by each further one.
@@ -69,8 +74,11 @@ pub struct Scheduler {
     merging: Option<tokio::task::JoinHandle<Result<Waiting, StepError>>>,
     waiting: Waiting,
     failed_reviews: BTreeMap<(String, String), u32>,
-    cost_usd: f64,
     warnings: Vec<String>,
+    /// Why this node may do nothing for its cluster.
+    idle: Option<String>,
+    /// An attempt ended, and accepts and merges were not looked at since.
+    unsettled: bool,
     stopping: bool,
     stopped: Vec<oneshot::Sender<()>>,
 }
@@ -81,7 +89,7 @@ impl Scheduler {
     pub fn new(context: Arc<Context>, agents: AgentsFile, mode: Mode, tick: Duration) -> (Self, Control) {
         let (ask, requests) = mpsc::channel(REQUESTS);
         let (tell, news) = mpsc::channel(NEWS);
-        let roster = Roster::open(context.layout.runtime_dir().join("paused.json"));
+        let roster = Roster::open(&context.layout);
         let scheduler = Self {
             context,
             mode,
@@ -95,8 +103,9 @@ impl Scheduler {
             merging: None,
             waiting: Waiting::new(),
             failed_reviews: BTreeMap::new(),
-            cost_usd: 0.0,
             warnings: Vec::new(),
+            idle: None,
+            unsettled: false,
             stopping: false,
             stopped: Vec::new(),
         };
@@ -117,9 +126,18 @@ impl Scheduler {
         let mut once_done = false;
         let result = loop {
             if self.over(once_done) {
-                break Ok(());
+                // What ended last may have handed in or accepted something, which is part of what was started.
+                if !std::mem::take(&mut self.unsettled) || self.stopping {
+                    break Ok(());
+                }
+                if let Err(error) = self.look(&mut once_done).await {
+                    break Err(error);
+                }
+                continue;
             }
-            let lease = self.context.store.leases().next_due_ms().map_or(Duration::from_secs(3_600), Duration::from_millis);
+            // Who may not work ends nobody's lease.
+            let due = self.context.store.leases().next_due_ms().filter(|_| self.idle.is_none());
+            let lease = due.map_or(Duration::from_secs(3_600), Duration::from_millis);
             let looked = tokio::select! {
                 _ = ticks.tick() => self.look(&mut once_done).await,
                 () = sleep_until(soon), if soon.is_some() => {
@@ -158,6 +176,9 @@ impl Scheduler {
                 break Err(error);
             }
         };
+        if result.is_err() {
+            self.abandon().await;
+        }
         self.end().await;
         result
     }
@@ -165,6 +186,24 @@ impl Scheduler {
     fn over(&self, once_done: bool) -> bool {
         let idle = self.roster.instances.is_empty() && self.attempts.is_empty() && self.merging.is_none();
         idle && (self.stopping || (self.mode == Mode::Once && once_done))
+    }
+
+    /// Ends what still runs when nothing can be written any more: an agent must not outlive its node.
+    async fn abandon(&mut self) {
+        self.stopping = true;
+        self.roster.instances.values_mut().for_each(|instance| instance.stop(StopReason::StoreFailed));
+        let over = async {
+            while !self.attempts.is_empty() {
+                tokio::select! {
+                    // One that was starting hears of the stop with its first news; what it cannot write down is of no use now.
+                    Some(news) = self.news.recv() => drop(self.hear(news).await),
+                    _ = self.attempts.join_next() => {}
+                }
+            }
+        };
+        if tokio::time::timeout(ABANDON, over).await.is_err() {
+            tracing::error!("agents still run; the next start ends them");
+        }
     }
 
     async fn end(&mut self) {
@@ -178,6 +217,9 @@ impl Scheduler {
     /// One tick: what needs no agent first, then the agents, the cheapest checks first.
     async fn look(&mut self, once_done: &mut bool) -> Result<(), StepError> {
         self.reload();
+        if self.is_idle() {
+            return Ok(());
+        }
         self.reap().await?;
         self.finish_broken_down().await?;
         self.accept_automatic().await?;
@@ -188,12 +230,29 @@ impl Scheduler {
         *once_done = true;
         let agents = self.agents.agents().clone();
         for agent in &agents.agents {
-            for _ in 0..self.roster.free(agent, self.context.config.max_concurrent) {
-                let Some((task, claim, review)) = self.claim(agent).await? else { break };
+            let free = self.roster.free(agent, self.context.config.max_concurrent);
+            for _ in 0..free {
+                let Some((task, claim, review)) = self.claim(agent).await? else {
+                    tracing::debug!(agent = %agent.name, free, "found nothing to claim");
+                    break;
+                };
                 self.start(agent, task, claim, review);
             }
         }
         Ok(())
+    }
+
+    /// Tells whether this node may do nothing for its cluster, and says why once.
+    fn is_idle(&mut self) -> bool {
+        let why = self.context.cluster.as_ref().and_then(|cluster| cluster.idle_because(&self.context.repository));
+        if why != self.idle {
+            match &why {
+                Some(why) => tracing::warn!(%why, "this node claims nothing"),
+                None => tracing::info!("this node may claim"),
+            }
+            self.idle.clone_from(&why);
+        }
+        why.is_some()
     }
 
     fn reload(&mut self) {
@@ -225,6 +284,23 @@ impl Scheduler {
 
     /// Claims for an agent what it may do next.
     async fn claim(&self, agent: &Agent) -> Result<Option<(Snapshot, RecordId, bool)>, StepError> {
+        for _ in 0..RACES {
+            let Some((task, claim, review)) = self.write_claim(agent).await? else { return Ok(None) };
+            if self.context.may_start(task.no, &claim).await? {
+                return Ok(Some((task, claim, review)));
+            }
+            let no = task.no;
+            self.context
+                .write(move |unit| {
+                    unit.set_run(&claim, None);
+                    Ok(withdraw(unit, no, claim, Cause::Superseded, "another node's claim goes first")?)
+                })
+                .await?;
+        }
+        Ok(None)
+    }
+
+    async fn write_claim(&self, agent: &Agent) -> Result<Option<(Snapshot, RecordId, bool)>, StepError> {
         let claimant = self.claimant(agent);
         let job = (agent.clone(), self.roles());
         self.context
@@ -259,6 +335,7 @@ impl Scheduler {
             roles,
             kinds: Vec::new(),
             base: None,
+            others: self.context.cluster.as_ref().map(crate::cluster::Cluster::connected).unwrap_or_default(),
             not_of: review.then(|| agent.name.to_string()),
         }
     }
@@ -310,7 +387,7 @@ impl Scheduler {
     }
 
     async fn over_with(&mut self, instance: Instance, end: Conclusion) -> Result<(), StepError> {
-        self.cost_usd += end.cost_usd;
+        self.unsettled = true;
         if let Some(until) = end.limited {
             tracing::warn!(agent = %instance.agent, "paused by a rate limit");
             self.roster.limit(&instance.agent, until);
@@ -323,8 +400,7 @@ impl Scheduler {
         let failed = self.failed_reviews.entry(key.clone()).or_default();
         *failed += 1;
         let (count, pause) = (*failed, REVIEW_PAUSE * 2u32.saturating_pow((*failed - 1).min(6)));
-        let until = SystemTime::now() + pause;
-        self.roster.limit(&instance.agent, until.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs()));
+        self.roster.review_failed(&instance.agent, pause);
         if count >= MOST_FAILED_REVIEWS {
             self.failed_reviews.remove(&key);
             self.ask_a_person(key, format!("{count} reviews came to no verdict, the last one: {reason}")).await?;
@@ -391,16 +467,26 @@ impl Scheduler {
         // Whoever asked may be gone, which is no failure.
         match request {
             Request::Agents(answer) => drop(answer.send(self.view())),
-            Request::Pause { agent, paused, answer } => drop(answer.send(self.pause(agent, paused))),
-            Request::Stop { drain, answer } => {
+            Request::Pause { agent, paused, answer } => {
+                drop(answer.send(self.roster.set_paused(self.agents.agents(), agent, paused)));
+            }
+            Request::Stop { farewell, answer } => {
                 self.stopping = true;
                 self.stopped.push(answer);
-                if !drain {
-                    self.roster.instances.values_mut().for_each(|instance| instance.stop(StopReason::NodeStops));
-                }
+                let reason = match farewell {
+                    Farewell::Drain => return,
+                    Farewell::Orderly => StopReason::NodeStops,
+                    Farewell::Hurried => StopReason::StoreFailed,
+                };
+                self.roster.instances.values_mut().for_each(|instance| instance.stop(reason));
             }
-            Request::Merge { scope, id, answer } => drop(answer.send(self.merge(scope, id).await)),
-            Request::Gc { dry_run, answer } => drop(answer.send(self.gc(dry_run).await)),
+            Request::Merge { scope, id, answer } => drop(answer.send(self.merge(&scope, &id).await)),
+            Request::Gc { dry_run, answer } => {
+                // What has just ended is here until its worktree is gone, too.
+                let instances = self.roster.instances.values();
+                let running = instances.map(|instance| (instance.task.clone(), instance.attempt.clone())).collect();
+                drop(answer.send(gc::collect(&self.context, running, dry_run).await));
+            }
         }
     }
 
@@ -408,76 +494,25 @@ impl Scheduler {
         AgentsView {
             paused: self.roster.is_paused(),
             agents: self.roster.describe(self.agents.agents()),
-            cost_usd: self.cost_usd,
+            cost_usd: self.context.spending.usd(),
             awaiting_merge: self
                 .waiting
                 .values()
                 .map(|wait| AwaitingMerge { task_id: wait.id.clone(), reason: wait.reason.clone() })
                 .collect(),
-            warnings: self.warnings.clone(),
+            warnings: self.warnings.iter().cloned().chain(self.idle.iter().map(|why| format!("this node claims nothing: {why}"))).collect(),
         }
-    }
-
-    fn pause(&mut self, agent: Option<String>, paused: bool) -> Result<Paused, ControlError> {
-        if let Some(name) = &agent
-            && self.agents.agents().get(name).is_none()
-        {
-            let known = self.agents.agents().agents.iter().map(|agent| agent.name.to_string()).collect();
-            return Err(ControlError::UnknownAgent { name: name.clone(), known });
-        }
-        self.roster
-            .pause(agent.as_deref(), paused)
-            .map_err(|error| ControlError::Refused(format!("the pause could not be kept: {error}")))?;
-        Ok(Paused { agent, paused })
     }
 
     /// Merges one accepted task now, whatever `repo.merge` says.
-    async fn merge(&mut self, scope: String, id: String) -> Result<(), ControlError> {
-        let refused = |error: StepError| ControlError::Refused(describe(&error));
+    async fn merge(&mut self, scope: &str, id: &str) -> Result<(), ControlError> {
         if let Some(running) = self.merging.take() {
             let merged = running.await;
-            self.merged(merged).map_err(refused)?;
+            self.merged(merged).map_err(|error| ControlError::Refused(describe(&error)))?;
         }
-        let reader = self.context.store.reader().map_err(|error| ControlError::Refused(describe(&error)))?;
-        let found = reader.task_no(&scope, &id).and_then(|no| no.map_or(Ok(None), |no| Ok(reader.row(no)?.map(|row| (no, row)))));
-        let (no, row) = found.ok().flatten().ok_or_else(|| ControlError::NotFound(id.clone()))?;
-        if row.merged_commit.is_some() {
-            // A tick was faster: what was asked for is done.
-            return Ok(());
-        }
-        if !row.needs_merge {
-            return Err(ControlError::Refused(format!("Task '{id}' has nothing to merge: it is in '{}'", row.queue)));
-        }
-        match integrate::one(&self.context, no, row).await.map_err(refused)? {
-            None => {
-                self.waiting.remove(&no);
-                Ok(())
-            }
-            Some(reason) => Err(ControlError::Refused(format!("Task '{id}' was not merged: {reason}"))),
-        }
-    }
-
-    /// Removes worktrees of attempts that nobody runs.
-    async fn gc(&self, dry_run: bool) -> Result<GcReport, ControlError> {
-        let running: Vec<(String, String)> =
-            self.roster.instances.values().map(|instance| (instance.task.clone(), instance.attempt.clone())).collect();
-        let worktrees = self.context.worktrees();
-        let swept = self.context.git(move |git| {
-            let mut items = Vec::new();
-            for worktree in git.list_worktrees(&worktrees).map_err(|error| describe(&error))? {
-                if running.contains(&(worktree.task().to_string(), worktree.attempt().to_string())) {
-                    continue;
-                }
-                let mut reason = "no agent works in it".to_owned();
-                if !dry_run && let Err(error) = git.remove_worktree(&worktree) {
-                    reason = format!("it stays: {}", describe(&error));
-                }
-                items.push(GcItem { kind: "worktree".to_owned(), path: worktree.path().display().to_string(), reason });
-            }
-            Ok(items)
-        });
-        let items = swept.await.map_err(|error| ControlError::Refused(describe(&error)))?.map_err(ControlError::Refused)?;
-        Ok(GcReport { items })
+        let no = integrate::by_hand(&self.context, scope, id).await?;
+        self.waiting.remove(&no);
+        Ok(())
     }
 }
 

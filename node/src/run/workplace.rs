@@ -1,23 +1,19 @@
-//! Prepares an attempt's worktree: where it starts from, what is copied into it, and the setup command.
+//! Makes an attempt's worktree, with what is copied into it, and removes it.
 
 use std::path::PathBuf;
-use std::process::Stdio;
-use std::time::Duration;
 
 use octopoid_crdt::ids::{AttemptName, Name, Oid};
 
-use super::context::{Context, StepError, describe};
+use super::context::{Context, StepError};
+use crate::causes::describe;
 use crate::git::{Snapshot as Guard, Worktree};
-
-/// How long the setup command may take.
-const SETUP_TIME: Duration = Duration::from_secs(600);
 
 /// A worktree that is ready for its agent.
 pub(super) struct Workplace {
     pub worktree: Worktree,
     /// The commit that it started from.
     pub base: Oid,
-    /// What git could be made to run before the agent started.
+    /// What git could be made to run before the agent started; taken after the setup command.
     pub guard: Guard,
     /// The folder for prompt, result and logs.
     pub folder: PathBuf,
@@ -30,14 +26,12 @@ pub(super) enum PrepareError {
     Git(String),
     #[error("failed to make the folder for logs")]
     Folder(#[source] std::io::Error),
-    #[error("the setup command of config.yaml failed: {0}")]
-    Setup(String),
     #[error(transparent)]
     Step(#[from] StepError),
 }
 
 impl Workplace {
-    /// Makes the worktree at `base` and prepares it. The worktree of a failed preparation is removed again.
+    /// Makes the worktree at `base` and copies what config.yaml names. The worktree of a failed preparation is removed again.
     pub async fn prepare(context: &Context, task: &Name, attempt: AttemptName, base: Oid) -> Result<Self, PrepareError> {
         let folder = context.layout.attempt_logs(task, &attempt);
         tokio::fs::create_dir_all(&folder).await.map_err(PrepareError::Folder)?;
@@ -58,49 +52,14 @@ impl Workplace {
             }
         });
         let worktree = made.await?.map_err(PrepareError::Git)?;
-        let mut place = Self { worktree, base, guard: Guard::default(), folder };
-        match place.set_up(context).await {
-            Ok(()) => {
-                let worktree = place.worktree.clone();
-                place.guard = context.git(move |git| git.snapshot(Some(&worktree))).await?;
-                Ok(place)
-            }
-            Err(error) => {
-                place.remove(context).await?;
-                Err(error)
-            }
-        }
+        Ok(Self { worktree, base, guard: Guard::default(), folder })
     }
 
-    /// Runs the project's setup command in the worktree, its output in the attempt's log folder.
-    async fn set_up(&self, context: &Context) -> Result<(), PrepareError> {
-        let Some(setup) = &context.config.worktree.setup else { return Ok(()) };
-        let argv = setup.argv();
-        let Some((program, arguments)) = argv.split_first() else { return Ok(()) };
-        let log = std::fs::File::create(self.folder.join("setup.log")).map_err(PrepareError::Folder)?;
-        let errors = log.try_clone().map_err(PrepareError::Folder)?;
-        let mut child = tokio::process::Command::new(program)
-            .args(arguments)
-            .current_dir(self.worktree.path())
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors)
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| PrepareError::Setup(format!("{program}: {error}")))?;
-        let group = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()));
-        let ended = tokio::time::timeout(SETUP_TIME, child.wait()).await;
-        if let Some(group) = group {
-            // What it left in the background is not part of the setup. A group that is gone already is fine.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
-        match ended {
-            Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(PrepareError::Setup(format!("{program}: {status}, see setup.log of the attempt"))),
-            Ok(Err(error)) => Err(PrepareError::Setup(format!("{program}: {error}"))),
-            Err(_) => Err(PrepareError::Setup(format!("{program}: not done after {} s", SETUP_TIME.as_secs()))),
-        }
+    /// Notes what git can be made to run now, to compare with after the agent.
+    pub async fn guard(&mut self, context: &Context) -> Result<(), StepError> {
+        let worktree = self.worktree.clone();
+        self.guard = context.git(move |git| git.snapshot(Some(&worktree))).await?;
+        Ok(())
     }
 
     /// Removes the worktree of a review, and its branch unless the reviewer committed to it.

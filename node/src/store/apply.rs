@@ -2,40 +2,137 @@
 //!
 //! **Invariants**: a record is applied once, after `prev` and all `deps`; its verdict is reached here and never again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use octopoid_crdt::chain::{Applied, ApplyError, Place};
+use octopoid_crdt::chain::{Applied, ApplyError, Place, Writer};
 use octopoid_crdt::ids::{RecordId, Subject};
 use octopoid_crdt::lifecycle::Act;
+use octopoid_crdt::membership::Seen;
 use octopoid_crdt::record::{Body, Verified};
 
+use super::Fault;
+use super::incoming::Incoming;
 use super::row::TaskNo;
+use super::undo::Step;
 use super::unit::{NewRecord, Unit, WriteFault};
-use super::{Fault, Stored};
+
+/// What taking a record in did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// It is applied now.
+    New,
+    /// It was held already.
+    Known,
+}
+
+/// States why a record of another node is not taken in. Nothing of it stays.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiveError {
+    /// It was signed for another cluster.
+    #[error("the record is of another cluster")]
+    Cluster,
+    /// Its past is not held, or its place in its author's chain cannot be.
+    #[error(transparent)]
+    Chain(#[from] ApplyError),
+}
+
+/// Which views follow a record, besides the membership.
+pub(super) enum Goes {
+    /// It is about the cluster.
+    Nowhere,
+    /// To the entry of a plain collection.
+    Items,
+    /// To the log of a task or another document.
+    Log,
+}
+
+impl Goes {
+    pub fn of(record: &Verified) -> Self {
+        let payload = record.payload();
+        match &payload.body {
+            Body::Put { .. } | Body::Append { .. } => Self::Items,
+            Body::Genesis { .. } | Body::ClusterName { .. } | Body::Join { .. } | Body::Remove { .. } | Body::Policy { .. } => {
+                Self::Nowhere
+            }
+            // Understood or not, and whatever came first, they are links of the log of what they speak of.
+            Body::DocChange { .. }
+            | Body::Heads
+            | Body::Unknown { .. }
+            | Body::DocCreate { .. }
+            | Body::DocDelete { .. }
+            | Body::TaskCreate { .. }
+            | Body::Claim { .. }
+            | Body::Review { .. }
+            | Body::Grant { .. }
+            | Body::Release { .. }
+            | Body::Expire { .. }
+            | Body::Submit { .. }
+            | Body::Accept { .. }
+            | Body::Reject { .. }
+            | Body::Merged { .. }
+            | Body::Finish { .. }
+            | Body::Move { .. }
+            | Body::Cancel { .. }
+            | Body::Delete { .. } => {
+                if payload.subject == Subject::CLUSTER {
+                    Self::Nowhere
+                } else {
+                    Self::Log
+                }
+            }
+        }
+    }
+}
 
 impl Unit<'_> {
-    /// Takes in a verified record of any author; one that is held already changes nothing.
+    /// Takes in a verified record of any author; one that is held already changes nothing. [`Incoming::prepare`] does part
+    /// of the work beforehand, on any thread.
     ///
     /// # Errors
     /// When its past is not held, or its place in its author's chain cannot be; the store's own failure is in the outer error.
-    pub fn receive(&mut self, record: Verified) -> Result<Result<(), ApplyError>, WriteFault> {
-        if self.knows(&record.id())? {
-            return Ok(Ok(()));
+    pub fn receive(&mut self, incoming: impl Into<Incoming>) -> Result<Result<Received, ReceiveError>, WriteFault> {
+        let Incoming { record, made } = incoming.into();
+        if record.cluster() != self.state.cluster {
+            return Ok(Err(ReceiveError::Cluster));
         }
-        self.apply(record, None)
+        if self.knows(&record.id())? {
+            return Ok(Ok(Received::Known));
+        }
+        let own = record.payload().author == self.me();
+        self.made = made;
+        let applied = self.apply(record, None);
+        self.made = None;
+        if let Err(error) = applied? {
+            return Ok(Err(error.into()));
+        }
+        // What this node had written before its store was lost: it goes on after it, unless its key and session are in use twice.
+        let me = self.me();
+        let twice = self.state.chains.author(&me).is_some_and(|chain| chain.ends_in(&self.state.session));
+        if own && self.state.place.is_fresh() && !twice {
+            self.state.place = Writer::new(me, &self.state.chains);
+        }
+        Ok(Ok(Received::New))
     }
 
     /// Applies a record that is not held yet. `prev` is the place of the record that it continues, where the caller knows it.
     pub(super) fn apply(&mut self, record: Verified, prev: Option<Place>) -> Result<Result<(), ApplyError>, WriteFault> {
+        self.begin_record();
         if let Err(error) = self.chain(&record, prev)? {
             return Ok(Err(error));
         }
+        let past = self.past_seen(record.payload())?;
         let arrival = self.state.next_arrival;
         self.state.next_arrival += 1;
         let at = self.records.len();
-        self.by_id.insert(record.id(), at);
-        self.records.push(NewRecord { arrival, record: record.clone(), task: None });
-        self.records[at].task = self.follow(arrival, &record)?;
+        let id = record.id();
+        self.by_id.insert(id, at);
+        self.records.push(NewRecord { arrival, record: record.clone(), task: None, seen: past });
+        let seen = self.follow_cluster(arrival, &record, past)?;
+        self.records[at].seen = seen;
+        if record.payload().author == self.me() {
+            self.state.last_own = Some((id, seen));
+        }
+        self.records[at].task = self.follow(arrival, &record, past)?;
         Ok(Ok(()))
     }
 
@@ -87,61 +184,33 @@ impl Unit<'_> {
     }
 
     /// Lets the views follow a record; returns the task that it speaks of.
-    fn follow(&mut self, arrival: u64, record: &Verified) -> Result<Option<TaskNo>, WriteFault> {
-        let payload = record.payload();
-        match &payload.body {
-            Body::Put { collection, scope, key, value } => {
-                let at = (collection.clone(), scope.to_string(), key.clone());
-                let item = value.clone().map(|json| Stored { json, record: record.id().0, wall_ms: payload.wall_ms });
-                self.items.insert(at, item);
-                Ok(None)
+    fn follow(&mut self, arrival: u64, record: &Verified, past: Seen) -> Result<Option<TaskNo>, WriteFault> {
+        match Goes::of(record) {
+            Goes::Nowhere => Ok(None),
+            Goes::Items => self.follow_item(arrival, record, past).map(|()| None),
+            Goes::Log => {
+                let no = self.follow_log(arrival, record, past)?;
+                Ok(self.slot(no)?.row.collection.is_none().then_some(no))
             }
-            Body::Append { collection, scope, key, value } => {
-                let at = (collection.clone(), scope.to_string(), format!("{key}/{arrival:020}"));
-                let item = Stored { json: value.clone(), record: record.id().0, wall_ms: payload.wall_ms };
-                self.items.insert(at, Some(item));
-                Ok(None)
-            }
-            Body::Genesis { .. }
-            | Body::ClusterName { .. }
-            | Body::Join { .. }
-            | Body::Remove { .. }
-            | Body::Policy { .. }
-            | Body::DocCreate { .. }
-            | Body::DocDelete { .. } => Ok(None),
-            // These may be about something else than a task; about a task they are links of its log, understood or not.
-            Body::DocChange { .. } | Body::Heads | Body::Unknown { .. } => match self.find_subject(&payload.subject)? {
-                Some(_) => self.follow_task(arrival, record).map(Some),
-                None => Ok(None),
-            },
-            Body::TaskCreate { .. }
-            | Body::Claim { .. }
-            | Body::Review { .. }
-            | Body::Grant { .. }
-            | Body::Release { .. }
-            | Body::Expire { .. }
-            | Body::Submit { .. }
-            | Body::Accept { .. }
-            | Body::Reject { .. }
-            | Body::Merged { .. }
-            | Body::Finish { .. }
-            | Body::Move { .. }
-            | Body::Cancel { .. }
-            | Body::Delete { .. } => self.follow_task(arrival, record).map(Some),
         }
     }
 
-    fn follow_task(&mut self, arrival: u64, record: &Verified) -> Result<TaskNo, WriteFault> {
+    /// Appends a record to the log of the task or other document that it speaks of.
+    fn follow_log(&mut self, arrival: u64, record: &Verified, past: Seen) -> Result<TaskNo, WriteFault> {
         let payload = record.payload();
         let no = self.of_subject(payload.subject)?;
         self.load_log(no)?;
-        let standing = self.standing(&payload.author, payload.session, payload.seq);
-        let removals = self.state.settings.removals.clone();
+        self.touch(no);
+        let standing = self.standing(&Place::of(payload), past)?;
+        let masks = self.masks_in(past)?;
+        // Who has seen every removal is masked by none, and saves nothing from one.
+        let mask_matters = !self.state.masks.all_held_by(&standing.removals);
+        let out_before = if mask_matters { self.left_out(no)? } else { BTreeSet::new() };
         let slot = self.slot(no)?;
-        let log = slot.log.as_mut().ok_or(WriteFault)?;
-        let Some(act) = Act::of(&payload.body) else { return Ok(no) };
+        let log = slot.log.as_mut().ok_or(WriteFault::Store)?;
+        let Some(act) = act_of(&payload.body) else { return Ok(no) };
         let past = log.log.past_of(&payload.deps);
-        let entry = log.log.judge(record.id(), payload.author, past, act, standing, &removals);
+        let entry = log.log.judge(record.id(), payload.author, past, act, standing, &masks);
         let counts = entry.counts();
         log.log.push(entry);
         log.arrivals.push(arrival);
@@ -149,14 +218,50 @@ impl Unit<'_> {
         slot.stale = true;
         slot.changed = true;
         slot.row.updated_ms = slot.row.updated_ms.max(payload.wall_ms);
-        if let Body::TaskCreate { scope, id, .. } = &payload.body {
-            (slot.row.scope, slot.row.id) = (scope.to_string(), id.to_string());
-            self.task_ids.insert((id.to_string(), scope.to_string()), no);
+        self.learn_name(no, &payload.body)?;
+        if mask_matters {
+            let mut out = self.left_out(no)?;
+            let index = self.log(no)?.log.position(&record.id());
+            let masked = index.is_some_and(|index| out.remove(&index));
+            if out != out_before {
+                return self.document_anew(no).map(|()| no);
+            }
+            if masked {
+                return Ok(no);
+            }
         }
-        if let (true, Body::TaskCreate { change, .. } | Body::DocChange { change }) = (counts, &payload.body) {
+        if let (true, Body::TaskCreate { change, .. } | Body::DocCreate { change, .. } | Body::DocChange { change }) =
+            (counts, &payload.body)
+        {
             self.follow_change(no, record, change)?;
         }
         Ok(no)
+    }
+
+    /// Notes how a task or other document is found, once a record tells.
+    fn learn_name(&mut self, no: TaskNo, body: &Body) -> Result<(), WriteFault> {
+        if let Body::TaskCreate { scope, id, .. } = body {
+            let at = (id.to_string(), scope.to_string());
+            let before = self.task_ids.insert(at.clone(), no);
+            self.undoable(|| Step::TaskId(at, before));
+            let row = &mut self.slot(no)?.row;
+            let named = !row.scope.is_empty();
+            (row.scope, row.id) = (scope.to_string(), id.to_string());
+            if !named {
+                // Blockers are tasks of the same scope, which was not known before.
+                self.link_blockers(no, &[])?;
+            }
+        }
+        if let Body::DocCreate { collection, scope, id, .. } = body {
+            let at = (collection.clone(), scope.to_string(), id.clone());
+            let before = self.document_ids.insert(at.clone(), no);
+            self.undoable(|| Step::DocumentId(at, before));
+            let row = &mut self.slot(no)?.row;
+            (row.scope, row.id, row.collection) = (scope.to_string(), id.clone(), Some(collection.clone()));
+            // Tasks alone wait for others.
+            row.blocked_by.clear();
+        }
+        Ok(())
     }
 
     /// Returns the tasks that name a task as a blocker.
@@ -179,5 +284,16 @@ impl Unit<'_> {
             found.push(no?.value());
         }
         Ok(found)
+    }
+}
+
+/// Returns what a record does in the log of its subject: other documents are made, edited and deleted as tasks are.
+fn act_of(body: &Body) -> Option<Act> {
+    if matches!(body, Body::DocCreate { .. }) {
+        Some(Act::Create)
+    } else if matches!(body, Body::DocDelete { .. }) {
+        Some(Act::Delete)
+    } else {
+        Act::of(body)
     }
 }

@@ -11,16 +11,18 @@ use std::sync::Arc;
 
 use octopoid_crdt::chain::{Chains, Writer as Place};
 use octopoid_crdt::document::Document;
+use octopoid_crdt::membership::Membership;
 use octopoid_crdt::record::Verified;
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Key, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, Value};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use super::index::{BucketKey, BucketNo, Buckets};
 use super::open::{CACHE_BYTES, Store};
 use super::read::Reader;
 use super::rebuild::{BATCH, create_tables};
-use super::unit::{Unit, WriterState};
+use super::state::WriterState;
+use super::unit::Unit;
 use super::{Fault, Leases, tables};
 
 /// How many problems one examination tells; the first ones are the useful ones.
@@ -91,6 +93,12 @@ impl Store {
             session: self.actor().session,
             place: Place::new(me, &Chains::default()),
             chains: Chains::default(),
+            sets_stored: Membership::default().sets(),
+            membership: Membership::default(),
+            masks: Arc::default(),
+            last_own: None,
+            view: watch::channel(Arc::default()).0,
+            masks_shown: watch::channel(Arc::default()).0,
             next_arrival: 0,
             next_task: 1,
             buckets: Buckets::default(),
@@ -144,11 +152,23 @@ fn compare(stored: &Reader, fresh: &Reader, found: &mut Findings) -> Result<(), 
         };
     }
     tables!("record_ids" RECORD_IDS, "tips" TIPS, "subjects" SUBJECTS, "task_ids" TASK_IDS, "entries" ENTRIES);
-    tables!("rows" ROWS, "contents" CONTENTS, "items" ITEMS);
+    tables!("rows" ROWS, "contents" CONTENTS, "items" ITEMS, "document_ids" DOCUMENT_IDS);
+    tables!("cluster_records" CLUSTER_RECORDS, "seen_sets" SEEN_SETS);
     documents(old, new, found)?;
     lists(stored, fresh, found)?;
     facets(stored, fresh, found)?;
-    dependents(old, new, found)?;
+    multimap(
+        ["that task", "waits for subject"],
+        &old.open_multimap_table(tables::DEPENDENTS)?,
+        &new.open_multimap_table(tables::DEPENDENTS)?,
+        found,
+    )?;
+    multimap(
+        ["that record", "is about entry"],
+        &old.open_multimap_table(tables::ITEM_RECORDS)?,
+        &new.open_multimap_table(tables::ITEM_RECORDS)?,
+        found,
+    )?;
     let next = |txn: &ReadTransaction| -> Result<Option<Vec<u8>>, Fault> {
         Ok(txn.open_table(tables::META)?.get(tables::META_NEXT_TASK)?.map(|bytes| bytes.value().to_vec()))
     };
@@ -270,16 +290,18 @@ fn facets(stored: &Reader, fresh: &Reader, found: &mut Findings) -> Result<(), F
     Ok(())
 }
 
-fn dependents(old: &ReadTransaction, new: &ReadTransaction, found: &mut Findings) -> Result<(), Fault> {
-    let (stored, fresh) = (old.open_multimap_table(tables::DEPENDENTS)?, new.open_multimap_table(tables::DEPENDENTS)?);
-    for (have, want, what) in [(&stored, &fresh, "follows from no record"), (&fresh, &stored, "is missing")] {
+type Numbers = redb::ReadOnlyMultimapTable<&'static [u8; 32], u64>;
+
+/// Compares which numbers lie under which subjects.
+fn multimap([who, does]: [&str; 2], stored: &Numbers, fresh: &Numbers, found: &mut Findings) -> Result<(), Fault> {
+    for (have, want, what) in [(stored, fresh, "follows from no record"), (fresh, stored, "is missing")] {
         for item in redb::ReadableMultimapTable::iter(have)? {
-            let (subject, tasks) = item?;
+            let (subject, numbers) = item?;
             let others = want.get(subject.value())?.map(|no| Ok(no?.value())).collect::<Result<Vec<u64>, redb::StorageError>>()?;
-            for no in tasks {
+            for no in numbers {
                 let no = no?.value();
                 if !others.contains(&no) {
-                    found.add(format!("that task {no} waits for subject {} {what}", hex::encode(subject.value())));
+                    found.add(format!("{who} {no} {does} {} {what}", hex::encode(subject.value())));
                 }
             }
         }

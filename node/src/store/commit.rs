@@ -14,6 +14,7 @@ use super::unit::Unit;
 use super::{Event, Fault};
 use octopoid_crdt::ids::RecordId;
 use octopoid_crdt::lease::Input;
+use octopoid_crdt::membership::Seen;
 
 impl Unit<'_> {
     /// Writes everything and waits until it is durable.
@@ -29,9 +30,16 @@ impl Unit<'_> {
         let mut txn = self.state.database.begin_write()?;
         txn.set_quick_repair(true);
         self.write_records(&txn)?;
+        self.write_membership(&txn)?;
         self.write_tasks(&txn)?;
         self.write_items(&txn)?;
+        self.write_local(&txn)?;
         txn.commit()?;
+        self.state.sets_stored = self.state.membership.sets();
+        if !self.counted.is_empty() {
+            self.state.view.send_replace(self.state.membership.current()?);
+            self.state.masks_shown.send_replace(self.state.masks.clone());
+        }
         if self.state.replaying {
             return Ok(Vec::new());
         }
@@ -40,7 +48,11 @@ impl Unit<'_> {
     }
 
     fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.runs.is_empty() && self.answers.is_empty() && self.slots.values().all(|slot| !slot.changed)
+        self.records.is_empty()
+            && self.runs.is_empty()
+            && self.answers.is_empty()
+            && self.acknowledged.is_empty()
+            && self.slots.values().all(|slot| !slot.changed)
     }
 
     fn write_records(&self, txn: &WriteTransaction) -> Result<(), Fault> {
@@ -53,7 +65,7 @@ impl Unit<'_> {
             if !self.state.replaying {
                 records.insert(new.arrival, new.record.wire())?;
             }
-            ids.insert(new.record.id().as_bytes(), new.arrival)?;
+            ids.insert(new.record.id().as_bytes(), (new.arrival, new.seen.0))?;
         }
         let mut meta = txn.open_table(tables::META)?;
         meta.insert(tables::META_NEXT_TASK, self.state.next_task.to_be_bytes().as_slice())?;
@@ -62,6 +74,26 @@ impl Unit<'_> {
         for author in authors {
             if let Some(chain) = self.state.chains.author(&author) {
                 tips.insert(author.as_bytes(), chain.to_bytes().as_slice())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes which cluster records count, and the sets of them that records have seen.
+    fn write_membership(&self, txn: &WriteTransaction) -> Result<(), Fault> {
+        if !self.counted.is_empty() {
+            let mut records = txn.open_table(tables::CLUSTER_RECORDS)?;
+            for counted in &self.counted {
+                records.insert(small(counted.number), (counted.arrival, counted.past.0))?;
+            }
+        }
+        let membership = &self.state.membership;
+        if membership.sets() > self.state.sets_stored {
+            let mut sets = txn.open_table(tables::SEEN_SETS)?;
+            for number in self.state.sets_stored..membership.sets() {
+                let number = small(number);
+                let set = membership.set_bytes(Seen(number)).ok_or_else(|| Fault::Missing(format!("membership set {number}")))?;
+                sets.insert(number, set.as_slice())?;
             }
         }
         Ok(())
@@ -102,6 +134,12 @@ impl Unit<'_> {
                 ids.insert((id.as_str(), scope.as_str()), *no)?;
             }
         }
+        if !self.document_ids.is_empty() {
+            let mut ids = txn.open_table(tables::DOCUMENT_IDS)?;
+            for ((collection, scope, id), no) in &self.document_ids {
+                ids.insert((collection.as_str(), scope.as_str(), id.as_str()), *no)?;
+            }
+        }
         let mut fresh = self.slots.values().filter(|slot| slot.committed.is_none()).peekable();
         if fresh.peek().is_some() {
             let mut subjects = txn.open_table(tables::SUBJECTS)?;
@@ -124,29 +162,49 @@ impl Unit<'_> {
     }
 
     fn write_items(&self, txn: &WriteTransaction) -> Result<(), Fault> {
-        if self.items.is_empty() && self.runs.is_empty() && self.answers.is_empty() {
-            return Ok(());
-        }
-        let mut items = txn.open_table(tables::ITEMS)?;
-        for ((collection, scope, key), item) in &self.items {
-            let at = (collection.as_str(), scope.as_str(), key.as_str());
-            match item {
-                Some(item) => drop(items.insert(at, encode(item).as_slice())?),
-                None => drop(items.remove(at)?),
+        if !self.items.is_empty() {
+            let mut items = txn.open_table(tables::ITEMS)?;
+            for ((collection, scope, key), item) in &self.items {
+                let at = (collection.as_str(), scope.as_str(), key.as_str());
+                match item {
+                    Some(item) => drop(items.insert(at, encode(item).as_slice())?),
+                    None => drop(items.remove(at)?),
+                }
             }
         }
-        let mut runs = txn.open_table(tables::RUNS)?;
-        for (claim, run) in &self.runs {
-            match run {
-                Some(run) => drop(runs.insert(claim, run.as_slice())?),
-                None => drop(runs.remove(claim)?),
+        if !self.item_records.is_empty() {
+            let mut records = txn.open_multimap_table(tables::ITEM_RECORDS)?;
+            for (subject, arrival) in &self.item_records {
+                records.insert(subject.as_bytes(), *arrival)?;
             }
         }
-        let mut answers = txn.open_table(tables::IDEMPOTENCY)?;
-        for (key, answer) in &self.answers {
-            match answer {
-                Some(answer) => drop(answers.insert(key.as_str(), answer.as_slice())?),
-                None => drop(answers.remove(key.as_str())?),
+        Ok(())
+    }
+
+    /// Writes what never leaves this node.
+    fn write_local(&self, txn: &WriteTransaction) -> Result<(), Fault> {
+        if !self.runs.is_empty() {
+            let mut runs = txn.open_table(tables::RUNS)?;
+            for (claim, run) in &self.runs {
+                match run {
+                    Some(run) => drop(runs.insert(claim, run.as_slice())?),
+                    None => drop(runs.remove(claim)?),
+                }
+            }
+        }
+        if !self.answers.is_empty() {
+            let mut answers = txn.open_table(tables::IDEMPOTENCY)?;
+            for (key, answer) in &self.answers {
+                match answer {
+                    Some(answer) => drop(answers.insert(key.as_str(), answer.as_slice())?),
+                    None => drop(answers.remove(key.as_str())?),
+                }
+            }
+        }
+        if !self.acknowledged.is_empty() {
+            let mut acknowledged = txn.open_table(tables::ACKNOWLEDGED)?;
+            for (member, arrival) in &self.acknowledged {
+                acknowledged.insert(member, *arrival)?;
             }
         }
         Ok(())
@@ -158,6 +216,7 @@ impl Unit<'_> {
             Event {
                 arrival: new.arrival,
                 record: new.record.id(),
+                own: new.record.payload().author == self.state.signer.author(),
                 kind: new.record.payload().body.name(),
                 task: new.task,
                 scope: row.map(|row| row.scope.clone()).unwrap_or_default(),
@@ -189,6 +248,12 @@ impl Unit<'_> {
 /// Encodes a view; writing to memory does not fail.
 pub(super) fn encode<T: minicbor::Encode<()>>(value: &T) -> Vec<u8> {
     to_vec(value).unwrap_or_else(|error| unreachable!("memory refused {error}"))
+}
+
+/// Numbers of cluster records and of sets of them have 32 bits; membership gives out no more.
+#[expect(clippy::cast_possible_truncation, reason = "see above")]
+const fn small(number: usize) -> u32 {
+    number as u32
 }
 
 fn write_log(slot: &mut Slot, entries: &mut redb::Table<'_, (u64, u32), &'static [u8]>) -> Result<(), Fault> {

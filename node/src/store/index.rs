@@ -44,7 +44,7 @@ impl BucketKey {
     /// Returns the bucket of a task; none while it is not listed.
     #[must_use]
     pub fn of(row: &TaskRow) -> Option<Self> {
-        row.listed.then(|| Self {
+        row.is_listed_task().then(|| Self {
             scope: row.scope.clone(),
             queue: row.queue.clone(),
             priority: row.priority().to_owned(),
@@ -70,6 +70,8 @@ pub enum Facet {
     BrokenDown = 4,
     /// Submitted, and to be accepted without a review.
     AutoAccept = 5,
+    /// In a circle of tasks that wait for each other, which was cut here.
+    Circle = 6,
 }
 
 impl Facet {
@@ -77,7 +79,7 @@ impl Facet {
     #[must_use]
     pub fn of(row: &TaskRow) -> Vec<(Self, String)> {
         let mut facets = Vec::new();
-        if !row.listed {
+        if !row.is_listed_task() {
             return facets;
         }
         if let Some(project) = row.text("project_id") {
@@ -95,6 +97,9 @@ impl Facet {
         if row.queue == "provisional" && row.flag("auto_accept") {
             facets.push((Self::AutoAccept, String::new()));
         }
+        if !row.cut.is_empty() {
+            facets.push((Self::Circle, String::new()));
+        }
         facets
     }
 }
@@ -108,6 +113,12 @@ impl TaskRow {
             None if self.queue == "failed" => self.text("claimed_by"),
             None => None,
         }
+    }
+
+    /// Tells whether lists of tasks show it: a project has a row too.
+    #[must_use]
+    pub fn is_listed_task(&self) -> bool {
+        self.listed && self.collection.is_none()
     }
 
     /// Tells whether subtasks have taken the task's place.

@@ -5,17 +5,25 @@
 
 mod apply;
 mod check;
+mod circles;
 mod commit;
 mod documents;
+mod incoming;
 pub mod index;
+mod items;
 mod leases;
 mod list;
+mod load;
+mod members;
 mod open;
 mod read;
 mod rebuild;
 mod row;
 mod slot;
+mod state;
+mod sync;
 pub mod tables;
+mod undo;
 mod unit;
 mod view;
 mod writer;
@@ -23,8 +31,10 @@ mod writer;
 use minicbor::{CborLen, Decode, Encode};
 use octopoid_crdt::ids::RecordId;
 
+pub use apply::{ReceiveError, Received};
 pub use check::Findings;
-pub use leases::Leases;
+pub use incoming::Incoming;
+pub use leases::{Leases, now};
 pub use list::{Filter, Page, Sort};
 pub use open::{Identity, OpenError, Settings, Store};
 pub use read::{ForkPoint, Reader, StoredLog};
@@ -33,6 +43,13 @@ pub use row::{Holder, TaskNo, TaskRow};
 pub use unit::{Unit, WriteFault};
 pub use view::retry_wait_ms;
 pub use writer::{Unavailable, Writer};
+
+/// Returns this machine's time in milliseconds since 1970, for display.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
 
 /// States what went wrong inside the store; none of these is the caller's doing.
 #[derive(Debug, thiserror::Error)]
@@ -66,9 +83,12 @@ pub enum Fault {
     /// A defect while a commit was written: memory and disk may disagree until the store is opened again.
     #[error("a commit ended unexpectedly: {0}")]
     Defect(String),
-    /// A record of this node's own could not be made.
-    #[error("a record could not be signed")]
+    /// The founding record could not be made.
+    #[error("the founding record could not be signed")]
     Sign(#[source] octopoid_crdt::record::SignError),
+    /// The tables of the membership do not fit together.
+    #[error("the stored membership is damaged; run `octopoid doctor --rebuild`")]
+    Membership(#[from] octopoid_crdt::membership::MembershipError),
 }
 
 macro_rules! database_faults {
@@ -103,6 +123,8 @@ pub struct Event {
     pub arrival: u64,
     /// The record.
     pub record: RecordId,
+    /// Whether this node wrote it.
+    pub own: bool,
     /// Its kind's name, such as `claim`.
     pub kind: &'static str,
     /// The task that it speaks of.

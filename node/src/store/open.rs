@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use octopoid_crdt::chain::{Chains, Writer as Place};
-use octopoid_crdt::ids::{AuthorKey, ClusterId, Oid, RecordId, SessionId, Subject};
-use octopoid_crdt::lease::Input;
+use octopoid_crdt::ids::{AuthorKey, ClusterId, Oid, SessionId, Subject};
 use octopoid_crdt::lifecycle::Removals;
+use octopoid_crdt::membership::View;
 use octopoid_crdt::record::{Body, Payload, Signer, Verified, cluster_id};
 use redb::{Database, ReadableDatabase, ReadableTable};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
-use super::index::Buckets;
+use super::load::load_state;
 use super::read::{ForkPoint, Reader};
-use super::rebuild::{back_up, create_tables, derive_again, look_at_merges_again};
-use super::unit::{Unit, WriterState};
+use super::rebuild::{back_up, create_tables};
+use super::unit::Unit;
 use super::writer::Writer;
 use super::{Event, Fault, Leases, tables};
 
@@ -43,8 +43,6 @@ pub struct Identity {
 pub struct Settings {
     /// An accepted branch blocks its dependents until it is merged (`repo.merge` is `auto` or `pr`).
     pub merge_blocks: bool,
-    /// Members that were removed.
-    pub(super) removals: Removals,
 }
 
 /// States why a store cannot be opened.
@@ -54,13 +52,30 @@ pub enum OpenError {
     #[error("another process has the store {0} open")]
     Locked(PathBuf),
     /// A newer version wrote it.
-    #[error("the store has schema {found}, this version reads up to {}: install the newer octopoid", tables::SCHEMA)]
+    #[error("the store has {what} {found}, this version reads up to {known}: install the newer octopoid")]
     Newer {
+        /// Which of its versions: the schema or the views.
+        what: &'static str,
+        /// The version found.
+        found: u64,
+        /// The highest that this program reads.
+        known: u64,
+    },
+    /// An early version wrote it.
+    #[error(
+        "the store {path} has schema {found}, which this version does not read any more: delete it or move it away, then run `octopoid init`"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
         /// The schema found.
         found: u64,
     },
+    /// The store is of another cluster than the one to join.
+    #[error("the store {0} belongs to another cluster: move it away to join this one")]
+    OtherCluster(PathBuf),
     /// The store belongs to another key.
-    #[error("the store {0} was founded by another key: restore runtime/node.key from a backup")]
+    #[error("the store {0} belongs to another key: restore runtime/node.key from a backup")]
     OtherKey(PathBuf),
     /// The file could not be copied before its layout is changed.
     #[error("the store could not be copied to {path} before its layout is changed; nothing was changed")]
@@ -92,20 +107,25 @@ pub struct Store {
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     leases: Arc<Leases>,
     events: broadcast::Sender<Arc<[Event]>>,
+    view: watch::Receiver<Arc<View>>,
+    masks: watch::Receiver<Arc<Removals>>,
+}
+
+/// Where a new store's cluster comes from.
+enum Origin {
+    /// This node founds it.
+    Found,
+    /// Somebody else founded it; its records are still to come.
+    Join(ClusterId),
 }
 
 impl Store {
     /// Opens the store of a file, founding a cluster of one in a new file.
     ///
     /// # Errors
-    /// When another process has it, a newer version wrote it, or the disk fails.
+    /// When another process has it, another version wrote it, or the disk fails.
     pub fn open(path: &Path, identity: Identity, merge_blocks: bool) -> Result<Self, OpenError> {
-        let database = match redb::Builder::new().set_cache_size(CACHE_BYTES).create(path) {
-            Ok(database) => database,
-            Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(OpenError::Locked(path.to_owned())),
-            Err(source) => return Err(OpenError::Store { path: path.to_owned(), source: source.into() }),
-        };
-        Self::with(database, path, identity, merge_blocks)
+        Self::with(open_file(path)?, path, identity, merge_blocks)
     }
 
     /// Opens the store of a database that is open already.
@@ -113,41 +133,101 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn with(database: Database, path: &Path, identity: Identity, merge_blocks: bool) -> Result<Self, OpenError> {
+        Self::of(database, path, identity, merge_blocks, &Origin::Found)
+    }
+
+    /// Opens the store of a file for a cluster that somebody else founded. A new file holds nothing yet: this node can
+    /// write once it has received what admits it.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and when the file is of another cluster.
+    pub fn join(path: &Path, identity: Identity, cluster: ClusterId, merge_blocks: bool) -> Result<Self, OpenError> {
+        Self::join_with(open_file(path)?, path, identity, cluster, merge_blocks)
+    }
+
+    /// As [`Store::join`], of a database that is open already.
+    ///
+    /// # Errors
+    /// As [`Store::join`].
+    pub fn join_with(
+        database: Database,
+        path: &Path,
+        identity: Identity,
+        cluster: ClusterId,
+        merge_blocks: bool,
+    ) -> Result<Self, OpenError> {
+        let store = Self::of(database, path, identity, merge_blocks, &Origin::Join(cluster))?;
+        if store.cluster == cluster {
+            return Ok(store);
+        }
+        store.close();
+        Err(OpenError::OtherCluster(path.to_owned()))
+    }
+
+    fn of(database: Database, path: &Path, identity: Identity, merge_blocks: bool, origin: &Origin) -> Result<Self, OpenError> {
         let failed = |source: Fault| OpenError::Store { path: path.to_owned(), source };
         let (signer, session) = (identity.signer.clone(), identity.session);
         let me = signer.author();
         let (cluster, genesis) = match stored_cluster(&database).map_err(failed)? {
-            Some(Founded { schema, .. }) if schema > tables::SCHEMA => return Err(OpenError::Newer { found: schema }),
             Some(founded) => {
-                // Half-made views are of a store that was copied already.
-                if founded.schema < tables::SCHEMA && !founded.half_made {
-                    let copy = path.with_extension(format!("schema-{}", founded.schema));
-                    back_up(path, &copy).map_err(|source| OpenError::Backup { path: copy, source })?;
-                }
+                founded.check(me, path)?;
                 (founded.cluster, None)
             }
-            None => {
-                let genesis = found(&database, &identity, merge_blocks).map_err(failed)?;
-                (genesis.cluster(), Some(genesis))
-            }
+            None => match origin {
+                Origin::Found => {
+                    let genesis = found(&identity).map_err(failed)?;
+                    (genesis.cluster(), Some(genesis))
+                }
+                Origin::Join(cluster) => (*cluster, None),
+            },
         };
+        create(&database, cluster, me, genesis.as_ref()).map_err(failed)?;
         let database = Arc::new(database);
         let (events, _) = broadcast::channel(EVENTS);
         let leases = Arc::new(Leases::new(me));
-        let settings = Settings { merge_blocks, removals: Removals::none() };
+        let settings = Settings { merge_blocks };
         let mut state = load_state(&database, cluster, identity, settings.clone(), &leases, &events).map_err(failed)?;
-        if state.chains.author(&me).is_none() {
-            return Err(OpenError::OtherKey(path.to_owned()));
-        }
         if let Some(genesis) = genesis {
             // The founding record was this session's first.
             let mut place = Place::new(me, &Chains::default());
             place.wrote(&genesis).map_err(|error| failed(Fault::Chain(error.to_string())))?;
             state.place = place;
         }
+        let (view, masks) = (state.view.subscribe(), state.masks_shown.subscribe());
         let (writer, thread) = Writer::start(state);
         let path = path.to_owned();
-        Ok(Self { database, path, cluster, signer, settings, session, writer, thread: Mutex::new(Some(thread)), leases, events })
+        Ok(Self {
+            database,
+            path,
+            cluster,
+            signer,
+            settings,
+            session,
+            writer,
+            thread: Mutex::new(Some(thread)),
+            leases,
+            events,
+            view,
+            masks,
+        })
+    }
+
+    /// Returns what removals leave out of every task's records now.
+    #[must_use]
+    pub fn masks(&self) -> Arc<Removals> {
+        self.masks.borrow().clone()
+    }
+
+    /// Returns who belongs to the cluster as this node knows it now. Cheap.
+    #[must_use]
+    pub fn membership(&self) -> Arc<View> {
+        self.view.borrow().clone()
+    }
+
+    /// Waits for changes of the membership.
+    #[must_use]
+    pub fn membership_changes(&self) -> watch::Receiver<Arc<View>> {
+        self.view.clone()
     }
 
     /// Returns the cluster's id.
@@ -246,8 +326,43 @@ impl Store {
 
 struct Founded {
     schema: u64,
+    views: u64,
     cluster: ClusterId,
+    node: Option<AuthorKey>,
     half_made: bool,
+}
+
+impl Founded {
+    /// Refuses a store that this node or this version must not touch, and copies one whose views are derived anew.
+    fn check(&self, me: AuthorKey, path: &Path) -> Result<(), OpenError> {
+        if self.schema < tables::SCHEMA {
+            return Err(OpenError::Older { path: path.to_owned(), found: self.schema });
+        }
+        for (what, found, known) in [("schema", self.schema, tables::SCHEMA), ("views", self.views, tables::VIEWS)] {
+            if found > known {
+                return Err(OpenError::Newer { what, found, known });
+            }
+        }
+        if self.node != Some(me) {
+            return Err(OpenError::OtherKey(path.to_owned()));
+        }
+        // Half-made views are of a store that was copied already.
+        if self.views < tables::VIEWS && !self.half_made {
+            let copy = path.with_extension(format!("views-{}", self.views));
+            back_up(path, &copy).map_err(|source| OpenError::Backup { path: copy, source })?;
+        }
+        Ok(())
+    }
+}
+
+fn open_file(path: &Path) -> Result<Database, OpenError> {
+    redb::Builder::new().set_cache_size(CACHE_BYTES).create(path).map_err(|error| {
+        if matches!(error, redb::DatabaseError::DatabaseAlreadyOpen) {
+            OpenError::Locked(path.to_owned())
+        } else {
+            OpenError::Store { path: path.to_owned(), source: error.into() }
+        }
+    })
 }
 
 fn stored_cluster(database: &Database) -> Result<Option<Founded>, Fault> {
@@ -260,92 +375,52 @@ fn stored_cluster(database: &Database) -> Result<Option<Founded>, Fault> {
     // What is there but cannot be read must never be founded over.
     let missing = |what: &str| Fault::Missing(format!("{what} of the store"));
     let schema = meta.get(tables::META_SCHEMA)?.and_then(|bytes| number(bytes.value())).ok_or_else(|| missing(tables::META_SCHEMA))?;
+    let views = meta.get(tables::META_VIEWS)?.and_then(|bytes| number(bytes.value())).unwrap_or(0);
     let cluster = meta.get(tables::META_CLUSTER)?.and_then(|bytes| Some(ClusterId(bytes.value().try_into().ok()?)));
+    let node = meta.get(tables::META_NODE)?.and_then(|bytes| Some(AuthorKey(bytes.value().try_into().ok()?)));
     let half_made = meta.get(tables::META_REBUILDING)?.is_some();
-    Ok(Some(Founded { schema, cluster: cluster.ok_or_else(|| missing(tables::META_CLUSTER))?, half_made }))
+    Ok(Some(Founded { schema, views, cluster: cluster.ok_or_else(|| missing(tables::META_CLUSTER))?, node, half_made }))
 }
 
-fn number(bytes: &[u8]) -> Option<u64> {
+pub(super) fn number(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// Writes a Genesis record and every empty table, so that readers never meet a missing one.
-fn found(database: &Database, identity: &Identity, merge_blocks: bool) -> Result<Verified, Fault> {
+/// Signs the record that founds a cluster.
+fn found(identity: &Identity) -> Result<Verified, Fault> {
     let author = identity.signer.author();
     let body = Body::Genesis { creator: author, nonce: identity.nonce, root_commit: identity.root_commit.clone() };
     let cluster = cluster_id(&body).ok_or_else(|| Fault::Missing("genesis".to_owned()))?;
     let wall_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
     let payload =
         Payload { author, session: identity.session, seq: 0, prev: None, subject: Subject::CLUSTER, wall_ms, deps: Vec::new(), body };
-    let genesis = Verified::sign(&identity.signer, cluster, payload).map_err(Fault::Sign)?;
-    let mut chains = Chains::default();
-    let _first = chains.apply(&genesis, |_| None).map_err(|error| Fault::Chain(error.to_string()))?;
-    let chain = chains.author(&author).map(octopoid_crdt::chain::AuthorChain::to_bytes).unwrap_or_default();
-    let mut txn = database.begin_write()?;
-    txn.set_quick_repair(true);
-    create_tables(&txn)?;
-    {
-        let mut meta = txn.open_table(tables::META)?;
-        meta.insert(tables::META_SCHEMA, tables::SCHEMA.to_be_bytes().as_slice())?;
-        meta.insert(tables::META_CLUSTER, cluster.as_bytes().as_slice())?;
-        meta.insert(tables::META_NEXT_TASK, 1u64.to_be_bytes().as_slice())?;
-        meta.insert(tables::META_MERGE_BLOCKS, [u8::from(merge_blocks)].as_slice())?;
-        txn.open_table(tables::RECORDS)?.insert(0, genesis.wire())?;
-        txn.open_table(tables::RECORD_IDS)?.insert(genesis.id().as_bytes(), 0)?;
-        txn.open_table(tables::TIPS)?.insert(author.as_bytes(), chain.as_slice())?;
-    }
-    txn.commit()?;
-    Ok(genesis)
+    Verified::sign(&identity.signer, cluster, payload).map_err(Fault::Sign)
 }
 
-fn load_state(
-    database: &Arc<Database>,
-    cluster: ClusterId,
-    identity: Identity,
-    settings: Settings,
-    leases: &Arc<Leases>,
-    events: &broadcast::Sender<Arc<[Event]>>,
-) -> Result<WriterState, Fault> {
-    let txn = database.begin_read()?;
-    let meta = txn.open_table(tables::META)?;
-    let stored = |name: &str| meta.get(name).map(|found| found.map(|bytes| bytes.value().to_vec()));
-    let next_task = stored(tables::META_NEXT_TASK)?.and_then(|bytes| number(&bytes)).unwrap_or(1);
-    let half_made = stored(tables::META_REBUILDING)?.is_some();
-    let old_layout = stored(tables::META_SCHEMA)?.and_then(|bytes| number(&bytes)) != Some(tables::SCHEMA);
-    let merges_differ = stored(tables::META_MERGE_BLOCKS)? != Some(vec![u8::from(settings.merge_blocks)]);
-    let next_arrival = txn.open_table(tables::RECORDS)?.last()?.map_or(0, |(arrival, _)| arrival.value() + 1);
-    let me = identity.signer.author();
-    let mut state = WriterState {
-        database: database.clone(),
-        cluster,
-        place: Place::new(me, &Chains::default()),
-        session: identity.session,
-        chains: Chains::default(),
-        signer: identity.signer,
-        next_arrival,
-        next_task,
-        buckets: Buckets::default(),
-        settings,
-        leases: leases.clone(),
-        events: events.clone(),
-        replaying: false,
-    };
-    if half_made || old_layout {
-        tracing::warn!("the views are derived anew from the records");
-        derive_again(&mut state)?;
-    } else {
-        let reader = Reader::new(txn, cluster);
-        state.chains = reader.chains()?;
-        for (_, key, size) in reader.buckets()? {
-            state.buckets.restore(key, size);
+/// Makes every table of a new store, so that readers never meet a missing one. One that is there stays as it is.
+///
+/// The founding record is there from the first moment; what follows from it is derived as after a rebuild that was cut off.
+fn create(database: &Database, cluster: ClusterId, node: AuthorKey, genesis: Option<&Verified>) -> Result<(), Fault> {
+    let mut txn = database.begin_write()?;
+    txn.set_quick_repair(true);
+    {
+        let mut meta = txn.open_table(tables::META)?;
+        if meta.get(tables::META_SCHEMA)?.is_some() {
+            drop(meta);
+            txn.abort()?;
+            return Ok(());
         }
-        if merges_differ {
-            look_at_merges_again(&mut state)?;
-        }
+        meta.insert(tables::META_SCHEMA, tables::SCHEMA.to_be_bytes().as_slice())?;
+        meta.insert(tables::META_VIEWS, tables::VIEWS.to_be_bytes().as_slice())?;
+        meta.insert(tables::META_CLUSTER, cluster.as_bytes().as_slice())?;
+        meta.insert(tables::META_NODE, node.as_bytes().as_slice())?;
+        meta.insert(tables::META_NEXT_TASK, 1u64.to_be_bytes().as_slice())?;
+        meta.insert(tables::META_REBUILDING, [1].as_slice())?;
     }
-    state.place = Place::new(me, &state.chains);
-    for holder in Reader::new(database.begin_read()?, cluster).holders()? {
-        leases.handle(Input::Opened { of: RecordId(holder.record), seconds: holder.ttl_seconds });
+    create_tables(&txn)?;
+    if let Some(genesis) = genesis {
+        txn.open_table(tables::RECORDS)?.insert(0, genesis.wire())?;
     }
-    Ok(state)
+    txn.commit()?;
+    Ok(())
 }

@@ -6,10 +6,12 @@ use minicbor::decode;
 use octopoid_crdt::chain::{AuthorChain, Chains};
 use octopoid_crdt::ids::{AuthorKey, ClusterId, RecordId, Subject};
 use octopoid_crdt::lifecycle::{Entry, TaskLog};
+use octopoid_crdt::membership::{Membership, Seen};
 use octopoid_crdt::record::Verified;
 use redb::{ReadTransaction, ReadableTable};
 
 use super::index::{BucketKey, BucketNo, Facet};
+use super::items::ItemRow;
 use super::row::{Holder, TaskNo, TaskRow};
 use super::tables::{self, Lazy};
 use super::{Fault, Stored};
@@ -19,7 +21,7 @@ pub struct Reader {
     txn: ReadTransaction,
     cluster: ClusterId,
     records: Lazy<u64, &'static [u8]>,
-    record_ids: Lazy<&'static [u8; 32], u64>,
+    record_ids: Lazy<&'static [u8; 32], (u64, u32)>,
     subjects: Lazy<&'static [u8; 32], u64>,
     task_ids: Lazy<(&'static str, &'static str), u64>,
     entries: Lazy<(u64, u32), &'static [u8]>,
@@ -193,12 +195,41 @@ impl Reader {
             .transpose()
     }
 
+    pub(super) fn record_table(&self) -> Result<&redb::ReadOnlyTable<u64, &'static [u8]>, Fault> {
+        Ok(self.records.of(&self.txn)?)
+    }
+
+    /// Returns the arrival number of this node's latest record that a member is known to hold.
+    pub(super) fn acknowledged_by(&self, member: &AuthorKey) -> Result<Option<u64>, Fault> {
+        Ok(self.txn.open_table(tables::ACKNOWLEDGED)?.get(member.as_bytes())?.map(|arrival| arrival.value()))
+    }
+
     /// Returns a record's arrival number.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn arrival(&self, id: &RecordId) -> Result<Option<u64>, Fault> {
-        Ok(self.record_ids.of(&self.txn)?.get(id.as_bytes())?.map(|arrival| arrival.value()))
+        Ok(self.record_ids.of(&self.txn)?.get(id.as_bytes())?.map(|row| row.value().0))
+    }
+
+    /// Returns which cluster records a record has seen.
+    pub(super) fn seen(&self, id: &RecordId) -> Result<Option<Seen>, Fault> {
+        Ok(self.record_ids.of(&self.txn)?.get(id.as_bytes())?.map(|row| Seen(row.value().1)))
+    }
+
+    /// Puts the membership together from its tables.
+    pub(super) fn membership(&self) -> Result<Membership, Fault> {
+        let mut sets = Vec::new();
+        for item in self.txn.open_table(tables::SEEN_SETS)?.iter()? {
+            sets.push(item?.1.value().to_vec());
+        }
+        let mut counted = Vec::new();
+        for item in self.txn.open_table(tables::CLUSTER_RECORDS)?.iter()? {
+            let (arrival, past) = item?.1.value();
+            let record = self.record(arrival)?.ok_or_else(|| Fault::Missing(arrival.to_string()))?;
+            counted.push((record, Seen(past)));
+        }
+        Ok(Membership::restore(sets.iter().map(Vec::as_slice), counted)?)
     }
 
     /// Returns the arrival number that the next record will get.
@@ -238,8 +269,44 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn item(&self, collection: &str, scope: &str, key: &str) -> Result<Option<Stored>, Fault> {
+        Ok(self.item_row(collection, scope, key)?.and_then(ItemRow::shown))
+    }
+
+    pub(super) fn item_row(&self, collection: &str, scope: &str, key: &str) -> Result<Option<ItemRow>, Fault> {
         let table = self.items.of(&self.txn)?;
         table.get((collection, scope, key))?.map(|bytes| decode(bytes.value()).map_err(|source| Fault::Row { no: 0, source })).transpose()
+    }
+
+    /// Returns the arrival numbers of the records about an entry of a plain collection.
+    pub(super) fn item_records(&self, subject: &Subject) -> Result<Vec<u64>, Fault> {
+        let table = self.txn.open_multimap_table(tables::ITEM_RECORDS)?;
+        table.get(subject.as_bytes())?.map(|arrival| Ok(arrival?.value())).collect()
+    }
+
+    /// Returns the number of a document that is not a task's, deleted ones included.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn document_no(&self, collection: &str, scope: &str, id: &str) -> Result<Option<TaskNo>, Fault> {
+        Ok(self.txn.open_table(tables::DOCUMENT_IDS)?.get((collection, scope, id))?.map(|no| no.value()))
+    }
+
+    /// Returns the rows of a collection's documents that are there, in one scope or in all, in the order of their ids.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn documents(&self, collection: &str, scope: Option<&str>) -> Result<Vec<(TaskNo, TaskRow)>, Fault> {
+        let table = self.txn.open_table(tables::DOCUMENT_IDS)?;
+        let mut found = Vec::new();
+        for item in table.range((collection, scope.unwrap_or(""), "")..)? {
+            let (key, no) = item?;
+            let (known, in_scope, _) = key.value();
+            if known != collection || scope.is_some_and(|scope| scope != in_scope) {
+                break;
+            }
+            found.extend(self.row(no.value())?.filter(|row| row.listed).map(|row| (no.value(), row)));
+        }
+        Ok(found)
     }
 
     /// Returns the entries of a collection in one scope, or in all, in the order of their keys.
@@ -255,8 +322,8 @@ impl Reader {
             if known != collection || scope.is_some_and(|scope| scope != in_scope) {
                 break;
             }
-            let stored: Stored = decode(value.value()).map_err(|source| Fault::Row { no: 0, source })?;
-            found.push((in_scope.to_owned(), name.to_owned(), stored));
+            let row: ItemRow = decode(value.value()).map_err(|source| Fault::Row { no: 0, source })?;
+            found.extend(row.shown().map(|stored| (in_scope.to_owned(), name.to_owned(), stored)));
         }
         Ok(found)
     }
@@ -287,8 +354,11 @@ impl Reader {
         Ok(points.collect())
     }
 
-    /// Returns every author's chain.
-    pub(super) fn chains(&self) -> Result<Chains, Fault> {
+    /// Returns every author's chain: tips, their digest, what a peer lacks.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn chains(&self) -> Result<Chains, Fault> {
         let mut chains = Vec::new();
         for item in self.txn.open_table(tables::TIPS)?.iter()? {
             let (author, chain) = item?;

@@ -14,7 +14,8 @@ use redb::{ReadableDatabase, ReadableTableMetadata, WriteTransaction};
 use super::index::{Buckets, Facet};
 use super::list::{Filter, Sort};
 use super::open::Store;
-use super::unit::{Unit, WriterState};
+use super::state::WriterState;
+use super::unit::Unit;
 use super::writer::Unavailable;
 use super::{Fault, tables};
 
@@ -106,6 +107,7 @@ pub(super) fn create_tables(txn: &WriteTransaction) -> Result<(), Fault> {
     txn.open_table(tables::RECORDS)?;
     txn.open_table(tables::RUNS)?;
     txn.open_table(tables::IDEMPOTENCY)?;
+    txn.open_table(tables::ACKNOWLEDGED)?;
     create_views(txn)
 }
 
@@ -123,6 +125,10 @@ fn create_views(txn: &WriteTransaction) -> Result<(), Fault> {
     txn.open_table(tables::BY_FACET)?;
     txn.open_multimap_table(tables::DEPENDENTS)?;
     txn.open_table(tables::ITEMS)?;
+    txn.open_multimap_table(tables::ITEM_RECORDS)?;
+    txn.open_table(tables::DOCUMENT_IDS)?;
+    txn.open_table(tables::CLUSTER_RECORDS)?;
+    txn.open_table(tables::SEEN_SETS)?;
     Ok(())
 }
 
@@ -140,6 +146,10 @@ fn drop_views(txn: &WriteTransaction) -> Result<(), Fault> {
     txn.delete_table(tables::BY_FACET)?;
     txn.delete_multimap_table(tables::DEPENDENTS)?;
     txn.delete_table(tables::ITEMS)?;
+    txn.delete_multimap_table(tables::ITEM_RECORDS)?;
+    txn.delete_table(tables::DOCUMENT_IDS)?;
+    txn.delete_table(tables::CLUSTER_RECORDS)?;
+    txn.delete_table(tables::SEEN_SETS)?;
     Ok(())
 }
 
@@ -157,6 +167,7 @@ pub(super) fn derive_again(state: &mut WriterState) -> Result<u64, Fault> {
     txn.commit()?;
     (state.chains, state.buckets) = (Chains::default(), Buckets::default());
     (state.next_arrival, state.next_task) = (0, 1);
+    state.forget_membership();
     state.replaying = true;
     let replayed = replay(state);
     state.replaying = false;
@@ -166,7 +177,7 @@ pub(super) fn derive_again(state: &mut WriterState) -> Result<u64, Fault> {
     let records = {
         let mut meta = txn.open_table(tables::META)?;
         meta.remove(tables::META_REBUILDING)?;
-        meta.insert(tables::META_SCHEMA, tables::SCHEMA.to_be_bytes().as_slice())?;
+        meta.insert(tables::META_VIEWS, tables::VIEWS.to_be_bytes().as_slice())?;
         meta.insert(tables::META_MERGE_BLOCKS, [u8::from(state.settings.merge_blocks)].as_slice())?;
         txn.open_table(tables::RECORDS)?.len()?
     };

@@ -139,6 +139,18 @@ pub struct TaskRow {
     /// The agent whose attempt the state rests on.
     #[n(29)]
     pub worker: Option<String>,
+    /// The node that created it; of concurrent creations that of the lowest id.
+    #[cbor(n(33), with = "optional_id")]
+    pub creator: Option<[u8; 32]>,
+    /// Blockers that are not waited for, because each closes a circle of tasks that wait for each other.
+    #[n(34)]
+    pub cut: Vec<String>,
+    /// Changes of the document are left out, so that every further one needs its whole history.
+    #[n(35)]
+    pub knotted: bool,
+    /// For a document that is not a task's: its collection.
+    #[n(36)]
+    pub collection: Option<String>,
 }
 
 impl TaskRow {

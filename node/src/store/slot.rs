@@ -14,6 +14,7 @@ pub(super) struct Prepared {
 }
 
 /// A task that an operation looks at or changes.
+#[derive(Clone)]
 pub(super) struct Slot {
     pub no: TaskNo,
     pub subject: Subject,
@@ -69,5 +70,10 @@ impl Slot {
             document_changed: false,
             content_changed: false,
         }
+    }
+
+    /// Tells whether it differs from what is on disk, or must be looked at.
+    pub fn is_touched(&self) -> bool {
+        self.changed || self.stale || self.blockers_stale
     }
 }

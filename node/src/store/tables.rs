@@ -7,17 +7,24 @@ use std::sync::OnceLock;
 
 use redb::{Key, MultimapTableDefinition, ReadOnlyTable, ReadTransaction, TableDefinition, TableError, Value};
 
-/// The version of this layout; a store with a newer one is refused.
-pub const SCHEMA: u64 = 1;
+/// The version of what cannot be derived: records, local tables and facts; a store with another one is refused.
+pub const SCHEMA: u64 = 2;
+/// The version of the views; a store with an older one gets them derived anew, one with a newer one is refused.
+pub const VIEWS: u64 = 1;
 
 /// Facts of the store itself, by the names below.
 pub const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Arrival number → wire bytes, in causal order.
 pub const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
-/// Record id → arrival number.
-pub const RECORD_IDS: TableDefinition<&[u8; 32], u64> = TableDefinition::new("record_ids");
+/// Record id → arrival number, and the number of the set of cluster records that it has seen.
+pub const RECORD_IDS: TableDefinition<&[u8; 32], (u64, u32)> = TableDefinition::new("record_ids");
 /// Author → its tips, as `chain` encodes them.
 pub const TIPS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("tips");
+
+/// Number of a counted cluster record → its arrival number, and the set that its past had seen.
+pub const CLUSTER_RECORDS: TableDefinition<u32, (u64, u32)> = TableDefinition::new("cluster_records");
+/// Number of a set of cluster records, from 1 → the set, as `membership` encodes it.
+pub const SEEN_SETS: TableDefinition<u32, &[u8]> = TableDefinition::new("seen_sets");
 
 /// Subject → task number.
 pub const SUBJECTS: TableDefinition<&[u8; 32], u64> = TableDefinition::new("subjects");
@@ -43,14 +50,25 @@ pub const DEPENDENTS: MultimapTableDefinition<&[u8; 32], u64> = MultimapTableDef
 
 /// (collection, scope, key) → entry of a plain collection.
 pub const ITEMS: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("items");
+/// Subject of an entry of a plain collection → arrival numbers of its records.
+pub const ITEM_RECORDS: MultimapTableDefinition<&[u8; 32], u64> = MultimapTableDefinition::new("item_records");
+/// (collection, scope, id) → number of a document that is not a task's, such as a project's.
+pub const DOCUMENT_IDS: TableDefinition<(&str, &str, &str), u64> = TableDefinition::new("document_ids");
 
 /// Local, not derived: attempt's claim id → what this node runs for it.
 pub const RUNS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("local_runs");
 /// Local, not derived: idempotency key → the answer's task.
 pub const IDEMPOTENCY: TableDefinition<&str, &[u8]> = TableDefinition::new("local_idempotency");
 
-/// In [`META`]: the version of the layout, 8 bytes.
+/// Local, not derived: member → the arrival number of this node's latest record that the member holds.
+pub const ACKNOWLEDGED: TableDefinition<&[u8; 32], u64> = TableDefinition::new("local_acknowledged");
+
+/// In [`META`]: [`SCHEMA`] of the program that made the store, 8 bytes.
 pub const META_SCHEMA: &str = "schema";
+/// In [`META`]: [`VIEWS`] of the program that derived the views, 8 bytes.
+pub const META_VIEWS: &str = "views";
+/// In [`META`]: the key of the node that the store belongs to, 32 bytes.
+pub const META_NODE: &str = "node";
 /// In [`META`]: the cluster's id, 32 bytes.
 pub const META_CLUSTER: &str = "cluster";
 /// In [`META`]: the number of the next new task, 8 bytes.

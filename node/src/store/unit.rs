@@ -5,71 +5,43 @@
 //!
 //! **Invariants**: records are numbered in causal order; a slot's row, log and document agree once they are settled.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use octopoid_crdt::chain::{self, Chains, Writer as Place};
-use octopoid_crdt::document::Actor;
-use octopoid_crdt::ids::{AuthorKey, Name, RecordId, SessionId, Subject};
-use octopoid_crdt::lifecycle::{Act, Past, Standing, TaskState};
-use octopoid_crdt::record::{Access, Body, Payload, Signer, Verified};
+use octopoid_crdt::chain;
+use octopoid_crdt::document::{Actor, Document};
+use octopoid_crdt::ids::{AuthorKey, RecordId, Subject};
+use octopoid_crdt::lifecycle::{Act, TaskState};
+use octopoid_crdt::membership::Seen;
+use octopoid_crdt::record::{Body, Payload, PayloadError, SignError, Verified, limits};
 
-use super::index::Buckets;
+use super::items::{ItemKey, ItemRow};
 use super::list::{Filter, Merge};
+use super::members::Counted;
 use super::read::{Reader, StoredLog};
 use super::row::{TaskNo, TaskRow};
 use super::slot::Slot;
-use super::{Event, Fault, Leases, Settings, Stored};
+use super::state::WriterState;
+use super::undo::{Savepoint, Step};
+use super::{Fault, Leases};
 
-/// The store failed; the batch is given up and the reason is kept for everyone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the store failed")]
-pub struct WriteFault;
-
-/// What the writer keeps from one unit to the next.
-pub struct WriterState {
-    pub(super) database: std::sync::Arc<redb::Database>,
-    pub(super) cluster: octopoid_crdt::ids::ClusterId,
-    pub(super) signer: Signer,
-    /// The session that this run's first record opens.
-    pub(super) session: SessionId,
-    pub(super) chains: Chains,
-    pub(super) place: Place,
-    pub(super) next_arrival: u64,
-    pub(super) next_task: TaskNo,
-    pub(super) buckets: Buckets,
-    pub(super) settings: Settings,
-    pub(super) leases: std::sync::Arc<Leases>,
-    pub(super) events: tokio::sync::broadcast::Sender<std::sync::Arc<[Event]>>,
-    /// Views are derived anew from stored records: these are not written again, and nothing of it is news.
-    pub(super) replaying: bool,
-}
-
-/// The counters to go back to when a unit is given up.
-#[derive(Debug, Clone)]
-pub(super) struct Mark {
-    chains: Chains,
-    place: Place,
-    next_arrival: u64,
-    next_task: TaskNo,
-}
-
-impl WriterState {
-    pub(super) fn mark(&self) -> Mark {
-        Mark { chains: self.chains.clone(), place: self.place.clone(), next_arrival: self.next_arrival, next_task: self.next_task }
-    }
-
-    pub(super) fn reset(&mut self, mark: Mark) {
-        (self.chains, self.place) = (mark.chains, mark.place);
-        (self.next_arrival, self.next_task) = (mark.next_arrival, mark.next_task);
-    }
-
-    pub(super) fn publish(&self, events: Vec<Event>) {
-        if !events.is_empty() {
-            // Nobody may be listening, which is no failure.
-            let _ = self.events.send(events.into());
-        }
-    }
+/// States why an operation could not go on writing. What it wrote so far does not stay.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteFault {
+    /// The store failed; the batch is given up and the reason is kept for everyone.
+    #[error("the store failed")]
+    Store,
+    /// A record of this operation cannot be: a text is too long, for one.
+    #[error("{what}: {why}")]
+    Record {
+        /// The field of the record, as `kind.field`, or the kind.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// This node may not write it.
+    #[error("{0}")]
+    NotAMember(&'static str),
 }
 
 /// A record that this unit adds.
@@ -77,6 +49,8 @@ pub(super) struct NewRecord {
     pub arrival: u64,
     pub record: Verified,
     pub task: Option<TaskNo>,
+    /// What the records that build on it have seen of the cluster through it.
+    pub seen: Seen,
 }
 
 /// A walk over the tasks that some requests of a unit choose from.
@@ -84,7 +58,12 @@ struct Choice {
     filter: Filter,
     of: Option<String>,
     walk: Merge,
+    /// Tasks that were looked at and left, the oldest first.
+    passed: VecDeque<TaskNo>,
 }
+
+/// How many tasks of one priority are looked at before the oldest is taken.
+const LOOKED_AT: usize = 16;
 
 /// One unit of work.
 pub struct Unit<'w> {
@@ -96,10 +75,17 @@ pub struct Unit<'w> {
     pub(super) task_ids: HashMap<(String, String), TaskNo>,
     pub(super) records: Vec<NewRecord>,
     pub(super) by_id: HashMap<RecordId, usize>,
-    pub(super) items: BTreeMap<(String, String, String), Option<Stored>>,
+    pub(super) counted: Vec<Counted>,
+    pub(super) items: BTreeMap<ItemKey, Option<ItemRow>>,
+    pub(super) item_records: BTreeSet<(Subject, u64)>,
+    pub(super) document_ids: HashMap<ItemKey, TaskNo>,
     pub(super) dependents: BTreeMap<(Subject, TaskNo), bool>,
     pub(super) runs: BTreeMap<[u8; 32], Option<Vec<u8>>>,
     pub(super) answers: BTreeMap<String, Option<Vec<u8>>>,
+    pub(super) acknowledged: BTreeMap<[u8; 32], u64>,
+    /// The document that the record being taken in makes, where that is known.
+    pub(super) made: Option<Document>,
+    pub(super) savepoint: Option<Savepoint>,
     pub(super) fault: Option<Fault>,
     choices: Vec<Choice>,
     now_ms: u64,
@@ -118,10 +104,16 @@ impl<'w> Unit<'w> {
             task_ids: HashMap::new(),
             records: Vec::new(),
             by_id: HashMap::new(),
+            counted: Vec::new(),
             items: BTreeMap::new(),
+            item_records: BTreeSet::new(),
+            document_ids: HashMap::new(),
             dependents: BTreeMap::new(),
             runs: BTreeMap::new(),
             answers: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            made: None,
+            savepoint: None,
             fault: None,
             choices: Vec::new(),
             now_ms,
@@ -132,7 +124,7 @@ impl<'w> Unit<'w> {
     pub(crate) fn note<T>(&mut self, result: Result<T, Fault>) -> Result<T, WriteFault> {
         result.map_err(|fault| {
             self.fault.get_or_insert(fault);
-            WriteFault
+            WriteFault::Store
         })
     }
 
@@ -210,6 +202,10 @@ impl<'w> Unit<'w> {
             return Ok(no);
         }
         let no = self.state.next_task;
+        // Counters are taken back with the rest.
+        self.begin_record();
+        self.touch(no);
+        self.undoable(|| Step::Subject(subject));
         self.state.next_task += 1;
         self.subjects.insert(subject, no);
         self.slots.insert(no, Slot::fresh(no, subject));
@@ -223,7 +219,7 @@ impl<'w> Unit<'w> {
             self.subjects.insert(Subject(row.subject), no);
             self.slots.insert(no, Slot::load(no, row));
         }
-        self.slots.get_mut(&no).ok_or(WriteFault)
+        self.slots.get_mut(&no).ok_or(WriteFault::Store)
     }
 
     pub(super) fn load_log(&mut self, no: TaskNo) -> Result<(), WriteFault> {
@@ -244,7 +240,7 @@ impl<'w> Unit<'w> {
     /// When the store fails.
     pub fn log(&mut self, no: TaskNo) -> Result<&StoredLog, WriteFault> {
         self.load_log(no)?;
-        self.slot(no)?.log.as_ref().ok_or(WriteFault)
+        self.slot(no)?.log.as_ref().ok_or(WriteFault::Store)
     }
 
     /// Returns what a task's records resolve to.
@@ -252,8 +248,8 @@ impl<'w> Unit<'w> {
     /// # Errors
     /// When the store fails.
     pub fn state(&mut self, no: TaskNo) -> Result<TaskState, WriteFault> {
-        let removals = self.state.settings.removals.clone();
-        Ok(self.log(no)?.log.resolve(&removals))
+        let masks = self.state.masks.clone();
+        Ok(self.log(no)?.log.resolve(&masks))
     }
 
     /// Returns a task's row, with this unit's changes.
@@ -272,6 +268,25 @@ impl<'w> Unit<'w> {
         }
         let found = self.reader.record(arrival).and_then(|record| record.ok_or_else(|| Fault::Missing(id.to_string())));
         self.note(found)
+    }
+
+    /// Returns a record that is applied, by its arrival number.
+    pub(super) fn record_at(&mut self, arrival: u64) -> Result<Verified, WriteFault> {
+        if let Ok(at) = self.records.binary_search_by_key(&arrival, |new| new.arrival) {
+            return Ok(self.records[at].record.clone());
+        }
+        let found = self.reader.record(arrival).and_then(|record| record.ok_or_else(|| Fault::Missing(arrival.to_string())));
+        self.note(found)
+    }
+
+    /// Returns a record that is applied, by its id.
+    pub(super) fn by_record_id(&mut self, id: &RecordId) -> Result<Verified, WriteFault> {
+        if let Some(at) = self.by_id.get(id) {
+            return Ok(self.records[*at].record.clone());
+        }
+        let arrival = self.reader.arrival(id).and_then(|arrival| arrival.ok_or_else(|| Fault::Missing(id.to_string())));
+        let arrival = self.note(arrival)?;
+        self.record_at(arrival)
     }
 
     /// Signs a record about a task and applies it.
@@ -301,8 +316,21 @@ impl<'w> Unit<'w> {
         }
     }
 
-    /// Signs a record as the next of this node's chain and applies it.
-    pub(super) fn sign(&mut self, subject: Subject, deps: Vec<RecordId>, body: Body) -> Result<RecordId, WriteFault> {
+    /// Signs a record as the next of this node's chain and applies it. It has seen every cluster record that is held.
+    pub(super) fn sign(&mut self, subject: Subject, mut deps: Vec<RecordId>, body: Body) -> Result<RecordId, WriteFault> {
+        self.check_own_standing(&body)?;
+        let prev = self.state.place.slot(|| self.state.session).prev;
+        let unseen = self.unseen_heads(prev, &deps)?;
+        if !unseen.is_empty() {
+            let room = limits::DEPS.saturating_sub(deps.len());
+            deps.extend(self.join_heads(unseen, room)?);
+        }
+        deps.sort_unstable();
+        deps.dedup();
+        self.sign_as_is(subject, deps, body)
+    }
+
+    pub(super) fn sign_as_is(&mut self, subject: Subject, deps: Vec<RecordId>, body: Body) -> Result<RecordId, WriteFault> {
         let place = self.state.place.slot(|| self.state.session);
         let payload = Payload {
             author: self.me(),
@@ -314,9 +342,10 @@ impl<'w> Unit<'w> {
             deps,
             body,
         };
-        let signed = Verified::sign(&self.state.signer, self.state.cluster, payload).map_err(Fault::Sign);
-        let record = self.note(signed)?;
+        let kind = payload.body.name();
+        let record = Verified::sign(&self.state.signer, self.state.cluster, payload).map_err(|error| unsignable(kind, &error))?;
         let id = record.id();
+        self.begin_record();
         let wrote = self.state.place.wrote(&record).map_err(|error| Fault::Chain(error.to_string()));
         self.note(wrote)?;
         // What this run wrote last needs not be read again to know where it stands.
@@ -326,31 +355,9 @@ impl<'w> Unit<'w> {
         Ok(id)
     }
 
-    /// Returns an entry of a plain collection.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn item(&mut self, collection: &str, scope: &str, key: &str) -> Result<Option<Stored>, WriteFault> {
-        if let Some(item) = self.items.get(&(collection.to_owned(), scope.to_owned(), key.to_owned())) {
-            return Ok(item.clone());
-        }
-        let found = self.reader.item(collection, scope, key);
-        self.note(found)
-    }
-
-    /// Sets or removes an entry of a plain collection.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn put(&mut self, collection: &str, scope: &Name, key: &str, value: Option<String>) -> Result<RecordId, WriteFault> {
-        let subject = Subject::entry(collection, scope, key);
-        let deps = self.item(collection, scope.as_str(), key)?.map(|old| RecordId(old.record)).into_iter().collect();
-        let body = Body::Put { collection: collection.to_owned(), scope: scope.clone(), key: key.to_owned(), value };
-        self.sign(subject, deps, body)
-    }
-
     /// Picks the task to work on next: by priority, then age, among those that are ready and that `skip` lets pass; `of`
-    /// names whom `skip` speaks for.
+    /// names whom `skip` speaks for. Of the first [`LOOKED_AT`] of one priority the first that `prefer` takes is picked, else the
+    /// oldest.
     ///
     /// Requests of one unit that choose alike go on where the last of them stood, so that a batch walks a queue once. What
     /// becomes claimable again within the unit is found by the next one.
@@ -362,6 +369,7 @@ impl<'w> Unit<'w> {
         filter: &Filter,
         of: Option<&str>,
         mut skip: impl FnMut(&TaskRow) -> bool,
+        prefer: impl Fn(&TaskRow) -> bool,
     ) -> Result<Option<TaskNo>, WriteFault> {
         let mut priorities = BTreeSet::new();
         for (_, key, size) in self.state.buckets.iter() {
@@ -371,13 +379,26 @@ impl<'w> Unit<'w> {
         }
         for priority in priorities {
             let at = self.choice(Filter { priorities: vec![priority], ..filter.clone() }, of)?;
-            while let Some(no) = self.step(at)? {
+            let mut passed = VecDeque::new();
+            let mut chosen = None;
+            while chosen.is_none() && passed.len() < LOOKED_AT {
+                let Some(no) = self.step(at)? else { break };
                 let now_ms = self.now_ms;
                 let row = self.row(no)?;
                 let ready = row.listed && row.ready && filter.queues.contains(&row.queue);
                 if ready && row.retry_ms.is_none_or(|retry| retry <= now_ms) && !skip(row) {
-                    return Ok(Some(no));
+                    if prefer(row) {
+                        chosen = Some(no);
+                    } else {
+                        passed.push_back(no);
+                    }
                 }
+            }
+            let chosen = chosen.or_else(|| passed.pop_front());
+            let waiting = &mut self.choices[at].passed;
+            passed.into_iter().rev().for_each(|no| waiting.push_front(no));
+            if chosen.is_some() {
+                return Ok(chosen);
             }
         }
         Ok(None)
@@ -391,11 +412,14 @@ impl<'w> Unit<'w> {
         }
         let walk = self.reader.walk(&self.state.buckets, &filter);
         let walk = self.note(walk)?;
-        self.choices.push(Choice { filter, of: of.map(str::to_owned), walk });
+        self.choices.push(Choice { filter, of: of.map(str::to_owned), walk, passed: VecDeque::new() });
         Ok(self.choices.len() - 1)
     }
 
     fn step(&mut self, at: usize) -> Result<Option<TaskNo>, WriteFault> {
+        if let Some(no) = self.choices[at].passed.pop_front() {
+            return Ok(Some(no));
+        }
         let next = self.choices[at].walk.next();
         self.note(next)
     }
@@ -406,30 +430,29 @@ impl<'w> Unit<'w> {
     /// When it would not, with the rule that it breaks; the store's own failure is in the outer error.
     pub fn would_count(&mut self, no: TaskNo, act: &Act) -> Result<Result<(), octopoid_crdt::lifecycle::Refusal>, WriteFault> {
         let place = self.state.place.slot(|| self.state.session);
-        let standing = self.standing(&self.me(), place.session, place.seq);
-        let (me, removals) = (self.me(), self.state.settings.removals.clone());
-        Ok(self.log(no)?.log.would_count(me, act, &standing, &removals))
-    }
-
-    /// Returns what membership says of an author: in a cluster of one its founder alone is a member.
-    pub(super) fn standing(&self, author: &AuthorKey, session: SessionId, seq: u64) -> Standing {
-        let access = (*author == self.me()).then_some(Access::Admin);
-        Standing { access, policy: None, session, seq, removals: Past::default() }
+        let place = chain::Place { author: self.me(), session: place.session, seq: place.seq };
+        // The next own record will have seen everything.
+        let all = self.state.membership.all();
+        let (standing, masks) = (self.standing(&place, all)?, self.masks_in(all)?);
+        Ok(self.log(no)?.log.would_count(place.author, act, &standing, &masks))
     }
 
     /// Keeps what this node runs for an attempt, or forgets it; local, never synced.
     pub fn set_run(&mut self, claim: &RecordId, run: Option<Vec<u8>>) {
-        self.runs.insert(claim.0, run);
+        let before = self.runs.insert(claim.0, run);
+        self.undoable(|| Step::Run(claim.0, before));
     }
 
     /// Keeps which task answered a request with an idempotency key; local, never synced.
     pub fn set_answer(&mut self, key: String, answer: Vec<u8>) {
-        self.answers.insert(key, Some(answer));
+        let before = self.answers.insert(key.clone(), Some(answer));
+        self.undoable(|| Step::Answer(key, before));
     }
 
     /// Forgets which task answered a request.
     pub fn forget_answer(&mut self, key: String) {
-        self.answers.insert(key, None);
+        let before = self.answers.insert(key.clone(), None);
+        self.undoable(|| Step::Answer(key, before));
     }
 
     /// Returns what was kept for an idempotency key.
@@ -459,4 +482,14 @@ impl<'w> Unit<'w> {
     pub fn changed_rows(&self) -> impl Iterator<Item = &TaskRow> {
         self.slots.values().filter(|slot| slot.changed).map(|slot| &slot.row)
     }
+}
+
+/// Tells which field of a record keeps it from being signed.
+fn unsignable(kind: &str, error: &SignError) -> WriteFault {
+    let field = match error {
+        SignError::Payload(PayloadError::Field(field)) => field.field(),
+        SignError::Payload(_) | SignError::Author | SignError::Cluster => kind,
+    };
+    let why = error.to_string();
+    WriteFault::Record { what: field.to_owned(), why: why.strip_prefix(field).unwrap_or(&why).trim_start().to_owned() }
 }

@@ -3,7 +3,7 @@
 //! **Invariants**: deriving twice gives the same row; a change of a blocker reaches its dependents within the same commit.
 
 use octopoid_crdt::ids::{RecordId, Subject};
-use octopoid_crdt::lifecycle::{Act, End, Entry, Phase, TaskState};
+use octopoid_crdt::lifecycle::{Act, End, Entry, Index, Phase, TaskState};
 use octopoid_crdt::record::{Body, Cause, Verified};
 
 use super::documents::Life;
@@ -25,7 +25,9 @@ impl Unit<'_> {
             if !slot.stale && !slot.blockers_stale {
                 continue;
             }
-            let blocked_before = slot.row.blocks && slot.row.listed;
+            self.touch(no);
+            let slot = self.slot(no)?;
+            let blocked_before = slot.row.blocks;
             if std::mem::take(&mut slot.stale) {
                 self.derive(no)?;
             }
@@ -38,9 +40,11 @@ impl Unit<'_> {
             slot.row.ready = ready;
             // Once: tasks that wait for each other would tell each other for ever.
             let new = slot.committed.is_none() && !std::mem::replace(&mut slot.announced, true);
-            if new || blocked_before != (slot.row.blocks && slot.row.listed) {
+            if new || blocked_before != slot.row.blocks {
                 let subject = slot.subject;
                 for dependent in self.dependents_of(&subject)? {
+                    self.slot(dependent)?;
+                    self.touch(dependent);
                     self.slot(dependent)?.blockers_stale = true;
                     waiting.push(dependent);
                 }
@@ -57,14 +61,16 @@ impl Unit<'_> {
 
     fn derive(&mut self, no: TaskNo) -> Result<(), WriteFault> {
         let state = self.state(no)?;
+        let life = self.life(no)?;
         // Lent out while the row is derived, which only reads records besides.
-        let log = self.slot(no)?.log.take().ok_or(WriteFault)?;
+        let log = self.slot(no)?.log.take().ok_or(WriteFault::Store)?;
         let mut row = std::mem::take(&mut self.slot(no)?.row);
-        let derived = self.derive_holder(&mut row, &state, &log);
+        let derived = if row.collection.is_none() { self.derive_holder(&mut row, &state, &log) } else { Ok(()) };
         derive_state(&mut row, &state, &log);
+        derive_creation(&mut row, &log, &life);
         derive_times(&mut row, &state, &log);
         derive_end(&mut row, &state);
-        derive_failures(&mut row, &log);
+        derive_failures(&mut row, &log, &life);
         row.blocks = match &state.phase {
             Phase::Done { .. } => self.state.settings.merge_blocks && row.needs_merge,
             Phase::Cancelled { .. } | Phase::Deleted { .. } => false,
@@ -105,17 +111,15 @@ impl Unit<'_> {
     fn look_at_blockers(&mut self, no: TaskNo) -> Result<(), WriteFault> {
         let (scope, blocked_by) = {
             let row = &self.slot(no)?.row;
-            (row.scope.clone(), row.blocked_by.clone())
+            let waits_for = row.blocked_by.iter().filter(|blocker| !row.cut.contains(blocker));
+            (row.scope.clone(), waits_for.cloned().collect::<Vec<_>>())
         };
         let mut open = Vec::new();
         for blocker in blocked_by {
             // A blocker that no record has made yet still blocks: its records may be on their way.
             let blocks = match self.find(&scope, &blocker)? {
                 Some(other) if other == no => false,
-                Some(other) => {
-                    let row = &self.slot(other)?.row;
-                    row.blocks && (row.listed || row.version == 0)
-                }
+                Some(other) => self.slot(other)?.row.blocks,
                 None => true,
             };
             if blocks {
@@ -152,7 +156,7 @@ impl Unit<'_> {
         let arrival = match self.by_id.get(id) {
             Some(at) => self.records[*at].arrival,
             None => {
-                let arrival = self.reader().arrival(id);
+                let arrival = self.reader.arrival(id);
                 let Some(arrival) = self.note(arrival)? else { return Ok(None) };
                 arrival
             }
@@ -209,15 +213,16 @@ fn derive_state(row: &mut TaskRow, state: &TaskState, log: &StoredLog) {
     row.heads = heads_hash(log);
 }
 
+/// Finds out who created the task, and when. Of concurrent creations the lowest id decides, so that every node shows the same.
+fn derive_creation(row: &mut TaskRow, log: &StoredLog, life: &Life) {
+    let effective = |index: Index, entry: &Entry| matches!(entry.act, Act::Create) && entry.counts() && life.holds(index, entry);
+    let creates = (0..).zip(log.log.entries()).filter(|(index, entry)| effective(*index, entry));
+    let first = creates.map(|(_, entry)| entry).min_by_key(|entry| entry.id);
+    row.created_ms = first.and_then(|entry| log.wall_ms(&entry.id)).unwrap_or(0);
+    row.creator = first.map(|entry| entry.author.0);
+}
+
 fn derive_times(row: &mut TaskRow, state: &TaskState, log: &StoredLog) {
-    let life = Life::of(&log.log);
-    let creates = (0..).zip(log.log.entries()).filter(|(index, entry)| {
-        // Of concurrent creations the lowest id decides, so that every node shows the same time.
-        matches!(entry.act, Act::Create) && entry.counts() && life.holds(*index, entry)
-    });
-    if let Some(id) = creates.map(|(_, entry)| entry.id).min() {
-        row.created_ms = log.wall_ms(&id).unwrap_or(row.created_ms);
-    }
     row.submitted_ms = state.current().and_then(|attempt| log.wall_ms(&attempt.submit.as_ref()?.id));
     row.completed_ms = match &state.phase {
         Phase::Done { by: End::Accept { id, .. } | End::Finish { id }, .. } => log.wall_ms(id),
@@ -226,9 +231,8 @@ fn derive_times(row: &mut TaskRow, state: &TaskState, log: &StoredLog) {
 }
 
 /// Counts what went wrong since a person last put the task back, and when the next attempt may start.
-fn derive_failures(row: &mut TaskRow, log: &StoredLog) {
+fn derive_failures(row: &mut TaskRow, log: &StoredLog, life: &Life) {
     let entries = log.log.entries();
-    let life = Life::of(&log.log);
     let counted: Vec<_> = (0u32..).zip(entries).filter(|(index, entry)| entry.counts() && life.holds(*index, entry)).collect();
     let resets = |entry: &&(u32, &Entry)| matches!(&entry.1.act, Act::Move { cause, .. } if !matches!(cause, Cause::AttemptFailed | Cause::BurnOut | Cause::MergeConflict));
     let resets: Vec<&Entry> = counted.iter().filter(resets).map(|(_, entry)| *entry).collect();

@@ -10,8 +10,10 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::unit::{Unit, WriterState};
+use super::state::WriterState;
+use super::unit::Unit;
 use super::{Event, Fault};
+use crate::causes::describe;
 
 /// How many requests may wait for the writer; each is a small closure, and beyond this callers wait to hand theirs in.
 const QUEUE: usize = 1024;
@@ -109,7 +111,7 @@ impl Writer {
     {
         let (answer, answered) = oneshot::channel();
         let operation: Operation = Box::new(move |unit| {
-            let result = operation(unit);
+            let result = unit.attempt(operation);
             Box::new(move |committed| drop(answer.send(committed.map(|()| result))))
         });
         self.hand_in(Job::Shared(operation), answered).await
@@ -221,18 +223,6 @@ fn stop(fault: &Fault, failure: &OnceLock<Arc<str>>) -> Unavailable {
     tracing::error!(reason = %why, "the store stopped writing");
     let _ = failure.set(why.clone());
     Unavailable::Failed(why)
-}
-
-/// Writes an error with its causes.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

@@ -61,6 +61,40 @@ fn the_merge_is_made_on_what_others_pushed_meanwhile() {
 }
 
 #[test]
+fn what_others_merged_at_origin_is_where_the_next_attempt_starts() {
+    isolated(|| {
+        let project = Project::with_origin();
+        let other = project.clone_of_origin("other");
+        let theirs = |file: &str| {
+            write(other.root(), file, "theirs");
+            git(other.root(), ["add", file]);
+            git(other.root(), ["commit", "-qm", "theirs"]);
+            git(other.root(), ["push", "-q", "origin", "main"]);
+            oid(&git(other.root(), ["rev-parse", "main"]))
+        };
+        let newest = || project.repository.newest_tip(&branch("main")).expect("a tip");
+        let (before, first) = (project.tip("main"), theirs("b"));
+        assert_eq!(newest(), before, "what was not fetched is not known");
+        assert_eq!(project.repository.follow_origin(&branch("main")).expect("fetched"), LocalBranch::Current);
+        assert_eq!((project.tip("main"), newest()), (first.clone(), first.clone()));
+        // A checkout that is in the way stays where it is, and the next attempt starts from what was fetched all the same.
+        write(project.root(), "b", "mine");
+        let second = theirs("c");
+        write(other.root(), "b", "again");
+        git(other.root(), ["commit", "-qam", "theirs"]);
+        git(other.root(), ["push", "-q", "origin", "main"]);
+        let followed = project.repository.follow_origin(&branch("main")).expect("fetched");
+        assert!(matches!(followed, LocalBranch::Behind { .. }), "{followed:?}");
+        assert_eq!((project.tip("main"), read(project.root(), "b")), (first, "mine".to_owned()));
+        assert_eq!(newest().to_string(), git(other.root(), ["rev-parse", "main"]), "{second}");
+        // With commits of its own the local branch is what the user wants to build on.
+        git(project.root(), ["commit", "-qam", "mine"]);
+        assert_eq!(newest(), project.tip("main"));
+        assert!(project.repository.newest_tip(&branch("none")).is_err());
+    });
+}
+
+#[test]
 fn a_checkout_with_changes_stays_behind_without_holding_up_the_merge() {
     isolated(|| {
         let project = Project::with_origin();

@@ -124,6 +124,12 @@ fn a_repository_inside_the_worktree_is_not_thrown_away() {
         let refused = project.repository.remove_worktree(&worktree);
         assert!(matches!(&refused, Err(RemoveError::Nested { path }) if path.trim_end_matches('/') == "inner"), "{refused:?}");
         assert!(worktree.path().join("inner/.git").exists());
+        // To add it keeps no more of it than the name of its commit.
+        git(worktree.path(), ["add", "inner"]);
+        git(worktree.path(), ["commit", "-q", "-m", "a link"]);
+        let refused = project.repository.remove_worktree(&worktree);
+        assert!(matches!(&refused, Err(RemoveError::Nested { path }) if path == "inner"), "{refused:?}");
+        git(worktree.path(), ["rm", "-q", "--cached", "inner"]);
         // Deeper down, beside other work, and without a commit of its own.
         fs::rename(worktree.path().join("inner"), worktree.path().join("deep")).expect("renamed");
         fs::create_dir(worktree.path().join("inner")).expect("a folder");

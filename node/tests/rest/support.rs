@@ -95,6 +95,7 @@ pub fn settings(folder: &Path, store: Arc<Store>) -> Settings {
         token: ApiToken::new(TOKEN),
         auth: Auth::Required,
         hosts: vec!["octo.lan:8787".to_owned(), "home.example".to_owned()],
+        cluster: None,
         control: None,
         api_url: None,
         logs: folder.join("logs"),

@@ -1,16 +1,19 @@
 //! What the doctor finds, and that a rebuild gives the same views again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use octopoid_crdt::document::Document;
+use octopoid_crdt::document::{Document, Edit};
+use octopoid_crdt::ids::Subject;
 use octopoid_crdt::record::Queue;
+use octopoid_node::ops::members::remove;
 use octopoid_node::store::index::BucketKey;
 use octopoid_node::store::{OpenError, RebuildError, Store, tables};
 use redb::{Database, MultimapTableHandle, ReadableDatabase, ReadableMultimapTable, ReadableTable, TableHandle, WriteTransaction};
 
+use crate::cluster::{bring, cluster};
 use crate::machine::Machine;
-use crate::world::{Random, add, block_on, identity, plain};
+use crate::world::{Random, add, block_on, identity, identity_of, plain};
 
 /// A store in a file of its own.
 struct Scratch {
@@ -78,7 +81,8 @@ fn dump(path: &Path) -> Dump {
             dump.insert(tables::$table.name().to_owned(), rows.collect::<Result<_, _>>().expect("row"));
         )*};
     }
-    tables!(META, RECORDS, RECORD_IDS, TIPS, SUBJECTS, TASK_IDS, ENTRIES, ROWS, CONTENTS, ITEMS, RUNS, IDEMPOTENCY);
+    tables!(META, RECORDS, RECORD_IDS, TIPS, CLUSTER_RECORDS, SEEN_SETS, SUBJECTS, TASK_IDS, ENTRIES, ROWS, CONTENTS, ITEMS);
+    tables!(DOCUMENT_IDS, RUNS, IDEMPOTENCY, ACKNOWLEDGED);
     let mut keys = BTreeMap::new();
     let mut sizes = Vec::new();
     for bucket in txn.open_table(tables::BUCKETS).expect("table").iter().expect("rows") {
@@ -183,7 +187,20 @@ fn flip(mut value: Vec<u8>) -> Vec<u8> {
 #[test]
 fn the_doctor_finds_every_kind_of_damage_to_views_and_a_rebuild_heals_it() {
     type Damage = fn(&WriteTransaction);
-    let damages: [(&str, Damage); 9] = [
+    let damages: [(&str, Damage); 12] = [
+        ("cluster_records", |txn| {
+            let mut records = txn.open_table(tables::CLUSTER_RECORDS).expect("table");
+            records.insert(0, (0, 1)).map(drop).expect("written");
+        }),
+        ("record_ids", |txn| {
+            let mut ids = txn.open_table(tables::RECORD_IDS).expect("table");
+            let (id, (arrival, seen)) = ids.last().expect("read").map(|(id, row)| (*id.value(), row.value())).expect("a row");
+            ids.insert(&id, (arrival, 1 - seen)).map(drop).expect("written");
+        }),
+        ("is about entry", |txn| {
+            let mut records = txn.open_multimap_table(tables::ITEM_RECORDS).expect("table");
+            records.insert(&[5; 32], 1).expect("written");
+        }),
         ("rows", |txn| {
             let mut rows = txn.open_table(tables::ROWS).expect("table");
             let (no, row) = rows.last().expect("read").map(|(no, row)| (no.value(), row.value().to_vec())).expect("a row");
@@ -249,6 +266,89 @@ fn the_doctor_finds_every_kind_of_damage_to_views_and_a_rebuild_heals_it() {
     }
 }
 
+/// Who waits for whom as the documents say it, found out without the store's code: subject of a blocker → tasks.
+fn waits_of_documents(path: &Path) -> BTreeMap<[u8; 32], BTreeSet<u64>> {
+    let database = Database::open(path).expect("database");
+    let txn = database.begin_read().expect("transaction");
+    let mut names = BTreeMap::new();
+    for entry in txn.open_table(tables::TASK_IDS).expect("table").iter().expect("rows") {
+        let (at, no) = entry.expect("row");
+        names.insert(no.value(), at.value().1.to_owned());
+    }
+    let mut waits: BTreeMap<[u8; 32], BTreeSet<u64>> = BTreeMap::new();
+    for entry in txn.open_table(tables::DOCUMENTS).expect("table").iter().expect("rows") {
+        let (no, bytes) = entry.expect("row");
+        let document = Document::load_stored(bytes.value()).expect("a document that loads");
+        let Some(scope) = names.get(&no.value()) else { continue };
+        for blocker in document.fields().entries("blocked_by") {
+            let subject = Subject::task(&scope.parse().expect("scope"), &blocker.parse().expect("id"));
+            waits.entry(subject.0).or_default().insert(no.value());
+        }
+    }
+    waits
+}
+
+fn waits_of_index(path: &Path) -> BTreeMap<[u8; 32], BTreeSet<u64>> {
+    let database = Database::open(path).expect("database");
+    let txn = database.begin_read().expect("transaction");
+    let table = txn.open_multimap_table(tables::DEPENDENTS).expect("table");
+    let entries = table.iter().expect("rows").map(|entry| entry.expect("row"));
+    entries.map(|(subject, tasks)| (*subject.value(), tasks.map(|no| no.expect("row").value()).collect())).collect()
+}
+
+#[test]
+fn who_waits_for_whom_is_what_the_documents_say_and_nothing_stale_stays() {
+    let mut found = 0;
+    for seed in 200..210 {
+        let scratch = Scratch::filled(seed, 150);
+        let waits = waits_of_documents(&scratch.path());
+        found += waits.len();
+        assert_eq!(waits_of_index(&scratch.path()), waits, "seed {seed}");
+    }
+    assert!(found > 20, "the stores say too little: {found}");
+}
+
+#[test]
+fn an_edge_that_is_taken_out_merged_or_masked_leaves_the_index() {
+    let mut random = Random::new(12);
+    let dir = tempfile::tempdir().expect("scratch folder");
+    let path = dir.path().join("octopoid.redb");
+    let stores = cluster(1, &mut random);
+    let (admin, member) = (&stores[0], &stores[1]);
+    for id in ["blocker", "one", "two"] {
+        block_on(add(admin, "default", id, Queue::Incoming, &plain(id, "P1", &[]))).expect("store").expect("created");
+    }
+    bring(admin, member);
+    let edit = |store: &Store, id: &str, edit: Edit| {
+        let no = store.reader().expect("reader").task_no("default", id).expect("read").expect("known");
+        block_on(store.write(move |unit| unit.edit(no, &[edit]))).expect("store").expect("no fault").expect("edited");
+    };
+    let observer = Store::join(&path, identity_of(7, &mut random), admin.cluster(), true).expect("store");
+    let look = |observer: Store| {
+        observer.close();
+        let (waits, index) = (waits_of_documents(&path), waits_of_index(&path));
+        assert_eq!(index, waits);
+        (
+            waits.values().map(BTreeSet::len).sum::<usize>(),
+            Store::join(&path, identity_of(7, &mut Random::new(1)), admin.cluster(), true).expect("store"),
+        )
+    };
+    edit(admin, "one", Edit::add("blocked_by", "blocker"));
+    edit(member, "one", Edit::add("blocked_by", "two"));
+    edit(member, "two", Edit::add("blocked_by", "blocker"));
+    let masked = member.me();
+    bring(admin, &observer);
+    bring(member, &observer);
+    let (edges, observer) = look(observer);
+    assert_eq!(edges, 3);
+    edit(admin, "one", Edit::remove("blocked_by", "blocker"));
+    block_on(admin.write(move |unit| remove(unit, &masked, ""))).expect("store").expect("removed");
+    bring(admin, &observer);
+    let (edges, observer) = look(observer);
+    assert_eq!(edges, 0, "one edge was taken out, two are masked");
+    observer.close();
+}
+
 #[test]
 fn a_damaged_record_is_found_and_stops_a_rebuild_before_it_drops_anything() {
     let mut scratch = Scratch::filled(8, 40);
@@ -276,33 +376,70 @@ fn a_rebuild_that_was_cut_off_is_done_again_at_the_next_start() {
     assert_same(&before, &dump(&scratch.path()));
 }
 
+fn set_meta(name: &'static str, version: u64) -> impl FnOnce(&WriteTransaction) {
+    move |txn| {
+        let mut meta = txn.open_table(tables::META).expect("table");
+        meta.insert(name, version.to_be_bytes().as_slice()).expect("written");
+    }
+}
+
 #[test]
-fn a_store_of_an_older_layout_is_copied_and_derived_anew_and_one_of_a_newer_is_refused_untouched() {
+fn a_damaged_membership_is_derived_anew_at_the_next_start() {
+    let damages: [fn(&WriteTransaction); 3] = [
+        |txn| drop(txn.open_table(tables::SEEN_SETS).expect("table").pop_first().expect("removed")),
+        |txn| {
+            let mut sets = txn.open_table(tables::SEEN_SETS).expect("table");
+            sets.insert(1, [1, 2, 3].as_slice()).map(drop).expect("written");
+        },
+        |txn| {
+            let mut records = txn.open_table(tables::CLUSTER_RECORDS).expect("table");
+            records.insert(0, (0, 77)).map(drop).expect("written");
+        },
+    ];
+    let mut scratch = Scratch::filled(13, 40);
+    let before = dump(&scratch.path());
+    for damage in damages {
+        scratch.tamper(damage);
+        assert_eq!(scratch.problems(), Vec::<String>::new());
+        assert_same(&before, &dump(&scratch.path()));
+    }
+}
+
+#[test]
+fn a_store_with_older_views_is_copied_and_derived_anew_and_one_of_a_newer_version_is_refused_untouched() {
     let mut scratch = Scratch::filled(10, 60);
     let before = dump(&scratch.path());
-    let schema = |version: u64| {
-        move |txn: &WriteTransaction| {
-            let mut meta = txn.open_table(tables::META).expect("table");
-            meta.insert(tables::META_SCHEMA, version.to_be_bytes().as_slice()).expect("written");
-        }
-    };
-    scratch.tamper(schema(0));
+    scratch.tamper(set_meta(tables::META_VIEWS, 0));
     assert_eq!(scratch.problems(), Vec::<String>::new());
     assert_same(&before, &dump(&scratch.path()));
-    let copy = scratch.path().with_extension("schema-0");
+    let copy = scratch.path().with_extension("views-0");
     let copied = std::fs::metadata(&copy).expect("the copy").modified().expect("time");
     // Cut off half way, it goes on, and the copy stays that of the whole store.
-    scratch.tamper(schema(0));
+    scratch.tamper(set_meta(tables::META_VIEWS, 0));
     scratch.tamper(|txn| {
         txn.open_table(tables::META).expect("table").insert(tables::META_REBUILDING, [1].as_slice()).expect("written");
         txn.delete_table(tables::ENTRIES).expect("dropped");
     });
     assert_eq!(scratch.problems(), Vec::<String>::new());
     assert_eq!(std::fs::metadata(&copy).expect("the copy").modified().expect("time"), copied);
-    scratch.tamper(schema(tables::SCHEMA + 1));
-    let newer = dump(&scratch.path());
-    assert!(matches!(scratch.try_open(true), Err(OpenError::Newer { .. })));
-    assert_same(&newer, &dump(&scratch.path()));
+    for (name, version) in [(tables::META_VIEWS, tables::VIEWS), (tables::META_SCHEMA, tables::SCHEMA)] {
+        scratch.tamper(set_meta(name, version + 1));
+        let newer = dump(&scratch.path());
+        assert!(matches!(scratch.try_open(true), Err(OpenError::Newer { .. })), "{name}");
+        assert_same(&newer, &dump(&scratch.path()));
+    }
+}
+
+#[test]
+fn a_store_of_an_older_schema_is_refused_untouched_and_the_message_says_what_to_do() {
+    let mut scratch = Scratch::filled(10, 20);
+    scratch.tamper(set_meta(tables::META_SCHEMA, 1));
+    let before = dump(&scratch.path());
+    let Err(refused) = scratch.try_open(true) else { panic!("schema 1 was opened") };
+    let text = refused.to_string();
+    assert!(matches!(refused, OpenError::Older { found: 1, .. }), "{text}");
+    assert!(text.contains("delete it") && text.contains("octopoid init") && text.contains("octopoid.redb"), "{text}");
+    assert_same(&before, &dump(&scratch.path()));
 }
 
 #[test]

@@ -1,11 +1,18 @@
 //! The store against models of it: random operations, power cuts, broken disks, damaged views, restored copies.
 
+mod cluster;
 mod disk;
 mod doctor;
+mod entries;
+mod exchange;
 mod failing;
 mod lists;
 mod machine;
+mod members;
 mod model;
+mod projects;
+mod receiving;
 mod restored;
 mod torn;
+mod torn_sync;
 mod world;

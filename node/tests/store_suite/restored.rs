@@ -42,7 +42,7 @@ async fn an_old_copy_forks_harmlessly_and_the_store_tells() {
     let done = store.write(move |unit| {
         for record in received {
             match unit.receive(record) {
-                Ok(Ok(())) => {}
+                Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(error.to_string()),
                 Err(fault) => return Err(fault.to_string()),
             }
@@ -67,6 +67,32 @@ async fn an_old_copy_forks_harmlessly_and_the_store_tells() {
     let store = open();
     assert_eq!(store.forks().expect("read").len(), 1, "the evidence stays");
     make(&store, "much-later").await;
+}
+
+#[tokio::test]
+async fn what_is_given_back_before_the_first_record_is_gone_on_from() {
+    let dir = tempfile::tempdir().expect("scratch folder");
+    let (path, copy) = (dir.path().join("octopoid.redb"), dir.path().join("old-copy.redb"));
+    let mut random = Random::new(5);
+    let mut open = || Store::open(&path, identity(&mut random), true).expect("store");
+    let store = open();
+    make(&store, "before").await;
+    store.close();
+    std::fs::copy(&path, &copy).expect("copied");
+    let store = open();
+    make(&store, "lost").await;
+    let lost = records(&store);
+    store.close();
+    std::fs::copy(&copy, &path).expect("put back");
+
+    let store = open();
+    let last = lost.last().expect("records").id();
+    let given_back = store.write(move |unit| lost.into_iter().map(|record| unit.receive(record)).collect::<Result<Vec<_>, _>>());
+    assert!(given_back.await.expect("store").expect("no fault").iter().all(Result::is_ok));
+    make(&store, "after").await;
+    assert!(store.forks().expect("read").is_empty(), "it went on from what it was given back");
+    assert_eq!(records(&store).last().expect("records").payload().prev, Some(last));
+    assert_eq!(store.check().expect("examined").problems, Vec::<String>::new());
 }
 
 #[tokio::test]

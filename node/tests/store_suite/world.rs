@@ -60,7 +60,12 @@ impl Random {
 
 /// The one node that these stores belong to, in a new session.
 pub fn identity(random: &mut Random) -> Identity {
-    Identity { signer: Signer::from_seed(&[7; 32]), session: SessionId(random.bytes()), nonce: [1; 16], root_commit: None }
+    identity_of(7, random)
+}
+
+/// One of several nodes, in a new session.
+pub fn identity_of(node: u8, random: &mut Random) -> Identity {
+    Identity { signer: Signer::from_seed(&[node; 32]), session: SessionId(random.bytes()), nonce: [1; 16], root_commit: None }
 }
 
 /// Opens the store on a disk.

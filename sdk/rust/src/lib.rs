@@ -7,6 +7,7 @@
 //! a field that was left out from one that is null. A client never waits or reads without a bound.
 
 mod client;
+mod cluster;
 mod error;
 mod event;
 mod health;
@@ -22,6 +23,7 @@ mod transport;
 mod wire;
 
 pub use client::{Client, DiffQuery, EventStream, LogQuery, OrchestratorFilter, ProjectFilter, TaskFilter, TextStream, Token};
+pub use cluster::{ClusterInfo, ClusterName, CodeRequest, Invitation, InviteRequest, MemberInfo, Peers, PendingMember, RemoveRequest};
 pub use error::{ClientError, ErrorBody, ErrorKind};
 pub use event::Event;
 pub use health::Health;
@@ -29,7 +31,7 @@ pub use history::{AttemptInfo, Attempts, History, HistoryEvent};
 pub use message::{Message, Messages, NewMessage};
 pub use node::{
     AgentInstance, AgentState, AgentStatus, AwaitingMerge, Doctor, GcItem, GcReport, GcRequest, NodeInfo, NodeStatus, Paused, Resolved,
-    StopAnswer, StopRequest,
+    Retrying, StopAnswer, StopRequest,
 };
 pub use orchestrator::{
     Heartbeat, HeartbeatAnswer, Orchestrator, OrchestratorList, OrchestratorPatch, RegisterAnswer, RegisterOrchestrator, Role, RoleList,

@@ -12,6 +12,21 @@ pub struct NodeStatus {
     pub mode: String,
     /// The node that answers.
     pub node: NodeInfo,
+    /// The cluster's name; null for a project of its own.
+    #[serde(default)]
+    pub cluster: Option<String>,
+    /// The other members of the cluster.
+    #[serde(default)]
+    pub members: Vec<crate::MemberInfo>,
+    /// How many records of this node no other member holds yet.
+    #[serde(default)]
+    pub pending_sync: u64,
+    /// Whether there are other members and none is connected.
+    #[serde(default)]
+    pub offline: bool,
+    /// Machines that ask to join.
+    #[serde(default)]
+    pub join_requests: u64,
     /// How many tasks each queue holds.
     pub queues: BTreeMap<String, u64>,
     /// Whether no new work is started.
@@ -24,6 +39,9 @@ pub struct NodeStatus {
     pub waiting_for_review: Vec<String>,
     /// Accepted work that is not merged.
     pub awaiting_merge: Vec<AwaitingMerge>,
+    /// Tasks that wait after a failed attempt, the next one to start first.
+    #[serde(default)]
+    pub retrying: Vec<Retrying>,
     /// Ids of tasks that ask for a person.
     pub needs_intervention: Vec<String>,
     /// What a person should look at, one line each.
@@ -114,6 +132,16 @@ pub struct AwaitingMerge {
     pub reason: String,
 }
 
+/// A task that waits after a failed attempt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Retrying {
+    /// When the next attempt may start.
+    pub retry_at: String,
+    /// The task.
+    pub task_id: String,
+}
+
 /// The answer to pause and resume: who starts nothing now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -186,6 +214,9 @@ pub struct Doctor {
     pub tasks: u64,
     /// Whether the views were rebuilt.
     pub rebuilt: bool,
+    /// The store as it was before they were; null when they were not.
+    #[serde(default)]
+    pub backup: Option<String>,
     /// What is wrong, one line each.
     pub problems: Vec<String>,
 }

@@ -124,11 +124,17 @@ pub struct Task {
     /// Why accepted work is not merged yet.
     #[serde(default)]
     pub awaiting_merge: Option<String>,
+    /// When the next attempt may start, while the task waits after a failed one.
+    #[serde(default)]
+    pub retry_at: Option<String>,
 }
 
 impl Task {
+    /// What [`Self::awaiting_merge`] holds as long as nobody has looked why.
+    pub const MERGE_PENDING: &'static str = "accepted, not merged yet";
+
     /// Every field in the order in which the API writes it.
-    pub const FIELDS: [&'static str; 50] = [
+    pub const FIELDS: [&'static str; 51] = [
         "id",
         "file_path",
         "title",
@@ -179,6 +185,7 @@ impl Task {
         "node",
         "merged_commit",
         "awaiting_merge",
+        "retry_at",
     ];
 }
 

@@ -4,19 +4,25 @@ use std::{fs, process::Stdio};
 
 use octopoid_client::{ErrorKind, NewTask};
 use octopoid_tests::{Agent, Project, Said};
+use rustix::process::Signal;
 
-#[test]
-fn every_exit_code_is_what_it_says() {
+#[tokio::test]
+async fn every_exit_code_is_what_it_says() {
     let bare = Project::repository();
     assert!(bare.run(&["list"]).refused(3).contains("octopoid init"));
 
-    let project = Project::new();
+    let mut project = Project::new();
     assert_eq!(project.run(&["list"]).code, Some(0));
     assert!(project.run(&["show", "no-such-task"]).refused(1).contains("octopoid list"));
     assert!(project.run(&["enqueue"]).refused(2).contains("Usage"));
     let id = project.enqueue("Add a feature", &[]);
     assert!(project.run(&["accept", &id]).refused(4).contains(&format!("octopoid show {id}")));
-    assert_eq!(project.run(&["pause"]).code, Some(5), "there is no node to pause");
+    project.start().await;
+    let pid = project.node().pid();
+    project.node().signal(Signal::STOP);
+    let said = project.run(&["list"]);
+    project.node().signal(Signal::CONT);
+    assert!(said.refused(5).contains(&format!("process {pid} holds the store")), "a node that hangs is waited for, 10 s at most: {said:?}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The program as a user calls it, with and without a node.
 
+mod at_rest;
 mod bad_input;
 mod json;
+mod readme;
 mod tasks;
 mod tools;

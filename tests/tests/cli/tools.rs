@@ -85,6 +85,27 @@ async fn doctor_finds_a_store_sound_with_a_node_and_without_one() {
     assert!(project.run(&["doctor", "--rebuild"]).refused(4).contains("stop the node"));
 }
 
+#[test]
+fn doctor_rebuilds_the_views_as_they_were_and_keeps_a_copy() {
+    let project = Project::new();
+    let first = project.enqueue("First", &["--priority", "P0", "--role", "docs"]);
+    let second = project.enqueue("Second", &["--blocked-by", &first, "--type", "chore"]);
+    let third = project.enqueue("Third", &["--body", "README"]);
+    let _ = project.run(&["cancel", &third, "--reason", "not wanted"]).ok();
+    let _ = project.run(&["edit", &second, "--priority", "P3"]).ok();
+    let seen = || ["list", "status"].map(|command| project.run(&[command, "--json"]).json());
+    let shown = || [&first, &second, &third].map(|id| project.run(&["show", id, "--json"]).json());
+    let before = (seen(), shown());
+    let said = project.run(&["doctor", "--rebuild"]);
+    assert!(said.ok().contains("no problems") && said.ok().contains("views rebuilt"), "{said:?}");
+    assert!(said.stderr.contains("is kept as"), "{said:?}");
+    assert_eq!((seen(), shown()), before);
+    let copies = fs::read_dir(project.dir().join("runtime")).expect("runtime");
+    let copies = copies.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().contains("before-rebuild")));
+    assert_eq!(copies.count(), 1);
+    assert_eq!(project.run(&["doctor", "--json"]).json()["rebuilt"], false);
+}
+
 #[tokio::test]
 async fn uninit_keeps_what_was_edited_and_refuses_while_a_node_runs() {
     let mut project = Project::repository();

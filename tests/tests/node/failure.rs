@@ -21,6 +21,10 @@ async fn a_failed_attempt_counts_and_waits_while_other_work_goes_on() {
     project.start().await;
     let failed = project.until_task(&hopeless, "tried once", |task| task.attempt_count == 1).await;
     assert_eq!(failed.queue, "incoming");
+    assert!(failed.retry_at.as_ref().is_some_and(|at| *at > failed.updated_at), "{failed:#?}");
+    let shown = project.run(&["show", &hopeless]);
+    assert!(shown.ok().lines().any(|line| line.contains("next try") && line.contains("in ")), "{shown:?}");
+    assert!(project.run(&["status"]).ok().contains(&format!("{hopeless} failed, the next attempt is in")));
     let attempts = project.client().attempts(&hopeless).await.expect("attempts").attempts;
     assert!(attempts[0].reason.as_ref().is_some_and(|reason| reason.contains("exited with code 3")), "{attempts:#?}");
     let branch = attempts[0].branch.clone().expect("branch");
@@ -32,7 +36,7 @@ async fn a_failed_attempt_counts_and_waits_while_other_work_goes_on() {
     assert_eq!((still.queue.as_str(), still.epoch), ("incoming", 1), "it waits before it is tried again");
     // A person need not wait.
     let _ = project.run(&["requeue", &hopeless]).ok();
-    project.until_task(&hopeless, "tried twice", |task| task.epoch == 2).await;
+    project.until_task(&hopeless, "tried twice", |task| task.epoch == 2 && task.retry_at.is_none()).await;
 }
 
 #[tokio::test]
@@ -82,6 +86,7 @@ async fn a_missing_program_is_named_with_what_to_do() {
     let attempts = project.client().attempts(&id).await.expect("attempts").attempts;
     let reason = attempts[0].reason.clone().unwrap_or_default();
     assert!(reason.contains("no-such-agent") && reason.contains("agents.yaml"), "{reason}");
+    assert_eq!(reason.matches("no-such-agent").count(), 1, "it is said once: {reason}");
     assert_eq!(project.worktrees(), Vec::<String>::new());
 }
 
@@ -163,6 +168,25 @@ async fn a_rate_limit_pauses_the_agent_and_is_not_counted() {
     let _ = project.run(&["resume", "worker"]).ok();
     let task = project.until_merged(&id).await;
     assert_eq!(task.attempt_count, 0);
+}
+
+#[tokio::test]
+async fn a_reviewer_without_a_verdict_pauses_and_the_reason_is_told() {
+    let mut project = Project::new();
+    let judge = r#"if [ -e "$TABLE/again" ]; then result '{"outcome":"accept"}'; else : > "$TABLE/again"; echo nothing; fi"#;
+    project.agents(&[Agent::new("worker", "implement", WORK), Agent::new("judge", "review", judge)]);
+    let id = project.enqueue("Add a feature", &[]);
+    project.start().await;
+    let paused = async || {
+        let status = project.client().node_status().await.map_err(|error| error.to_string())?;
+        let judge = status.agents.iter().find(|agent| agent.name == "judge" && agent.state == AgentState::Paused);
+        judge.cloned().ok_or_else(|| format!("{status:#?}"))
+    };
+    let judge = project.until("the reviewer is paused", paused).await;
+    assert_eq!(judge.reason.as_deref(), Some("its last review came to no verdict"));
+    assert!(project.run(&["agents"]).ok().contains("no verdict, next in"));
+    let _ = project.run(&["resume", "judge"]).ok();
+    project.until_merged(&id).await;
 }
 
 #[tokio::test]

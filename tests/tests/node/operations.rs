@@ -32,8 +32,7 @@ async fn a_second_node_in_one_folder_is_refused_and_told_of_the_first() {
     project.until("the node hangs", hangs).await;
     let said = project.run(&["start"]);
     project.node().signal(Signal::CONT);
-    assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.stderr.contains("another process"), "{said:?}");
+    assert!(said.refused(4).contains(&format!("process {pid} has the project's store open")), "{said:?}");
     let health = project.client().health().await.expect("the first one serves");
     assert_eq!(health.node.as_deref(), Some("here"));
 }
@@ -92,6 +91,30 @@ async fn a_daemon_outlives_the_command_and_stop_waits_for_its_end() {
 }
 
 #[tokio::test]
+async fn debug_tells_more_also_in_the_background() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", WORK)]);
+    project.start().await;
+    project.stop(&[]).await;
+    let log = |project: &Project| project.read(project.dir().join("logs/node.log"));
+    assert!(log(&project).contains(" INFO ") && !log(&project).contains("DEBUG"), "{}", log(&project));
+    project.start_with(&["--debug"]).await;
+    let told = async |project: &Project, from: usize| {
+        let look = async || {
+            let log = log(project);
+            if log[from..].contains("found nothing to claim agent=worker") { Ok(()) } else { Err(log) }
+        };
+        project.until("it tells more", look).await;
+    };
+    told(&project, 0).await;
+    project.stop(&[]).await;
+    let before = log(&project).len();
+    let _ = project.run(&["start", "--daemon", "--debug"]).ok();
+    told(&project, before).await;
+    let _ = project.run(&["stop"]).ok();
+}
+
+#[tokio::test]
 async fn once_does_what_one_look_finds_and_ends() {
     let project = Project::new();
     project.agents(&[Agent::new("worker", "implement", &format!("note started x; {WORK}"))]);
@@ -101,6 +124,21 @@ async fn once_does_what_one_look_finds_and_ends() {
     assert_eq!((queue(&ids[0]), queue(&ids[1])), ("provisional".into(), "incoming".into()));
     assert_eq!(project.noted("started").lines().count(), 1);
     assert!(!project.dir().join("runtime/node.json").exists());
+}
+
+#[tokio::test]
+async fn once_waits_for_the_merge_of_what_it_accepted() {
+    let project = Project::new();
+    // A slow reviewer decides while everything else has long been looked at.
+    let judge = r#"sleep 1; result '{"outcome":"accept"}'"#;
+    project.agents(&[Agent::new("worker", "implement", WORK), Agent::new("judge", "review", judge)]);
+    let id = project.enqueue("One", &[]);
+    let _ = project.run(&["start", "--once"]).ok();
+    assert_eq!(project.merged(), Vec::<String>::new());
+    let _ = project.run(&["start", "--once"]).ok();
+    assert_eq!(project.merged(), [id.as_str()], "{}", project.logs());
+    let task = project.run(&["show", &id, "--json"]).json();
+    assert_eq!((&task["queue"], &task["awaiting_merge"]), (&"done".into(), &serde_json::Value::Null));
 }
 
 #[tokio::test]

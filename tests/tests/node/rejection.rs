@@ -10,7 +10,7 @@ async fn the_next_attempt_reads_the_reason_and_starts_from_the_rejected_branch()
     let mut project = Project::new();
     let worker = r#"if [ -e first ]; then cat first > "$TABLE/found"; fi
         echo "$OCTOPOID_ATTEMPT" >> first; commit "attempt $OCTOPOID_ATTEMPT""#;
-    let judge = r#"if [ "$(wc -l < first)" -lt 2 ]; then result '{"outcome":"reject","reason":"first:1: say more"}'
+    let judge = r#"echo "looked at $(wc -l < first)"; if [ "$(wc -l < first)" -lt 2 ]; then result '{"outcome":"reject","reason":"first:1: say more"}'
         else cp "$OCTOPOID_PROMPT_FILE" "$TABLE/review"; result '{"outcome":"accept","reason":"enough"}'; fi"#;
     project.agents(&[Agent::new("worker", "implement", worker), Agent::new("judge", "review", judge)]);
     let id = project.enqueue("Say more", &[]);
@@ -21,6 +21,11 @@ async fn the_next_attempt_reads_the_reason_and_starts_from_the_rejected_branch()
     let attempts = project.client().attempts(&id).await.expect("attempts").attempts;
     assert_eq!(attempts.iter().map(|attempt| attempt.state.as_str()).collect::<Vec<_>>(), ["rejected", "accepted"]);
     let (first, second) = (&attempts[0], &attempts[1]);
+    let history = project.client().history(&id).await.expect("history").history;
+    let reviews = history.iter().filter(|event| event.event == "review_claimed").filter_map(|event| event.details.as_deref());
+    let logs = reviews.map(|told| told.strip_prefix("review ").expect("its name"));
+    let logs: Vec<String> = logs.map(|review| project.run(&["logs", &id, "--attempt", review]).ok().to_owned()).collect();
+    assert_eq!(logs, ["looked at 1", "looked at 2"]);
     assert_eq!(first.reason.as_deref(), Some("first:1: say more"));
     let prompt = project.read(project.attempt_dir(&id, &second.attempt).join("prompt.md"));
     assert!(prompt.contains("first:1: say more") && prompt.contains("starts from the rejected work"), "{prompt}");

@@ -102,6 +102,34 @@ async fn a_terminating_signal_is_an_orderly_end_too() {
 }
 
 #[tokio::test]
+async fn a_second_interrupt_ends_the_node_at_once_and_the_next_start_tidies_up() {
+    let mut project = Project::new();
+    let stubborn = r#"if [ -e "$TABLE/again" ]; then echo whole > whole; commit whole; exit 0; fi
+        trap '' TERM; echo part > part; note pids $$; while :; do sleep 0.2; done"#;
+    project.agents(&[Agent::new("worker", "implement", stubborn), Agent::approver("judge")]);
+    let id = project.enqueue("Take long", &[]);
+    project.start().await;
+    project.until_noted("pids", 1).await;
+    let pids = pids_in(&project.table().join("pids"));
+    let node = project.take_node();
+    let since = Instant::now();
+    node.signal(Signal::INT);
+    let told = async || if project.node_said().contains("once more") { Ok(()) } else { Err(project.node_said()) };
+    project.until("it says that it ends its agents", told).await;
+    assert!(lives(pids[0]), "the agent heeds no SIGTERM");
+    node.signal(Signal::INT);
+    let status = node.ended().await.expect("it ends");
+    assert_eq!(status.code(), Some(130));
+    assert!(since.elapsed() < Duration::from_secs(9), "the agent's grace was not waited for: {:?}", since.elapsed());
+    project.put("again");
+    project.start().await;
+    let task = project.until_merged(&id).await;
+    assert!(!lives(pids[0]), "the next start ends what was left");
+    assert_eq!((task.epoch, task.attempt_count), (2, 0));
+    is_given_back(&project, &id).await;
+}
+
+#[tokio::test]
 async fn drain_lets_agents_finish_and_starts_no_others() {
     let mut project = Project::new();
     project.agents(&[Agent::new("worker", "implement", &format!("note started x; await go; {WORK}"))]);

@@ -3,6 +3,7 @@
 //! **Invariants**: a call ends within the client's time-out, streams excepted; an answer is read up to a limit; an id
 //! never changes the path that it stands in.
 
+mod cluster;
 mod nodes;
 mod orchestrators;
 mod projects;

@@ -1,0 +1,225 @@
+//! Several nodes on loopback: how soon a change is seen elsewhere, how long a first sync takes, and what claims cost when
+//! every one is told to all.
+//!
+//! **Invariants**: a task that two nodes granted ends the run with 1.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use octopoid_node::daemon::{self, JoinClusterError};
+use octopoid_node::ops::members::{MembersRefused, open_to_others};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::args::Args;
+use super::fill::{self, FillError};
+use super::http::{Connection, Endpoint, HttpError, Request};
+use super::node::{Node, NodeError};
+use super::report::Report;
+use super::scratch::{Scratch, ScratchError};
+
+/// How often it is looked whether a node has caught up.
+const GLANCE: Duration = Duration::from_millis(10);
+/// How long a node may take to catch up.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How many changes are followed from one node to another.
+const CHANGES: usize = 500;
+
+/// States why nothing was measured.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// See [`ScratchError`].
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
+    /// See [`FillError`].
+    #[error(transparent)]
+    Fill(#[from] FillError),
+    /// See [`NodeError`].
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// See [`HttpError`].
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// A machine did not join.
+    #[error("a machine did not join")]
+    Join(#[from] Box<JoinClusterError>),
+    /// The cluster could not be named.
+    #[error(transparent)]
+    Members(#[from] MembersRefused),
+    /// The configuration could not be written.
+    #[error("failed to write the configuration")]
+    Config(#[source] std::io::Error),
+    /// A node answered something else.
+    #[error("a node answered {0}")]
+    Answer(String),
+    /// A node did not catch up.
+    #[error("a node did not catch up within {} s", PATIENCE.as_secs())]
+    Slow,
+}
+
+/// What was measured.
+struct Figures {
+    records: u64,
+    first_sync: Duration,
+    seen: Vec<Duration>,
+    claims: u64,
+    claiming: Duration,
+    duplicates: usize,
+    rss_mib: Vec<f64>,
+}
+
+/// Measures a cluster of `--nodes` nodes.
+pub async fn measure(args: &Args) -> Result<Report, ClusterError> {
+    let first = scratch(args)?;
+    let store = first.open_store()?;
+    let name = "load".parse().map_err(|_| ClusterError::Answer("no name".to_owned()))?;
+    store.write(move |unit| open_to_others(unit, &name, None)).await.map_err(|error| ClusterError::Answer(error.to_string()))??;
+    store.close();
+    let (tasks, records) = fill::history(&first, args.tasks * fill::LIFE, usize::try_from(args.body).unwrap_or(500)).await?;
+    let mut nodes = vec![(first.layout(), Node::start(&first.layout()).await?)];
+    let mut kept = vec![first];
+    let mut first_sync = Duration::ZERO;
+    for number in 1..args.nodes {
+        let next = scratch(args)?;
+        let ticket = call(&nodes[0].1, &Request::post("/api/v1/cluster/invites", &json!({}))).await?;
+        let ticket = ticket["ticket"].as_str().unwrap_or_default().to_owned();
+        let machine = format!("load-{number}").parse().map_err(|_| ClusterError::Answer("no name".to_owned()))?;
+        daemon::join_by_ticket(&next.layout(), &ticket, &machine).await.map_err(Box::new)?;
+        let began = Instant::now();
+        let node = Node::start(&next.layout()).await?;
+        until_total(&node, tasks).await?;
+        first_sync = first_sync.max(began.elapsed());
+        nodes.push((next.layout(), node));
+        kept.push(next);
+    }
+    let seen = follow_changes(&nodes[0].1, &nodes[nodes.len() - 1].1).await?;
+    for (_, node) in &nodes {
+        until_total(node, tasks + CHANGES as u64).await?;
+    }
+    let (claims, claiming, duplicates) = claim_all(args, &nodes.iter().map(|(_, node)| node).collect::<Vec<_>>()).await?;
+    let rss_mib = nodes.iter().filter_map(|(_, node)| node.usage().rss_mib).collect();
+    for (_, node) in nodes {
+        node.stop().await?;
+    }
+    Ok(report(args, &Figures { records, first_sync, seen, claims, claiming, duplicates, rss_mib }))
+}
+
+fn scratch(args: &Args) -> Result<Scratch, ClusterError> {
+    let scratch = Scratch::make(args.keep)?;
+    let path = scratch.layout().config_file();
+    let text = std::fs::read_to_string(&path).map_err(ClusterError::Config)?;
+    let network = "\nnetwork:\n  listen: [/ip4/127.0.0.1/tcp/0]\n  mdns: false\n";
+    std::fs::write(&path, format!("{text}{network}\nmode: mesh\n").replace("\nmode: local\n", "\n")).map_err(ClusterError::Config)?;
+    Ok(scratch)
+}
+
+async fn call(node: &Node, request: &Request) -> Result<Value, ClusterError> {
+    let mut connection = Connection::open(&node.endpoint).await?;
+    let answer = connection.call(request).await?;
+    if answer.status >= 300 {
+        return Err(ClusterError::Answer(answer.brief()));
+    }
+    serde_json::from_slice(answer.body).map_err(|_| ClusterError::Answer(answer.brief()))
+}
+
+/// Waits until a node shows so many tasks.
+async fn until_total(node: &Node, tasks: u64) -> Result<(), ClusterError> {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        if call(node, &Request::get("/api/v1/tasks?limit=1")).await?["total"].as_u64() == Some(tasks) {
+            return Ok(());
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+    Err(ClusterError::Slow)
+}
+
+/// Makes tasks at one node, one after the other, and asks for each at another until it is there: from the request to the answer.
+async fn follow_changes(here: &Node, there: &Node) -> Result<Vec<Duration>, ClusterError> {
+    let (mut here, mut there) = (Connection::open(&here.endpoint).await?, Connection::open(&there.endpoint).await?);
+    let mut seen = Vec::with_capacity(CHANGES);
+    for number in 0..CHANGES {
+        let id = format!("change-{number}");
+        let body = json!({ "id": id, "file_path": format!("{id}.md"), "title": "a change", "queue": "backlog" });
+        let began = Instant::now();
+        let answer = here.call(&Request::post("/api/v1/tasks", &body)).await?;
+        if answer.status != 201 {
+            return Err(ClusterError::Answer(answer.brief()));
+        }
+        let wanted = Request::get(format!("/api/v1/tasks/{id}"));
+        while there.call(&wanted).await?.status != 200 {
+            if began.elapsed() > PATIENCE {
+                return Err(ClusterError::Slow);
+            }
+        }
+        seen.push(began.elapsed());
+    }
+    seen.sort_unstable();
+    Ok(seen)
+}
+
+/// Claims all open tasks with so many clients at each node, all at once.
+async fn claim_all(args: &Args, nodes: &[&Node]) -> Result<(u64, Duration, usize), ClusterError> {
+    let open = call(nodes[0], &Request::get("/api/v1/tasks?queue=incoming&limit=1")).await?["total"].as_u64().unwrap_or(0);
+    let began = Instant::now();
+    let mut clients = JoinSet::new();
+    for number in 0..args.clients as usize {
+        clients.spawn(client(nodes[number % nodes.len()].endpoint.clone(), number));
+    }
+    let mut all = Vec::new();
+    while let Some(granted) = clients.join_next().await {
+        all.extend(granted.map_err(|error| ClusterError::Answer(error.to_string()))??);
+    }
+    let took = began.elapsed();
+    let unique: HashSet<&String> = all.iter().collect();
+    let duplicates = all.len() - unique.len();
+    if (unique.len() as u64) < open {
+        return Err(ClusterError::Answer(format!("{} of {open} tasks were granted", unique.len())));
+    }
+    Ok((all.len() as u64, took, duplicates))
+}
+
+async fn client(endpoint: Endpoint, number: usize) -> Result<Vec<String>, ClusterError> {
+    let mut connection = Connection::open(&endpoint).await?;
+    let body = json!({ "orchestrator_id": format!("load-{number}"), "agent_name": format!("client-{number}") });
+    let request = Request::post("/api/v1/tasks/claim", &body);
+    let mut granted = Vec::new();
+    loop {
+        let answer = connection.call(&request).await?;
+        match answer.status {
+            200 => {
+                let task: Value = serde_json::from_slice(answer.body).map_err(|_| ClusterError::Answer(answer.brief()))?;
+                granted.push(task["id"].as_str().unwrap_or_default().to_owned());
+            }
+            404 => return Ok(granted),
+            _ => return Err(ClusterError::Answer(answer.brief())),
+        }
+    }
+}
+
+fn report(args: &Args, figures: &Figures) -> Report {
+    let at = |percent: usize| figures.seen.get((figures.seen.len() * percent / 100).min(figures.seen.len() - 1)).map_or(0.0, ms);
+    let rate = figures.claims as f64 / figures.claiming.as_secs_f64();
+    let mut text = String::new();
+    let _ = writeln!(text, "{} nodes on loopback, {} clients", args.nodes, args.clients);
+    let _ = writeln!(text, "first sync of {} records: {:.2} s", figures.records, figures.first_sync.as_secs_f64());
+    let _ = writeln!(text, "a change seen at another node: p50 {:.2} ms, p99 {:.2} ms", at(50), at(99));
+    let _ = writeln!(
+        text,
+        "claims: {} in {:.2} s, {rate:.0}/s, duplicates: {}",
+        figures.claims,
+        figures.claiming.as_secs_f64(),
+        figures.duplicates
+    );
+    let _ = writeln!(text, "RSS: {} MiB", figures.rss_mib.iter().map(|mib| format!("{mib:.0}")).collect::<Vec<_>>().join(", "));
+    let json = json!({
+        "nodes": args.nodes, "clients": args.clients, "records": figures.records, "first_sync_s": figures.first_sync.as_secs_f64(),
+        "seen_p50_ms": at(50), "seen_p99_ms": at(99), "claims_per_second": rate, "duplicates": figures.duplicates, "rss_mib": figures.rss_mib,
+    });
+    Report { text, json, good: figures.duplicates == 0 }
+}
+
+fn ms(duration: &Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}

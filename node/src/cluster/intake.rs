@@ -1,0 +1,124 @@
+//! Takes records of a member in: checks signatures on several threads, applies in small commits, answers its claims.
+//!
+//! **Invariants**: what is reported as held is on disk; a frame's records share no commit that keeps others waiting long.
+
+use std::sync::Arc;
+
+use octopoid_crdt::chain::ApplyError;
+use octopoid_crdt::ids::{AuthorKey, ClusterId, RecordId};
+use octopoid_crdt::peer::ClaimAnswer;
+use octopoid_crdt::peer::sync::Taken;
+use octopoid_crdt::record::{Body, Verified};
+
+use super::contenders::contenders;
+use super::shared::Shared;
+use crate::store::{Fault, Incoming, ReceiveError, TaskNo, Unavailable, WriteFault};
+
+/// How many signatures one thread checks at a time: a few milliseconds.
+const CHECKED_TOGETHER: usize = 64;
+/// How many records share a commit: requests of people go between.
+const COMMITTED_TOGETHER: usize = 128;
+
+/// Records to take in.
+#[derive(Debug)]
+pub(super) enum Batch {
+    /// As they came: to be checked first.
+    Wires(Vec<Vec<u8>>),
+    /// Checked before; they had to wait.
+    Checked(Vec<Verified>),
+}
+
+/// States why records were not taken in.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IntakeError {
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error(transparent)]
+    Write(#[from] WriteFault),
+    #[error("the store failed")]
+    Read(#[from] Fault),
+}
+
+/// What a commit of some of the records did.
+#[derive(Debug, Default)]
+struct Applied {
+    held: Vec<RecordId>,
+    waiting: Vec<(Verified, Vec<RecordId>)>,
+    refused: usize,
+    /// The peer's own claims and reviews, with their tasks.
+    claims: Vec<(RecordId, Option<TaskNo>)>,
+}
+
+/// Takes a batch in and says what came of it, once it is on disk.
+pub(super) async fn take_in(shared: &Arc<Shared>, peer: AuthorKey, batch: Batch) -> Result<Taken, IntakeError> {
+    let (records, forged) = match batch {
+        Batch::Wires(wires) => check(shared.cluster, wires).await,
+        Batch::Checked(records) => (records.into_iter().map(Incoming::from).collect(), 0),
+    };
+    let mut taken = Taken { forged, ..Taken::default() };
+    let mut claims = Vec::new();
+    let mut records = records.into_iter().peekable();
+    while records.peek().is_some() {
+        let some: Vec<Incoming> = records.by_ref().take(COMMITTED_TOGETHER).collect();
+        let applied = shared.store.writer().write(move |unit| apply(unit, peer, some)).await??;
+        taken.held.extend(applied.held);
+        taken.waiting.extend(applied.waiting);
+        taken.forged += applied.refused;
+        claims.extend(applied.claims);
+    }
+    for (claim, no) in claims {
+        taken.answers.push(answer(shared, claim, no)?);
+    }
+    Ok(taken)
+}
+
+/// Checks signatures, and documents where that needs nothing of the store; returns the good records in their order, and how
+/// many are none.
+async fn check(cluster: ClusterId, wires: Vec<Vec<u8>>) -> (Vec<Incoming>, usize) {
+    let all = wires.len();
+    let mut parts = Vec::new();
+    let mut wires = wires.into_iter().peekable();
+    while wires.peek().is_some() {
+        let part: Vec<Vec<u8>> = wires.by_ref().take(CHECKED_TOGETHER).collect();
+        let check = move || part.iter().filter_map(|wire| Verified::check(cluster, wire).ok().map(Incoming::prepare)).collect::<Vec<_>>();
+        parts.push(tokio::task::spawn_blocking(check));
+    }
+    let mut records = Vec::with_capacity(all);
+    for part in parts {
+        // A panic in a check would be a defect in it: what it looked at counts as no record.
+        records.extend(part.await.unwrap_or_default());
+    }
+    let forged = all - records.len();
+    (records, forged)
+}
+
+fn apply(unit: &mut crate::store::Unit<'_>, peer: AuthorKey, records: Vec<Incoming>) -> Result<Applied, WriteFault> {
+    let mut applied = Applied::default();
+    for incoming in records {
+        let record = incoming.record().clone();
+        let id = record.id();
+        match unit.receive(incoming)? {
+            Ok(_) => {
+                applied.held.push(id);
+                let payload = record.payload();
+                if payload.author == peer && matches!(payload.body, Body::Claim { .. } | Body::Review { .. }) {
+                    applied.claims.push((id, unit.task_of(&id)?));
+                }
+            }
+            Err(ReceiveError::Chain(ApplyError::Missing { ids })) => applied.waiting.push((record, ids)),
+            Err(ReceiveError::Cluster | ReceiveError::Chain(ApplyError::Author | ApplyError::Place)) => applied.refused += 1,
+        }
+    }
+    Ok(applied)
+}
+
+/// Answers a claim or review of the peer: what competes with it here, also what was handed in meanwhile.
+fn answer(shared: &Shared, claim: RecordId, no: Option<TaskNo>) -> Result<ClaimAnswer, Fault> {
+    let nothing = ClaimAnswer { of: claim, rivals: Vec::new() };
+    let Some(no) = no else { return Ok(nothing) };
+    let open = contenders(&shared.store, no)?;
+    match open.iter().map(|known| known.contender).find(|contender| contender.id == claim) {
+        Some(asked) => Ok(shared.settling.answer(&asked, open)),
+        None => Ok(nothing),
+    }
+}

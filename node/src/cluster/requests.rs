@@ -1,0 +1,177 @@
+//! What members ask of each other on streams of their own: calls that only the holder's node can answer, and branches.
+//!
+//! **Invariants**: a request comes from a member that may work; an answer is bounded by what the asker takes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use octopoid_crdt::ids::AuthorKey;
+use octopoid_net::{CHUNK_LIMIT, RequestError, Responder};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::shared::{Shared, peer_key};
+use crate::git::BUNDLE_LIMIT;
+
+/// The largest answer to a call.
+const ANSWER: u64 = 1024 * 1024;
+/// How long an answer may take: as long as a claim waits for a member twice.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long the next piece of a branch may take; packing a large one takes a while.
+const PIECE: Duration = Duration::from_secs(120);
+
+/// What a member asks.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "lowercase")]
+enum Ask {
+    /// To run a call at the node that wrote the claim.
+    Call(PassedCall),
+    /// For a branch.
+    Branch(BranchAsk),
+}
+
+/// Asks for a branch that another node has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BranchAsk {
+    /// The branch, without refs/heads/.
+    pub branch: String,
+    /// Commits that the asker has.
+    pub have: Vec<String>,
+}
+
+/// Packs branches for members; the file is removed by the one who asked for it here.
+pub type GiveBranches = Arc<dyn Fn(&BranchAsk) -> Result<PathBuf, String> + Send + Sync>;
+
+/// A call that is passed on to the node that can answer it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedCall {
+    /// The path of the REST API.
+    pub path: String,
+    /// The task's tenant.
+    pub scope: String,
+    /// The body, JSON text.
+    pub body: String,
+}
+
+/// What the other node answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, JSON text.
+    pub body: String,
+}
+
+/// Answers calls that members pass on.
+pub type AnswerCalls = Arc<dyn Fn(PassedCall) -> std::pin::Pin<Box<dyn Future<Output = PassedAnswer> + Send>> + Send + Sync>;
+
+/// States why a member gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// It is not connected.
+    #[error("the member is not connected")]
+    Offline,
+    /// It was asked and did not answer as it should.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<RequestError> for AskError {
+    fn from(error: RequestError) -> Self {
+        if matches!(error, RequestError::NotConnected) { Self::Offline } else { Self::Failed(error.to_string()) }
+    }
+}
+
+impl Shared {
+    /// Passes a call on to the node that can answer it.
+    pub(super) async fn pass_on(&self, node: &AuthorKey, call: &PassedCall) -> Result<PassedAnswer, AskError> {
+        let failed = |error: &dyn std::error::Error| AskError::Failed(error.to_string());
+        let ask = serde_json::to_vec(&Ask::Call(call.clone())).map_err(|error| failed(&error))?;
+        let asked = async {
+            let exchange = self.network.request(&peer_key(node), ask.into(), ANSWER).await;
+            let exchange = exchange.map_err(AskError::from)?;
+            let answer = exchange.collect().await.map_err(|error| failed(&error))?;
+            serde_json::from_slice(&answer).map_err(|error| failed(&error))
+        };
+        tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(AskError::Failed("no answer within 15 s".to_owned())))
+    }
+}
+
+impl Shared {
+    /// Asks a member for a branch and writes it into a file.
+    pub(super) async fn take_branch(&self, node: &AuthorKey, ask: &BranchAsk, file: &Path) -> Result<(), AskError> {
+        let failed = |error: &dyn std::error::Error| AskError::Failed(error.to_string());
+        let request = serde_json::to_vec(&Ask::Branch(ask.clone())).map_err(|error| failed(&error))?;
+        let exchange = self.network.request(&peer_key(node), request.into(), BUNDLE_LIMIT).await;
+        let mut exchange = exchange.map_err(AskError::from)?;
+        let mut out = tokio::fs::File::create(file).await.map_err(|error| failed(&error))?;
+        loop {
+            let piece = tokio::time::timeout(PIECE, exchange.next()).await;
+            let piece = piece.map_err(|_| AskError::Failed("the branch did not come in time".to_owned()))?;
+            let Some(piece) = piece.map_err(|error| failed(&error))? else { break };
+            out.write_all(&piece).await.map_err(|error| failed(&error))?;
+        }
+        out.flush().await.map_err(|error| failed(&error))
+    }
+}
+
+async fn give_branch(give: GiveBranches, ask: BranchAsk, mut responder: Responder) {
+    let packed = tokio::task::spawn_blocking(move || give(&ask)).await;
+    let file = match packed {
+        Ok(Ok(file)) => file,
+        Ok(Err(reason)) => return tracing::debug!(%reason, "a branch is not given"),
+        Err(error) => return tracing::warn!(%error, "a branch could not be packed"),
+    };
+    let given = send_file(&file, &mut responder).await;
+    // What stays is swept with the folder at the next start.
+    let _ = tokio::fs::remove_file(&file).await;
+    if given {
+        // The asker may be gone.
+        let _ = responder.finish().await;
+    }
+}
+
+async fn send_file(file: &Path, responder: &mut Responder) -> bool {
+    let Ok(mut input) = tokio::fs::File::open(file).await else { return false };
+    let mut piece = vec![0; CHUNK_LIMIT];
+    loop {
+        match input.read(&mut piece).await {
+            Ok(0) => return true,
+            Ok(read) if responder.send(&piece[..read]).await.is_ok() => {}
+            Ok(_) | Err(_) => return false,
+        }
+    }
+}
+
+/// Answers one request of a member.
+pub(super) async fn answer(shared: Arc<Shared>, peer: AuthorKey, bytes: Bytes, mut responder: Responder) {
+    if !shared.store.membership().is_member(&peer) {
+        tracing::warn!(peer = %peer, "a member that may only read asked for something");
+        return;
+    }
+    let ask = match serde_json::from_slice(&bytes) {
+        Ok(ask) => ask,
+        Err(error) => {
+            tracing::debug!(peer = %peer, %error, "a request that this version does not know");
+            return;
+        }
+    };
+    match ask {
+        Ask::Branch(ask) => {
+            if let Some(give) = shared.branches.get() {
+                give_branch(give.clone(), ask, responder).await;
+            }
+        }
+        Ask::Call(call) => {
+            let Some(calls) = shared.calls.get() else { return };
+            let answer = calls(call).await;
+            let Ok(json) = serde_json::to_vec(&answer) else { return };
+            // The asker may be gone.
+            if responder.send(&json).await.is_ok() {
+                let _ = responder.finish().await;
+            }
+        }
+    }
+}

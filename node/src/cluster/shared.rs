@@ -1,0 +1,193 @@
+//! What the parts of the cluster's driver share.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use octopoid_crdt::ids::{AuthorKey, ClusterId, RecordId};
+use octopoid_crdt::lease::Input as LeaseInput;
+use octopoid_crdt::peer::renewal::{Checked, Heard, Renewals};
+use octopoid_crdt::peer::settle::Input as SettleInput;
+use octopoid_crdt::peer::{Message, Renewal, limits};
+use octopoid_crdt::record::Signer;
+use octopoid_net::{ADDRESSES_PER_PEER, Network, PeerKey};
+
+use super::address_book::AddressBook;
+use super::presence::{OTHERS, OTHERS_ADDRESSES, Presence};
+use super::requests::{AnswerCalls, GiveBranches};
+use super::settling::Settling;
+use crate::store::{Leases, Store};
+
+/// Shared by the driver, the links and those who ask of the cluster.
+pub(super) struct Shared {
+    pub store: Arc<Store>,
+    pub network: Network,
+    pub settling: Arc<Settling>,
+    pub signer: Signer,
+    pub me: AuthorKey,
+    pub cluster: ClusterId,
+    pub renewals: Mutex<Renewals>,
+    /// Own claims and reviews that are worked on, with their leases' lengths in seconds.
+    pub running: Mutex<BTreeMap<RecordId, u32>>,
+    /// Counts the starts of this node, above the counters of renewals.
+    pub starts: u32,
+    pub members: Mutex<BTreeMap<AuthorKey, MemberState>>,
+    /// Where members can be reached.
+    pub book: Mutex<AddressBook>,
+    /// Tells what this node says of itself.
+    pub describe: Describe,
+    /// Answers calls that members pass on, once the API is there.
+    pub calls: OnceLock<AnswerCalls>,
+    /// Packs branches for members, once the repository is there.
+    pub branches: OnceLock<GiveBranches>,
+}
+
+/// Tells what a node says of itself.
+pub(super) type Describe = Arc<dyn Fn() -> Presence + Send + Sync>;
+
+/// How it stands with a member that is or was connected since the start.
+#[derive(Debug, Clone, Default)]
+pub(super) struct MemberState {
+    /// Since when it is connected or not, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// Whether it is connected and has greeted.
+    pub connected: bool,
+    /// How many records it is known to lack.
+    pub lag: usize,
+    /// Whether everything that it has told of is held here.
+    pub current: bool,
+    /// What it last told of itself.
+    pub presence: Option<Presence>,
+}
+
+impl Shared {
+    pub fn members(&self) -> MutexGuard<'_, BTreeMap<AuthorKey, MemberState>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn renewals(&self) -> MutexGuard<'_, Renewals> {
+        self.renewals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn leases(&self) -> &Leases {
+        self.store.leases()
+    }
+
+    /// Returns the members that are connected and have greeted.
+    pub fn connected(&self) -> Vec<AuthorKey> {
+        self.members().iter().filter(|(_, state)| state.connected).map(|(key, _)| *key).collect()
+    }
+
+    pub fn book(&self) -> MutexGuard<'_, AddressBook> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Signs the next renewal of an own claim or review.
+    pub fn renewal(&self, of: RecordId, seconds: u32) -> Option<Renewal> {
+        let mut renewals = self.renewals();
+        renewals.opened(of, self.me);
+        renewals.sign(&self.signer, self.cluster, of, seconds, self.starts).map(|checked| checked.renewal().clone())
+    }
+
+    /// Passes renewals on where not everybody is connected to everybody. Each is heard, and so passed on, once.
+    pub fn relay(&self, from: &AuthorKey, renewals: Vec<Renewal>) {
+        let connected = self.connected();
+        if renewals.is_empty() || self.store.membership().members().count() <= connected.len() + 1 {
+            return;
+        }
+        let Ok(frame) = (Message::Renew { renewals }).encode() else { return };
+        let frame = bytes::Bytes::from(frame);
+        for member in connected.iter().filter(|member| *member != from) {
+            // Who does not read now hears the next one.
+            let _ = self.network.try_send(&peer_key(member), frame.clone());
+        }
+    }
+
+    /// Notes that work on an own claim or review goes on.
+    pub fn runs(&self, of: RecordId, seconds: u32) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(of, seconds);
+    }
+
+    /// Returns the own claims and reviews that are worked on.
+    fn running(&self) -> BTreeMap<RecordId, u32> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|of, _| self.leases().remaining_ms(of).is_some());
+        running.clone()
+    }
+
+    /// Returns renewals of everything that is worked on here: they tell a member that has just connected what has started.
+    pub fn all_renewals(&self) -> Vec<Renewal> {
+        self.running().into_iter().take(limits::RENEWALS).filter_map(|(of, seconds)| self.renewal(of, seconds)).collect()
+    }
+
+    /// Lets a member be dialed wherever it may be.
+    pub fn dial(&self, member: &AuthorKey) {
+        let addresses = self.book().of(member);
+        if let Err(error) = self.network.set_addresses(peer_key(member), &addresses) {
+            tracing::warn!(peer = %member, %error, "addresses of a member cannot be used");
+        }
+    }
+
+    /// Notes what a member tells of itself, and where others may be.
+    pub fn hear_presence(&self, from: AuthorKey, presence: Presence) {
+        let mut news: Vec<AuthorKey> = Vec::new();
+        {
+            let mut book = self.book();
+            if book.told(from, &presence.addresses) {
+                news.push(from);
+            }
+            for (peer, addresses) in &presence.others {
+                let Ok(key) = peer.parse::<PeerKey>() else { continue };
+                let key = author(&key);
+                if key != self.me && self.store.membership().access(&key).is_some() && book.hinted(key, addresses) {
+                    news.push(key);
+                }
+            }
+        }
+        self.members().entry(from).or_default().presence = Some(presence);
+        news.iter().for_each(|member| self.dial(member));
+    }
+
+    /// Returns the frame that tells what this node says of itself, where it can be reached included.
+    pub fn presence(&self) -> Message {
+        let listening = self.network.listen_addresses();
+        // An address of the link alone means nothing on another machine.
+        let reachable = listening.iter().map(ToString::to_string).filter(|address| !address.starts_with("/ip6/fe80:"));
+        let others = self.book().told_of(OTHERS, OTHERS_ADDRESSES);
+        let agents = u32::try_from(self.running().len()).unwrap_or(u32::MAX);
+        let presence = Presence { addresses: reachable.take(ADDRESSES_PER_PEER).collect(), others, agents, ..(self.describe)() };
+        Message::Presence { text: presence.text() }
+    }
+
+    /// Lets renewals of a lease be heard that is timed here.
+    fn know_lease(&self, of: RecordId) {
+        let mut renewals = self.renewals();
+        if self.leases().remaining_ms(&of).is_none() {
+            renewals.ended(&of);
+            return;
+        }
+        let held = self.store.reader().and_then(|reader| reader.arrival(&of)?.map_or(Ok(None), |arrival| reader.record(arrival)));
+        if let Ok(Some(record)) = held {
+            renewals.opened(of, record.payload().author);
+        }
+    }
+
+    /// Takes a renewal in; returns whether others should hear of it.
+    pub fn renewed(&self, renewal: &Checked) -> bool {
+        self.know_lease(renewal.of());
+        let heard = self.renewals().hear(renewal);
+        let Heard::Extended { seconds } = heard else { return false };
+        self.leases().handle(LeaseInput::Renewed { of: renewal.of(), seconds: Some(seconds) });
+        self.settling.tell(SettleInput::Started { of: renewal.of() });
+        true
+    }
+}
+
+/// Names a member in the network.
+pub(super) fn peer_key(author: &AuthorKey) -> PeerKey {
+    PeerKey(*author.as_bytes())
+}
+
+/// Names a peer as an author.
+pub(super) fn author(peer: &PeerKey) -> AuthorKey {
+    AuthorKey(peer.0)
+}

@@ -1,0 +1,148 @@
+//! The way of work between machines: by `origin` where there is one, else straight from the node that has it.
+//!
+//! **Invariants**: a submission's commits are on their way before it is recorded; a commit from another node is used by its id,
+//! whatever branch it came with; only one node moves the integration branch where there is no remote.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use octopoid_crdt::ids::{AttemptName, AuthorKey, Name, Oid};
+
+use super::context::{Context, StepError};
+use crate::causes::describe;
+use crate::cluster::{BranchAsk, GiveBranches};
+use crate::git::{Branch, Repository};
+
+/// Where what other nodes gave is kept, below it task and attempt.
+const TAKEN: &str = "refs/octopoid/taken";
+/// Where the integration branch of the integrator's repository is kept.
+const INTEGRATED: &str = "refs/octopoid/integrated";
+
+/// The remote that machines share.
+const ORIGIN: &str = "origin";
+
+impl Context {
+    /// Tells whether the repository has a remote.
+    pub(super) async fn has_origin(&self) -> Result<bool, StepError> {
+        Ok(self.git(|git| git.has_remote(ORIGIN)).await?.unwrap_or(false))
+    }
+
+    /// Pushes an attempt's branch to `origin`, so that others can review and merge it. Offline it is asked for later.
+    pub(super) async fn share_branch(&self, task: &Name, attempt: AttemptName) -> Result<(), StepError> {
+        if self.cluster.is_none() || !self.has_origin().await? {
+            return Ok(());
+        }
+        let branch = Branch::of_attempt(task, attempt);
+        if let Err(error) = self.git(move |git| git.push_branch(&branch)).await? {
+            tracing::warn!(%task, %attempt, reason = %describe(&error), "the branch was not pushed; others ask this node for it");
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a commit of an attempt is here; tells whether it is.
+    pub(super) async fn obtain(&self, head: &Oid, task: &Name, attempt: AttemptName, from: &AuthorKey) -> Result<bool, StepError> {
+        if self.holds(head).await? {
+            return Ok(true);
+        }
+        let branch = Branch::of_attempt(task, attempt);
+        if self.has_origin().await? {
+            let wanted = branch.clone();
+            if let Err(error) = self.git(move |git| git.fetch_branch(&wanted)).await? {
+                tracing::debug!(%task, reason = %describe(&error), "origin was not reached");
+            }
+            if self.holds(head).await? {
+                return Ok(true);
+            }
+        }
+        let Some(cluster) = &self.cluster else { return Ok(false) };
+        let to = format!("{TAKEN}/{task}/{attempt}");
+        let mut members = vec![*from];
+        members.extend(cluster.connected().into_iter().filter(|member| member != from));
+        for member in members {
+            if self.take(&member, &branch, &to).await? && self.holds(head).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn holds(&self, commit: &Oid) -> Result<bool, StepError> {
+        let commit = commit.clone();
+        Ok(self.git(move |git| git.has_commit(&commit)).await?.unwrap_or(false))
+    }
+
+    /// Asks a member for a branch and keeps it under a reference of its own.
+    async fn take(&self, member: &AuthorKey, branch: &Branch, to: &str) -> Result<bool, StepError> {
+        let Some(cluster) = &self.cluster else { return Ok(false) };
+        let main = self.main_branch.clone();
+        let have = self.git(move |git| git.newest_tip(&main).ok()).await?;
+        let ask = BranchAsk { branch: branch.as_str().to_owned(), have: have.iter().map(ToString::to_string).collect() };
+        let file = Packed::make(&self.layout.runtime_dir());
+        if let Err(error) = cluster.take_branch(member, &ask, &file.0).await {
+            tracing::debug!(%branch, member = %member, %error, "a branch was not given");
+            return Ok(false);
+        }
+        let (branch, path, to) = (branch.clone(), file.0.clone(), to.to_owned());
+        match self.git(move |git| git.take_branch(&branch, &path, &to)).await? {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                tracing::warn!(reason = %describe(&error), "a branch of another node cannot be used");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Brings the integration branch here to where the integrator's is, where there is no remote.
+    pub(super) async fn follow_integrator(&self) -> Result<(), StepError> {
+        let Some((integrator, false)) = self.cluster.as_ref().and_then(crate::cluster::Cluster::integrator) else { return Ok(()) };
+        if self.has_origin().await? {
+            return Ok(());
+        }
+        let (main, to) = (self.main_branch.clone(), format!("{INTEGRATED}/{}", self.main_branch.as_str()));
+        if !self.take(&integrator, &main, &to).await? {
+            return Ok(());
+        }
+        let followed = self.git(move |git| {
+            let tip = git.reference_tip(&to).map_err(|error| describe(&error))?;
+            tip.map_or(Ok(()), |tip| git.follow_commit(&main, &tip).map(drop).map_err(|error| describe(&error)))
+        });
+        if let Err(reason) = followed.await? {
+            tracing::warn!(%reason, "the integration branch could not follow the integrator's");
+        }
+        Ok(())
+    }
+}
+
+/// A packed branch on its way, removed with its owner.
+struct Packed(PathBuf);
+
+impl Packed {
+    fn make(folder: &Path) -> Self {
+        let mut random = [0; 8];
+        // A name that is taken is replaced: it is of a transfer that was cut off.
+        let _ = getrandom::fill(&mut random);
+        Self(folder.join(format!("branch-{}.bundle", hex::encode(random))))
+    }
+}
+
+impl Drop for Packed {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Makes what packs branches for members: attempts' branches and the integration branch, nothing else of the user's.
+pub fn give_branches(repository: Arc<Repository>, main: Branch, folder: PathBuf) -> GiveBranches {
+    Arc::new(move |ask| {
+        let branch: Branch = ask.branch.parse().map_err(|error: crate::git::BranchError| error.to_string())?;
+        if branch != main && !branch.as_str().starts_with("octopoid/") {
+            return Err(format!("'{branch}' is not given to members"));
+        }
+        let have: Vec<Oid> = ask.have.iter().take(64).filter_map(|text| text.parse().ok()).collect();
+        let file = Packed::make(&folder);
+        repository.pack_branch(&branch, &have, &file.0).map_err(|error| describe(&error))?;
+        let path = file.0.clone();
+        std::mem::forget(file);
+        Ok(path)
+    })
+}

@@ -1,0 +1,126 @@
+//! The cluster: who belongs to it, who asks to join, and invitations. Beyond the version 2 API.
+
+use serde::{Deserialize, Serialize};
+
+/// The cluster as one node sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClusterInfo {
+    /// local, mesh or server-wins.
+    pub mode: String,
+    /// The cluster's name; null for a project of its own.
+    pub name: Option<String>,
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// The name of the node that grants claims in server-wins mode.
+    pub authority: Option<String>,
+    /// The name of the node that merges where there is no remote.
+    pub integrator: Option<String>,
+    /// Every member, this node among them.
+    pub members: Vec<MemberInfo>,
+    /// How many records of this node no other member holds yet.
+    pub pending_sync: u64,
+    /// Whether there are other members and none is connected.
+    pub offline: bool,
+    /// Where this node can be reached, each with its peer id.
+    pub addresses: Vec<String>,
+}
+
+/// A member of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MemberInfo {
+    /// What people call it.
+    pub name: String,
+    /// Its id in the network.
+    pub peer_id: String,
+    /// admin, worker or reader.
+    pub access: String,
+    /// this node, connected, offline or unseen.
+    pub state: String,
+    /// When it was connected last; null when it was not since this node's start.
+    pub last_seen: Option<String>,
+    /// How many records it is known to lack.
+    pub lag: u64,
+    /// How many agents work there.
+    pub agents: Option<u32>,
+    /// The version of its program.
+    pub version: Option<String>,
+    /// Where it is connected or may be reached.
+    pub addresses: Vec<String>,
+    /// Why it could not be reached last.
+    pub last_failure: Option<String>,
+}
+
+/// A machine that asks to join.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PendingMember {
+    /// The code that both sides show.
+    pub code: String,
+    /// What the machine calls itself.
+    pub name: String,
+    /// Its id in the network.
+    pub peer_id: String,
+    /// Whether it was approved here and waits for its own side.
+    pub approved: bool,
+}
+
+/// Members, and those who ask to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Peers {
+    /// The members.
+    pub members: Vec<MemberInfo>,
+    /// Who asks to join.
+    pub pending: Vec<PendingMember>,
+}
+
+/// Names a request to join.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CodeRequest {
+    /// The code that both sides show.
+    pub code: String,
+}
+
+/// Removes a member.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RemoveRequest {
+    /// Why, for people.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Asks for an invitation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct InviteRequest {
+    /// admin, worker or reader; worker where none is given.
+    #[serde(default)]
+    pub access: Option<String>,
+    /// How long it is valid, in seconds; an hour where none is given, 30 days at most.
+    #[serde(default)]
+    pub expires_seconds: Option<u64>,
+}
+
+/// An invitation for one machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Invitation {
+    /// The text for `octopoid init --join`. Whoever has it can join once.
+    pub ticket: String,
+    /// When it ends.
+    pub expires_at: String,
+    /// What the new member may do.
+    pub access: String,
+}
+
+/// Names the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClusterName {
+    /// The name.
+    pub name: String,
+}

@@ -1,0 +1,92 @@
+//! Who works on what: once, and by whom.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use octopoid_client::{ClaimRequest, RenewRequest, SubmitRequest};
+use octopoid_tests::{Agent, Cluster};
+use rustix::process::Signal;
+
+/// Counts how often each task was started.
+fn starts(cluster: &Cluster) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for task in cluster.noted("starts") {
+        *counts.entry(task).or_insert(0) += 1;
+    }
+    counts
+}
+
+fn workers(count: usize) -> Vec<Agent> {
+    let script = r#"note starts "$OCTOPOID_TASK_ID"; sleep 0.2; echo x > "$OCTOPOID_TASK_ID"; commit "work""#;
+    (0..count).map(|number| Agent::new(&format!("worker-{number}"), "implement", script)).collect()
+}
+
+#[tokio::test]
+async fn connected_nodes_start_each_task_once_also_when_one_of_them_stands_still() {
+    const TASKS: usize = 24;
+    let cluster = Cluster::of(3, true, &workers(2)).await;
+    cluster.until_connected().await;
+    for number in 0..TASKS {
+        let _ = cluster.machines[number % 3].enqueue(&format!("Task {number}"), &["--role", "implement"]);
+    }
+    // A process that is stopped for longer than others wait for it, in the middle of its claims.
+    for number in [1, 2] {
+        let node = cluster.machines[number].node();
+        node.signal(Signal::STOP);
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        node.signal(Signal::CONT);
+    }
+    cluster.until_all_show("provisional", TASKS as u64).await;
+    let starts = starts(&cluster);
+    let twice: Vec<_> = starts.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(twice.is_empty(), "started more than once: {twice:?}");
+    assert_eq!(starts.len(), TASKS);
+    let busy = cluster.machines.iter().filter(|machine| !machine.noted("starts").is_empty()).count();
+    assert_eq!(busy, 3, "every machine had a share");
+}
+
+#[tokio::test]
+async fn a_claim_made_at_one_node_is_renewed_and_submitted_through_another() {
+    let mut cluster = Cluster::of(2, false, &[]).await;
+    cluster.until_connected().await;
+    let id = cluster.machines[0].enqueue("Done by a script", &[]);
+    cluster.until_all_show("incoming", 1).await;
+    let claim = ClaimRequest { orchestrator_id: "script".to_owned(), agent_name: "script".to_owned(), ..ClaimRequest::default() };
+    let task = cluster.machines[0].client().claim(&claim).await.expect("a claim").expect("a task");
+    assert_eq!(task.id, id);
+    cluster.until_all_show("claimed", 1).await;
+    assert!(cluster.machines[1].client().claim(&claim).await.expect("an answer").is_none(), "nobody else gets it");
+
+    let there = cluster.machines[1].client();
+    let renew = RenewRequest { agent_name: "script".to_owned(), ..RenewRequest::default() };
+    assert_eq!(there.renew(&id, &renew).await.expect("renewed there").id, id);
+    cluster.machines[0].stop(&[]).await;
+    let refused = cluster.machines[1].client().renew(&id, &renew).await.expect_err("its node is gone");
+    assert!(refused.to_string().contains("machine-1"), "{refused}");
+    cluster.machines[0].start().await;
+    cluster.until_connected().await;
+    let submit = SubmitRequest { commits_count: 0, turns_used: 1, agent_name: Some("script".to_owned()), ..SubmitRequest::default() };
+    assert_eq!(cluster.machines[1].client().submit(&id, &submit).await.expect("submitted there").queue, "provisional");
+    cluster.until_all_show("provisional", 1).await;
+}
+
+#[tokio::test]
+async fn a_holder_that_is_killed_is_found_out_by_the_others_and_the_task_goes_on() {
+    let script = r#"note starts "$OCTOPOID_TASK_ID"; grep -q "1-" "$OCTOPOID_PROMPT_FILE" && exit 0; note hangs x; sleep 600"#;
+    let mut cluster = Cluster::of(2, true, &[]).await;
+    cluster.machines[0].agents(&[Agent::new("worker", "implement", script)]);
+    cluster.until_connected().await;
+    let claim = ClaimRequest {
+        orchestrator_id: "o".to_owned(),
+        agent_name: "dies".to_owned(),
+        lease_duration_seconds: Some(2),
+        ..ClaimRequest::default()
+    };
+    let id = cluster.machines[1].enqueue("To be rescued", &[]);
+    let _ = cluster.machines[1].client().claim(&claim).await.expect("a claim").expect("a task");
+    cluster.until_all_show("claimed", 1).await;
+    cluster.machines[1].take_node().kill9();
+    cluster.machines[0].until_task(&id, "is reclaimed", |task| task.claimed_by.as_deref() != Some("dies")).await;
+    let history = cluster.machines[0].client().history(&id).await.expect("history").history;
+    assert!(history.iter().any(|event| event.event == "lease_expired"), "{history:#?}");
+}

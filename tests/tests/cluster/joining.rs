@@ -1,0 +1,111 @@
+//! How machines become members.
+
+use octopoid_client::InviteRequest;
+use octopoid_tests::{Cluster, Project};
+use serde_json::Value;
+
+#[tokio::test]
+async fn a_machine_joins_by_a_ticket_and_shares_the_queue_both_ways() {
+    let mut cluster = Cluster::of(2, false, &[]).await;
+    cluster.until_connected().await;
+    let here = cluster.machines[0].enqueue("Queued on the first", &[]);
+    let there = cluster.machines[1].enqueue("Queued on the second", &[]);
+    cluster.until_all_show("incoming", 2).await;
+    assert!(cluster.machines[1].run(&["show", &here]).ok().contains("Queued on the first"));
+    assert!(cluster.machines[0].run(&["show", &there]).ok().contains("Queued on the second"));
+
+    let peers: Value = serde_json::from_str(cluster.machines[0].run(&["peers", "list", "--json"]).ok()).expect("JSON");
+    let names: Vec<_> = peers["members"].as_array().expect("members").iter().map(|member| member["name"].as_str().expect("name")).collect();
+    assert_eq!(names.len(), 2);
+    for name in ["machine-1", "machine-2"] {
+        assert!(names.contains(&name), "{peers}");
+    }
+    assert_eq!(peers["pending"], Value::Array(Vec::new()));
+    let member = cluster.seen(0, "machine-2").await;
+    assert_eq!((member.access.as_str(), member.state.as_str(), member.lag), ("worker", "connected", 0));
+    let status = cluster.machines[1].run(&["status"]);
+    assert!(status.ok().contains("mesh mode") && status.ok().contains("machine-1"), "{status:?}");
+    cluster.machines[1].stop(&[]).await;
+}
+
+#[tokio::test]
+async fn a_ticket_lets_one_machine_in_and_the_second_is_told_why_not() {
+    let cluster = Cluster::of(1, false, &[]).await;
+    let first = &cluster.machines[0];
+    let ticket = first.client().invite(&InviteRequest::default()).await.expect("an invitation").ticket;
+    for (number, lets_in) in [(2, true), (3, false)] {
+        let machine = Project::clone_of(first);
+        let said = machine.run(&["init", "--machine-id", &format!("machine-{number}"), "--join", &ticket]);
+        if lets_in {
+            let _ = said.ok();
+            let again = machine.run(&["init", "--join", &ticket]);
+            assert!(again.ok().contains("already"), "joining again is harmless: {again:?}");
+        } else {
+            assert!(said.refused(1).contains("used before"), "{said:?}");
+            assert!(!machine.dir().join("runtime/octopoid.redb").exists(), "nothing of the cluster is kept");
+        }
+    }
+    let spoilt = format!("{}x", &ticket[..ticket.len() - 1]);
+    let said = Project::clone_of(first).run(&["init", "--join", &spoilt]);
+    assert!(said.refused(1).contains("ticket"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_project_of_its_own_takes_its_open_tasks_along_and_keeps_its_old_store() {
+    let mut cluster = Cluster::of(1, false, &[]).await;
+    let project = Project::clone_of(&cluster.machines[0]);
+    let _ = project.run(&["init", "--machine-id", "laptop", "--api-port", "0"]).ok();
+    project.agents(&[]);
+    let first = project.enqueue("Thought of alone", &["--priority", "P1"]);
+    let second = project.enqueue("And then", &["--blocked-by", &first]);
+    let finished = project.enqueue("Done before", &[]);
+    let _ = project.run(&["cancel", &finished]).ok();
+    let ticket = cluster.machines[0].client().invite(&InviteRequest::default()).await.expect("an invitation").ticket;
+    let _ = project.run(&["init", "--join", &ticket]).ok();
+    cluster.machines.push(project);
+    cluster.machines[1].start().await;
+    cluster.until_all_show("incoming", 2).await;
+    let shared = cluster.machines[0].task(&second).await;
+    assert_eq!(shared.blocked_by.as_deref(), Some(first.as_str()));
+    assert_eq!(cluster.machines[0].task(&first).await.priority, "P1");
+    let _ = cluster.machines[0].run(&["show", &finished]).refused(1);
+    assert!(cluster.machines[1].dir().join("runtime/octopoid.backup-1.redb").exists(), "the old store is kept");
+    assert!(!cluster.machines[1].dir().join("runtime/carry-over.json").exists());
+}
+
+#[tokio::test]
+async fn a_reader_sees_everything_and_may_not_change_anything() {
+    let mut cluster = Cluster::of(1, false, &[]).await;
+    let request = InviteRequest { access: Some("reader".to_owned()), ..InviteRequest::default() };
+    let ticket = cluster.machines[0].client().invite(&request).await.expect("an invitation").ticket;
+    let mut reader = Project::clone_of(&cluster.machines[0]);
+    let _ = reader.run(&["init", "--machine-id", "tv", "--api-port", "0", "--join", &ticket]).ok();
+    let id = cluster.machines[0].enqueue("To be seen", &[]);
+    reader.start().await;
+    cluster.machines.push(reader);
+    cluster.until_all_show("incoming", 1).await;
+    let said = cluster.machines[1].run(&["cancel", &id]);
+    assert!(said.refused(4).contains("ask an admin for worker access"), "{said:?}");
+    assert_eq!(cluster.machines[0].task(&id).await.queue, "incoming");
+}
+
+#[tokio::test]
+async fn a_removed_machine_is_cut_off_and_learns_nothing_more() {
+    let cluster = Cluster::of(2, false, &[]).await;
+    cluster.until_connected().await;
+    let kept = cluster.machines[1].enqueue("Written before the removal", &[]);
+    cluster.until_all_show("incoming", 1).await;
+    let _ = cluster.machines[0].run(&["peers", "remove", "machine-2"]).ok();
+    cluster.machines[1]
+        .until("the removed machine is alone", async || {
+            let peers = cluster.machines[1].client().peers().await.map_err(|error| error.to_string())?;
+            let connected = peers.members.iter().any(|member| member.state == "connected");
+            if connected { Err(format!("{peers:#?}")) } else { Ok(()) }
+        })
+        .await;
+    let secret = cluster.machines[0].enqueue("Written after the removal", &[]);
+    assert_eq!(cluster.machines[0].task(&kept).await.queue, "incoming", "what it wrote before stays");
+    let _ = cluster.machines[1].run(&["show", &secret]).refused(1);
+    let peers = cluster.machines[0].client().peers().await.expect("members");
+    assert_eq!(peers.members.len(), 1, "{peers:#?}");
+}

@@ -1,0 +1,48 @@
+//! Work without the others, and what becomes of it.
+
+use octopoid_tests::Cluster;
+
+#[tokio::test]
+async fn a_task_queued_offline_says_so_and_reaches_the_others_later() {
+    let mut cluster = Cluster::of(2, false, &[]).await;
+    cluster.until_connected().await;
+    cluster.machines[0].stop(&[]).await;
+    let laptop = &cluster.machines[1];
+    laptop
+        .until("the laptop notices", async || {
+            let status = laptop.client().node_status().await.map_err(|error| error.to_string())?;
+            if status.offline { Ok(()) } else { Err(format!("{:#?}", status.members)) }
+        })
+        .await;
+    let said = laptop.run(&["enqueue", "Thought of on a train"]);
+    assert!(said.stderr.contains("✓ Task created locally, will sync when a peer is available"), "{said:?}");
+    let status = laptop.run(&["status"]);
+    assert!(status.ok().contains("⚠️  Working offline") && status.ok().contains("Pending sync: 1 operation"), "{status:?}");
+
+    cluster.machines[0].start().await;
+    cluster.until_all_show("incoming", 1).await;
+    let laptop = &cluster.machines[1];
+    laptop
+        .until("nothing is pending", async || {
+            let status = laptop.client().node_status().await.map_err(|error| error.to_string())?;
+            if status.pending_sync == 0 && !status.offline { Ok(()) } else { Err(format!("{} pending", status.pending_sync)) }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn edits_made_on_both_sides_of_a_partition_are_merged_on_all() {
+    let mut cluster = Cluster::of(2, false, &[]).await;
+    cluster.until_connected().await;
+    let id = cluster.machines[0].enqueue("To be edited", &[]);
+    cluster.until_all_show("incoming", 1).await;
+    cluster.machines[0].stop(&[]).await;
+    let _ = cluster.machines[1].run(&["edit", &id, "--priority", "P0"]).ok();
+    cluster.machines[1].stop(&[]).await;
+    let _ = cluster.machines[0].run(&["edit", &id, "--title", "Edited"]).ok();
+    cluster.machines[0].start().await;
+    cluster.machines[1].start().await;
+    for machine in &cluster.machines {
+        machine.until_task(&id, "edited by both", |task| task.title == "Edited" && task.priority == "P0").await;
+    }
+}

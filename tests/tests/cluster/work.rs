@@ -1,0 +1,33 @@
+//! The whole job across machines: queue here, work there, merge once.
+
+use octopoid_tests::{Agent, Cluster};
+
+const WORK: &str = r#"note starts "$OCTOPOID_TASK_ID"; echo "$OCTOPOID_TASK_ID" > "work-$OCTOPOID_TASK_ID"; commit "do it""#;
+
+#[tokio::test]
+async fn work_is_done_on_one_machine_reviewed_on_another_and_merged_once_at_the_shared_remote() {
+    let cluster = Cluster::of(2, true, &[]).await;
+    cluster.machines[0].agents(&[Agent::approver("judge")]);
+    cluster.machines[1].agents(&[Agent::new("worker", "implement", WORK)]);
+    cluster.until_connected().await;
+    let id = cluster.machines[0].enqueue("Add a feature", &["--role", "implement"]);
+    for machine in &cluster.machines {
+        machine.until_merged(&id).await;
+    }
+    assert_eq!(cluster.merged_at_origin(), std::slice::from_ref(&id));
+    assert_eq!(cluster.machines[1].noted("starts").trim(), id, "the machine with the worker did it");
+}
+
+#[tokio::test]
+async fn without_a_remote_branches_travel_between_the_nodes_and_the_integrator_merges() {
+    let cluster = Cluster::of(2, false, &[]).await;
+    cluster.machines[1].agents(&[Agent::new("worker", "implement", WORK), Agent::approver("judge")]);
+    cluster.until_connected().await;
+    let first = cluster.machines[0].enqueue("Add a feature", &["--role", "implement"]);
+    cluster.machines[0].until_merged(&first).await;
+    assert_eq!(cluster.machines[0].merged(), std::slice::from_ref(&first), "the founder's repository has it");
+    let second = cluster.machines[0].enqueue("Build on it", &["--role", "implement"]);
+    cluster.machines[0].until_merged(&second).await;
+    let parents = cluster.machines[0].git(&["merge-base", "main^1", "main^2"]);
+    assert_eq!(parents, cluster.machines[0].git(&["rev-parse", "main^1"]), "the second attempt started from the first one's merge");
+}

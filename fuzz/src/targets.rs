@@ -4,6 +4,8 @@
 
 use octopoid_crdt::document::{Actor, Document, Fields};
 use octopoid_crdt::ids::{AuthorKey, ClusterId, SessionId};
+use octopoid_crdt::peer::join::{JoinFrame, Ticket};
+use octopoid_crdt::peer::{Message, Renewal};
 use octopoid_crdt::record::Verified;
 
 pub use rest::rest;
@@ -18,6 +20,31 @@ pub fn record(data: &[u8]) {
     }
     if let Ok(record) = Verified::check(cluster, data) {
         assert_eq!(Verified::from_own_store(cluster, data).map(|record| record.id()).ok(), Some(record.id()));
+    }
+}
+
+/// Reads bytes as a frame of a member.
+pub fn frame(data: &[u8]) {
+    if let Ok(Some(message)) = Message::decode(data) {
+        assert_eq!(message.encode().expect("what was read can be written"), data, "a frame has one form");
+    }
+    if let Ok(renewal) = Renewal::decode(data) {
+        assert_eq!(renewal.wire(), data, "a renewal has one form");
+    }
+}
+
+/// Reads bytes as a step of joining, by whoever sends it.
+pub fn join(data: &[u8]) {
+    if let Ok(frame) = JoinFrame::decode(data) {
+        assert_eq!(frame.encode().expect("what was read can be written"), data, "a step has one form");
+    }
+}
+
+/// Reads bytes as a ticket's text.
+pub fn ticket(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(ticket) = text.parse::<Ticket>() {
+        assert_eq!(ticket.to_text().expect("what was read can be written"), text.trim(), "a ticket has one form");
     }
 }
 

@@ -37,15 +37,23 @@ fn replay(target: fn(&[u8]), inputs: Vec<(String, Vec<u8>)>) {
     }
 }
 
-/// Golden records as bytes.
-fn records() -> Vec<(String, Vec<u8>)> {
-    let folder = root().join("crdt/tests/golden/records/v1");
-    let wire = |text: &[u8]| {
+/// Golden files as bytes: a field of each holds them in hexadecimal.
+fn golden(folder: &str, field: &str, takes: impl Fn(&str) -> bool) -> Vec<(String, Vec<u8>)> {
+    let bytes = |text: &[u8]| {
         let json: serde_json::Value = serde_json::from_slice(text).expect("JSON");
-        let hex = json["wire"].as_str().expect("a record's bytes");
+        let hex = json[field].as_str().expect("the bytes");
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
     };
-    files(&folder).into_iter().map(|(name, text)| (name, wire(&text))).collect()
+    let all = files(&root().join("crdt/tests/golden").join(folder));
+    let name = |path: &str| Path::new(path).file_stem().is_some_and(|name| takes(&name.to_string_lossy()));
+    all.into_iter().filter(|(path, _)| name(path)).map(|(path, text)| (path, bytes(&text))).collect()
+}
+
+/// The golden ticket, as its text.
+fn tickets() -> Vec<(String, Vec<u8>)> {
+    let path = root().join("crdt/tests/golden/frames/v1/ticket.json");
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(&path).expect("a ticket")).expect("JSON");
+    vec![(path.display().to_string(), json["text"].as_str().expect("the text").as_bytes().to_vec())]
 }
 
 /// Keeps panics that the gate contains out of the output.
@@ -62,7 +70,11 @@ fn quiet() {
 fn the_corpus_brings_no_target_down_and_takes_little_memory() {
     quiet();
     let corpus = root().join("fuzz/corpus");
-    replay(targets::record, records());
+    let joins = |name: &str| name.starts_with("join_");
+    replay(targets::record, golden("records/v1", "wire", |_| true));
+    replay(targets::frame, golden("frames/v1", "bytes", |name| !joins(name) && !matches!(name, "ticket" | "code")));
+    replay(targets::join, golden("frames/v1", "bytes", joins));
+    replay(targets::ticket, tickets());
     replay(targets::gate, files(&root().join("crdt/tests/golden/gate")));
     replay(targets::rest, files(&corpus.join("rest")));
     let status = fs::read_to_string("/proc/self/status").expect("this process's status");

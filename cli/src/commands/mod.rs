@@ -2,6 +2,7 @@
 
 pub mod agents;
 mod completions;
+mod conflicts;
 mod demo;
 mod diff;
 mod doctor;
@@ -82,6 +83,8 @@ pub enum Command {
     Invite(peers::InviteArgs),
     /// Show or name the cluster.
     Cluster(peers::ClusterArgs),
+    /// List what lost when machines that were apart did the same; adopt or dismiss it.
+    Conflicts(conflicts::Args),
     /// Check the project's files and this machine.
     Validate(validate::Args),
     /// Check the store.
@@ -122,6 +125,7 @@ pub async fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Peers(args) => peers::peers(&args, output).await,
         Command::Invite(args) => peers::invite(&args, output).await,
         Command::Cluster(args) => peers::cluster(&args, output).await,
+        Command::Conflicts(args) => conflicts::run(args, output).await,
         Command::Validate(args) => validate::run(&args, output),
         Command::Doctor(args) => doctor::run(&args, output).await,
         Command::Uninit(args) => uninit::run(&args, output).await,

@@ -140,6 +140,10 @@ fn asks(status: &NodeStatus) -> Vec<String> {
             plural(status.needs_intervention.len(), "needs you", "need you")
         ));
     }
+    if status.conflicts > 0 {
+        let count = usize::try_from(status.conflicts).unwrap_or(usize::MAX);
+        lines.push(format!("{count} {} to look at: octopoid conflicts", plural(count, "conflict", "conflicts")));
+    }
     lines
 }
 
@@ -190,6 +194,7 @@ mod tests {
             waiting_for_review: vec!["a".to_owned(), "b".to_owned()],
             awaiting_merge: vec![AwaitingMerge { task_id: "c".to_owned(), reason: "a file is in the way".to_owned() }],
             needs_intervention: vec!["d".to_owned()],
+            conflicts: 2,
             ..status()
         };
         assert_eq!(
@@ -198,6 +203,7 @@ mod tests {
                 "2 wait for your review: octopoid accept ID",
                 "c awaits merging (a file is in the way): octopoid merge c",
                 "1 needs you: octopoid show d",
+                "2 conflicts to look at: octopoid conflicts",
             ]
         );
         assert!(asks(&NodeStatus::default()).is_empty());

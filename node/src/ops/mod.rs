@@ -5,6 +5,7 @@
 pub mod admission;
 pub mod breakdown;
 pub mod claim;
+pub mod conflicts;
 pub mod create;
 pub mod edit;
 pub mod fail;

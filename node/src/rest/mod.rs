@@ -11,6 +11,7 @@ mod access;
 mod app;
 mod cluster;
 mod commit;
+mod conflicts;
 mod events;
 mod find;
 mod forward;
@@ -130,6 +131,10 @@ fn cluster_routes() -> Router<App> {
         .route("/peers/deny", post(cluster::deny))
         .route("/peers/{name}/remove", post(cluster::remove_peer))
         .route("/invites", post(cluster::invite))
+        .route("/conflicts", get(conflicts::list))
+        .route("/conflicts/{id}", get(conflicts::show))
+        .route("/conflicts/{id}/adopt", post(conflicts::adopt))
+        .route("/conflicts/{id}/dismiss", post(conflicts::dismiss))
 }
 
 fn node_routes() -> Router<App> {

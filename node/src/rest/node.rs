@@ -116,6 +116,7 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
             pending_sync,
             offline,
             join_requests,
+            conflicts: reader.conflicts(None, 0, 0)?.total,
             queues,
             paused: view.paused,
             cost_usd: view.cost_usd,

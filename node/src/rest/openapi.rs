@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use super::{cluster, events, metrics, node, orchestrators, projects, steps, tasks, trail, work};
+use super::{cluster, conflicts, events, metrics, node, orchestrators, projects, steps, tasks, trail, work};
 
 /// Names the token.
 struct BearerToken;
@@ -35,6 +35,7 @@ impl utoipa::Modify for BearerToken {
         orchestrators::rotate_key, orchestrators::poll,
         events::stream,
         cluster::show, cluster::name, cluster::peers, cluster::approve, cluster::deny, cluster::remove_peer, cluster::invite,
+        conflicts::list, conflicts::show, conflicts::adopt, conflicts::dismiss,
         node::status, node::pause, node::resume, node::pause_agent, node::resume_agent, node::stop, node::gc, node::doctor,
     )
 )]

@@ -26,11 +26,12 @@ use crate::ops::claim::{Claimant, Holds, claim_next, lease_seconds, withdraw};
 use crate::ops::finish::Submission;
 use crate::ops::judge::{self, Move};
 use crate::ops::{self, Snapshot, admission, idempotency, orchestrators};
+use crate::store::conflicts::YIELDED;
 use crate::store::{TaskNo, Unit};
 
 impl App {
     /// Runs a step on the task that the path names.
-    async fn step(
+    pub(super) async fn step(
         &self,
         segments: &Segments,
         call: Call,
@@ -48,7 +49,7 @@ impl App {
 }
 
 /// Returns a name that a caller may give, checked.
-fn by(field: &str, name: Option<String>) -> Result<String, Refusal> {
+pub(super) fn by(field: &str, name: Option<String>) -> Result<String, Refusal> {
     match name.filter(|name| !name.is_empty()) {
         Some(name) => {
             texts::label(field, &name)?;
@@ -116,7 +117,7 @@ pub(super) async fn claim(State(app): State<App>, input: Input<ClaimRequest>) ->
             if let Some(once) = &once {
                 idempotency::forget(unit, once);
             }
-            withdraw(unit, no, of, Cause::Superseded, "another node's claim goes first").map_err(Refusal::from)
+            withdraw(unit, no, of, Cause::Superseded, YIELDED).map_err(Refusal::from)
         };
         app.settings.store.write(yielded).await??;
     }

@@ -41,7 +41,7 @@ impl Trail {
         Ok(Self { row, state, entries })
     }
 
-    fn payload(&self, id: &RecordId) -> Option<&Payload> {
+    pub(super) fn payload(&self, id: &RecordId) -> Option<&Payload> {
         self.entries.iter().find(|(entry, _)| entry.id == *id).map(|(_, payload)| payload)
     }
 
@@ -123,7 +123,7 @@ impl Trail {
         self.state.attempts.iter().map(|attempt| self.attempt(app, attempt)).collect()
     }
 
-    fn attempt(&self, app: &App, attempt: &Attempt) -> AttemptInfo {
+    pub(super) fn attempt(&self, app: &App, attempt: &Attempt) -> AttemptInfo {
         let current = self.row.attempt.as_deref() == Some(attempt.name.to_string().as_str());
         let claim = self.payload(&attempt.claim);
         let (orchestrator, base) = match claim.map(|payload| &payload.body) {

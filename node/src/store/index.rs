@@ -72,6 +72,8 @@ pub enum Facet {
     AutoAccept = 5,
     /// In a circle of tasks that wait for each other, which was cut here.
     Circle = 6,
+    /// Something about it lost that nobody has dismissed.
+    Conflict = 7,
 }
 
 impl Facet {
@@ -99,6 +101,9 @@ impl Facet {
         }
         if !row.cut.is_empty() {
             facets.push((Self::Circle, String::new()));
+        }
+        if row.in_conflict {
+            facets.push((Self::Conflict, String::new()));
         }
         facets
     }

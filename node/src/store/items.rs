@@ -15,9 +15,9 @@ use octopoid_crdt::lifecycle::{Act, Standing, TaskLog};
 use octopoid_crdt::membership::Seen;
 use octopoid_crdt::record::{Body, Verified, limits};
 
-use super::Stored;
 use super::undo::Step;
 use super::unit::{Unit, WriteFault};
+use super::{Stored, conflicts};
 
 /// (collection, scope, key).
 pub(super) type ItemKey = (String, String, String);
@@ -89,9 +89,10 @@ impl Unit<'_> {
         self.note(found)
     }
 
-    fn set_item(&mut self, at: ItemKey, row: Option<ItemRow>) {
+    fn set_item(&mut self, at: ItemKey, row: Option<ItemRow>) -> Result<(), WriteFault> {
         let before = self.items.insert(at.clone(), row);
-        self.undoable(|| Step::Item(at, before));
+        self.undoable(|| Step::Item(at.clone(), before));
+        if at.0 == conflicts::COLLECTION { self.dismissed_anew(&at.1, &at.2) } else { Ok(()) }
     }
 
     /// Sets or removes an entry of a plain collection.
@@ -124,16 +125,12 @@ impl Unit<'_> {
             Some(Said::Set(at, json)) => {
                 let heads = self.item_row(&at)?.map(|row| row.heads).unwrap_or_default();
                 if heads.iter().all(|head| record.payload().deps.contains(&RecordId(head.0))) {
-                    self.set_item(at, Some(ItemRow::of(record, json, vec![Head(record.id().0)])));
-                    Ok(())
+                    self.set_item(at, Some(ItemRow::of(record, json, vec![Head(record.id().0)])))
                 } else {
                     self.derive_items(subject)
                 }
             }
-            Some(Said::Added(at, json)) => {
-                self.set_item(at, Some(ItemRow::of(record, Some(json), Vec::new())));
-                Ok(())
-            }
+            Some(Said::Added(at, json)) => self.set_item(at, Some(ItemRow::of(record, Some(json), Vec::new()))),
             None => Ok(()),
         }
     }
@@ -158,7 +155,7 @@ impl Unit<'_> {
                         settings.push(record);
                     }
                 }
-                Some(Said::Added(at, json)) => self.set_item(at, holds.then(|| ItemRow::of(record, Some(json), Vec::new()))),
+                Some(Said::Added(at, json)) => self.set_item(at, holds.then(|| ItemRow::of(record, Some(json), Vec::new())))?,
                 None => {}
             }
         }
@@ -168,8 +165,7 @@ impl Unit<'_> {
             let Some(Said::Set(_, json)) = Said::of(shown) else { return None };
             Some(ItemRow::of(shown, json, heads.into_iter().collect()))
         });
-        self.set_item(at, row);
-        Ok(())
+        self.set_item(at, row)
     }
 
     /// Judges all records about an entry, in order of arrival.

@@ -7,6 +7,7 @@ mod apply;
 mod check;
 mod circles;
 mod commit;
+pub mod conflicts;
 mod documents;
 mod incoming;
 pub mod index;

@@ -1,7 +1,7 @@
 //! The view of one task: what lists, filters and the scheduler read without opening records or documents.
 //!
-//! **Invariants**: a row is a pure function of the task's log, its document and its blockers' rows; it holds no time of
-//! this machine and no lease.
+//! **Invariants**: a row is a pure function of the task's log, its document, its blockers' rows and what was dismissed about
+//! it; it holds no time of this machine and no lease.
 
 use std::collections::BTreeMap;
 
@@ -151,6 +151,12 @@ pub struct TaskRow {
     /// For a document that is not a task's: its collection.
     #[n(36)]
     pub collection: Option<String>,
+    /// What lost to something else, as [`super::conflicts::Sign`] writes it.
+    #[n(37)]
+    pub signs: Vec<String>,
+    /// Some of that, or a cut blocker, is dismissed by nobody.
+    #[n(38)]
+    pub in_conflict: bool,
 }
 
 impl TaskRow {

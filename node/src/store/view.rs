@@ -36,6 +36,10 @@ impl Unit<'_> {
             }
             let slot = self.slot(no)?;
             let ready = is_ready(&slot.row);
+            let in_conflict = self.is_in_conflict(no)?;
+            let slot = self.slot(no)?;
+            slot.changed |= slot.row.in_conflict != in_conflict;
+            slot.row.in_conflict = in_conflict;
             slot.changed |= slot.row.ready != ready;
             slot.row.ready = ready;
             // Once: tasks that wait for each other would tell each other for ever.
@@ -71,6 +75,7 @@ impl Unit<'_> {
         derive_times(&mut row, &state, &log);
         derive_end(&mut row, &state);
         derive_failures(&mut row, &log, &life);
+        let signs = if row.collection.is_none() { self.signs(&state, &log, &life) } else { Ok(Vec::new()) };
         row.blocks = match &state.phase {
             Phase::Done { .. } => self.state.settings.merge_blocks && row.needs_merge,
             Phase::Cancelled { .. } | Phase::Deleted { .. } => false,
@@ -79,6 +84,7 @@ impl Unit<'_> {
         let slot = self.slot(no)?;
         (slot.row, slot.log) = (row, Some(log));
         slot.changed = true;
+        slot.row.signs = signs?;
         derived
     }
 

@@ -4,6 +4,7 @@
 
 mod access;
 mod concurrency;
+mod conflicts;
 mod contract;
 mod events;
 mod hosts;

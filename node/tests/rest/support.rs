@@ -21,6 +21,7 @@ pub const TOKEN: &str = "oct_0123456789abcdef0123456789abcdef";
 /// A node without a scheduler.
 pub struct Node {
     pub app: App,
+    pub store: Arc<Store>,
     pub router: Router,
     pub folder: PathBuf,
     _kept: Option<tempfile::TempDir>,
@@ -118,10 +119,20 @@ impl Node {
 
     fn on(folder: PathBuf, kept: Option<tempfile::TempDir>, session: u8, change: impl FnOnce(&mut Settings)) -> Self {
         let store = open(&folder, session);
-        let mut settings = settings(&folder, store);
+        Self::of(folder, kept, store, change)
+    }
+
+    /// Serves a store that is open.
+    pub fn on_store(store: Store) -> Self {
+        let kept = tempfile::tempdir().expect("a folder");
+        Self::of(kept.path().to_owned(), Some(kept), Arc::new(store), |_| {})
+    }
+
+    fn of(folder: PathBuf, kept: Option<tempfile::TempDir>, store: Arc<Store>, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = settings(&folder, store.clone());
         change(&mut settings);
         let app = App::new(settings);
-        Self { router: router(app.clone()), app, folder, _kept: kept }
+        Self { router: router(app.clone()), app, store, folder, _kept: kept }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {

@@ -1,6 +1,7 @@
 //! The store against models of it: random operations, power cuts, broken disks, damaged views, restored copies.
 
 mod cluster;
+mod conflicts;
 mod disk;
 mod doctor;
 mod entries;

@@ -8,6 +8,7 @@
 
 mod client;
 mod cluster;
+mod conflict;
 mod error;
 mod event;
 mod health;
@@ -24,6 +25,7 @@ mod wire;
 
 pub use client::{Client, DiffQuery, EventStream, LogQuery, OrchestratorFilter, ProjectFilter, TaskFilter, TextStream, Token};
 pub use cluster::{ClusterInfo, ClusterName, CodeRequest, Invitation, InviteRequest, MemberInfo, Peers, PendingMember, RemoveRequest};
+pub use conflict::{AdoptRequest, Conflict, ConflictList, ConflictingCreation};
 pub use error::{ClientError, ErrorBody, ErrorKind};
 pub use event::Event;
 pub use health::Health;

@@ -27,6 +27,9 @@ pub struct NodeStatus {
     /// Machines that ask to join.
     #[serde(default)]
     pub join_requests: u64,
+    /// How many tasks of the cluster something lost about that nobody has dismissed.
+    #[serde(default)]
+    pub conflicts: u64,
     /// How many tasks each queue holds.
     pub queues: BTreeMap<String, u64>,
     /// Whether no new work is started.

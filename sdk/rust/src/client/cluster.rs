@@ -3,7 +3,10 @@
 use http::Method;
 
 use super::{Client, request::Call};
-use crate::{ClientError, ClusterInfo, ClusterName, CodeRequest, Invitation, InviteRequest, Peers, RemoveRequest};
+use crate::{
+    AdoptRequest, ClientError, ClusterInfo, ClusterName, CodeRequest, Conflict, ConflictList, Invitation, InviteRequest, Peers,
+    RemoveRequest, Task,
+};
 
 impl Client {
     /// Shows the cluster as the node sees it.
@@ -53,5 +56,39 @@ impl Client {
     /// As every call; 403 when the node is no admin.
     pub async fn invite(&self, request: &InviteRequest) -> Result<Invitation, ClientError> {
         self.answer(Call::new(Method::POST, &["cluster", "invites"])?.body(request)?).await
+    }
+
+    /// Lists the tasks about which something lost that nobody has dismissed.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn conflicts(&self, offset: u64, limit: u64) -> Result<ConflictList, ClientError> {
+        let call = Call::new(Method::GET, &["cluster", "conflicts"])?;
+        self.answer(call.query_number("offset", Some(offset)).query_number("limit", Some(limit))).await
+    }
+
+    /// Shows what lost about a task, dismissed or not.
+    ///
+    /// # Errors
+    /// As every call; 404 when nothing did.
+    pub async fn conflict(&self, id: &str) -> Result<Conflict, ClientError> {
+        self.answer(Call::new(Method::GET, &["cluster", "conflicts", id])?).await
+    }
+
+    /// Takes an attempt up again that lost.
+    ///
+    /// # Errors
+    /// As every call; 409 when the task is finished or rests on the attempt already.
+    pub async fn adopt(&self, id: &str, request: &AdoptRequest) -> Result<Task, ClientError> {
+        self.answer(Call::new(Method::POST, &["cluster", "conflicts", id, "adopt"])?.body(request)?).await
+    }
+
+    /// Hides on all nodes what lost about a task so far.
+    ///
+    /// # Errors
+    /// As every call; 409 when nothing did.
+    pub async fn dismiss_conflict(&self, id: &str) -> Result<Conflict, ClientError> {
+        let nothing = std::collections::BTreeMap::<String, String>::new();
+        self.answer(Call::new(Method::POST, &["cluster", "conflicts", id, "dismiss"])?.body(&nothing)?).await
     }
 }

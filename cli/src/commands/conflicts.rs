@@ -1,0 +1,208 @@
+//! `octopoid conflicts`
+
+use octopoid_client::{AdoptRequest, AttemptInfo, Conflict, ConflictList};
+
+use super::{TaskArg, tell, user};
+use crate::{clean, connection::Connection, failure::Failure, output::Output, table::Table};
+
+/// How many conflicts are listed at once.
+const PAGE: u64 = 100;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  octopoid conflicts\n  octopoid conflicts show add-user-auth\n  \
+    octopoid conflicts adopt add-user-auth --attempt 2-3fa9c2d1\n  octopoid conflicts dismiss add-user-auth")]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// List the tasks about which something lost (the default).
+    List,
+    /// Show what lost about a task, and what can be done.
+    #[command(after_help = "Example:\n  octopoid conflicts show add-user-auth")]
+    Show {
+        #[command(flatten)]
+        task: TaskArg,
+    },
+    /// Take an attempt up again that lost.
+    ///
+    /// Submitted work waits for your verdict instead of what won; of an attempt that submitted nothing the next one starts
+    /// from its branch. What won until now keeps its branch.
+    #[command(after_help = "Example:\n  octopoid conflicts adopt add-user-auth --attempt 2-3fa9c2d1")]
+    Adopt {
+        #[command(flatten)]
+        task: TaskArg,
+        /// The attempt's name, or its number where only one has it.
+        #[arg(long, value_name = "A")]
+        attempt: String,
+    },
+    /// Hide on all machines what lost about a task so far.
+    #[command(after_help = "Example:\n  octopoid conflicts dismiss add-user-auth")]
+    Dismiss {
+        #[command(flatten)]
+        task: TaskArg,
+    },
+}
+
+pub async fn run(args: Args, output: Output) -> Result<(), Failure> {
+    let connection = Connection::open().await?;
+    let client = &connection.client;
+    match args.verb.unwrap_or(Verb::List) {
+        Verb::List => list(&client.conflicts(0, PAGE).await?, output),
+        Verb::Show { task } => {
+            let id = task.whole(&connection).await?;
+            show(&client.conflict(&id).await.map_err(Failure::about(&id))?, output)
+        }
+        Verb::Adopt { task, attempt } => {
+            let id = task.whole(&connection).await?;
+            let request = AdoptRequest { attempt, adopted_by: Some(user()) };
+            let task = client.adopt(&id, &request).await.map_err(Failure::about(&id))?;
+            let what = match task.queue.as_str() {
+                "provisional" => format!("attempt {} is adopted and waits for a verdict", clean::line(&request.attempt)),
+                _ => format!("the next attempt starts from the branch of {}", clean::line(&request.attempt)),
+            };
+            tell(output, &task, &what)
+        }
+        Verb::Dismiss { task } => {
+            let id = task.whole(&connection).await?;
+            let conflict = client.dismiss_conflict(&id).await.map_err(Failure::about(&id))?;
+            if output.json() {
+                return Ok(output.value(&conflict)?);
+            }
+            Ok(output.line(format!("{id}: dismissed; its branches are kept"))?)
+        }
+    }
+}
+
+fn list(list: &ConflictList, output: Output) -> Result<(), Failure> {
+    if output.json() {
+        return Ok(output.value(list)?);
+    }
+    if list.conflicts.is_empty() {
+        return Ok(output.line("no conflicts to look at")?);
+    }
+    let mut table = Table::new(&["TASK", "QUEUE", "WON", "WHAT LOST"]);
+    for conflict in &list.conflicts {
+        table.row([conflict.task_id.as_str(), &conflict.queue, conflict.winner.as_deref().unwrap_or_default(), &lost(conflict)]);
+    }
+    output.table(&table)?;
+    let shown = list.conflicts.len() as u64;
+    if shown < list.total {
+        output.note(format!("{} more", list.total - shown));
+    }
+    output.note("what to do about one: octopoid conflicts show TASK");
+    Ok(())
+}
+
+/// Says in a few words what lost.
+fn lost(conflict: &Conflict) -> String {
+    let mut parts: Vec<String> = conflict.attempts.iter().map(|attempt| format!("attempt {}", attempt.attempt)).collect();
+    parts.extend(conflict.creations.iter().map(|creation| format!("the creation by {}", creation.node)));
+    parts.extend(conflict.merges.iter().map(|commit| format!("merge {commit:.10}")));
+    parts.extend(conflict.cut_blockers.iter().map(|blocker| format!("waiting for {blocker}")));
+    parts.join(", ")
+}
+
+fn show(conflict: &Conflict, output: Output) -> Result<(), Failure> {
+    if output.json() {
+        return Ok(output.value(conflict)?);
+    }
+    for line in lines(conflict) {
+        output.line(clean::line(&line))?;
+    }
+    Ok(())
+}
+
+/// What lost about a task, each with the command for it.
+fn lines(conflict: &Conflict) -> Vec<String> {
+    let id = &conflict.task_id;
+    let winner = conflict.winner.as_ref().map_or_else(String::new, |winner| format!(", rests on attempt {winner}"));
+    let mut lines = vec![format!("{id}  {}", conflict.title), format!("  {}{winner}", conflict.queue)];
+    for attempt in &conflict.attempts {
+        lines.push(attempt_line(attempt));
+        lines.push(format!("    look at it: octopoid diff {id} --attempt {}", attempt.attempt));
+        lines.push(format!("    take it up: octopoid conflicts adopt {id} --attempt {}", attempt.attempt));
+    }
+    if !conflict.attempts.is_empty() && matches!(conflict.queue.as_str(), "done" | "cancelled") {
+        lines.push(format!("  the task is {}: before you adopt one, octopoid requeue {id} --reopen", conflict.queue));
+    }
+    for creation in &conflict.creations {
+        lines.push(format!("  created by {} too, at {}: both are one task now", creation.node, creation.created_at));
+        lines.push(format!("    change what does not fit: octopoid edit {id}"));
+    }
+    lines.extend(conflict.merges.iter().map(|commit| format!("  merged as {commit} too: look at the integration branch")));
+    for blocker in &conflict.cut_blockers {
+        lines.push(format!("  does not wait for {blocker}, which would close a circle"));
+        lines.push(format!("    change what it waits for: octopoid edit {id}"));
+    }
+    lines.push(if conflict.dismissed { "  dismissed".to_owned() } else { format!("  done with it: octopoid conflicts dismiss {id}") });
+    lines
+}
+
+fn attempt_line(attempt: &AttemptInfo) -> String {
+    let who = attempt.agent.as_deref().unwrap_or("somebody");
+    let node = attempt.node.as_deref().unwrap_or("an unknown node");
+    let what = attempt.submitted_at.as_ref().map_or_else(|| "submitted nothing".to_owned(), |at| format!("submitted at {at}"));
+    format!("  attempt {} by {who} on {node} lost: {what}", attempt.attempt)
+}
+
+#[cfg(test)]
+mod tests {
+    use octopoid_client::ConflictingCreation;
+
+    use super::*;
+
+    fn conflict() -> Conflict {
+        let attempt = AttemptInfo {
+            attempt: "1-3fa9c2d1".to_owned(),
+            agent: Some("implementer".to_owned()),
+            node: Some("laptop".to_owned()),
+            ..AttemptInfo::default()
+        };
+        Conflict {
+            task_id: "t".to_owned(),
+            title: "A task".to_owned(),
+            queue: "provisional".to_owned(),
+            winner: Some("1-00000000".to_owned()),
+            attempts: vec![attempt],
+            ..Conflict::default()
+        }
+    }
+
+    #[test]
+    fn what_lost_is_told_with_the_commands_for_it() {
+        assert_eq!(
+            lines(&conflict()),
+            [
+                "t  A task",
+                "  provisional, rests on attempt 1-00000000",
+                "  attempt 1-3fa9c2d1 by implementer on laptop lost: submitted nothing",
+                "    look at it: octopoid diff t --attempt 1-3fa9c2d1",
+                "    take it up: octopoid conflicts adopt t --attempt 1-3fa9c2d1",
+                "  done with it: octopoid conflicts dismiss t",
+            ]
+        );
+    }
+
+    #[test]
+    fn before_an_attempt_at_a_finished_task_is_adopted_the_task_is_opened_again() {
+        let done = Conflict { queue: "done".to_owned(), dismissed: true, ..conflict() };
+        let lines = lines(&done);
+        assert!(lines.iter().any(|line| line.ends_with("octopoid requeue t --reopen")), "{lines:?}");
+        assert_eq!(lines.last().map(String::as_str), Some("  dismissed"));
+    }
+
+    #[test]
+    fn a_list_says_in_a_few_words_what_lost() {
+        let creation = ConflictingCreation { node: "laptop".to_owned(), ..ConflictingCreation::default() };
+        let all = Conflict {
+            creations: vec![creation],
+            merges: vec!["1234567890abcdef".to_owned()],
+            cut_blockers: vec!["u".to_owned()],
+            ..conflict()
+        };
+        assert_eq!(lost(&all), "attempt 1-3fa9c2d1, the creation by laptop, merge 1234567890, waiting for u");
+    }
+}

@@ -15,8 +15,16 @@ async fn every_command_prints_one_json_value() {
     let id = task["id"].as_str().expect("id").to_owned();
     assert_eq!((&task["queue"], &task["title"]), (&Value::from("incoming"), &Value::from("Add a feature")));
     // Without a node.
-    for command in [&["list"][..], &["status"], &["agents"], &["show", &id], &["edit", &id, "--priority", "P1"], &["validate"], &["doctor"]]
-    {
+    for command in [
+        &["list"][..],
+        &["status"],
+        &["agents"],
+        &["conflicts"],
+        &["show", &id],
+        &["edit", &id, "--priority", "P1"],
+        &["validate"],
+        &["doctor"],
+    ] {
         let said = project.run(&[command, &["--json"]].concat());
         assert_eq!(said.code, Some(0), "{said:?}");
         let _ = said.json();
@@ -27,11 +35,12 @@ async fn every_command_prints_one_json_value() {
     assert_eq!(accepted["id"], id.as_str());
     project.until_merged(&id).await;
     let other = project.enqueue("Another", &["--role", "docs"]);
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 18] = [
         &["list"],
         &["list", "--queue", "done,incoming", "--limit", "1"],
         &["status"],
         &["agents"],
+        &["conflicts"],
         &["show", &id],
         &["diff", &id],
         &["diff", &id, "--stat"],
@@ -56,6 +65,9 @@ async fn every_command_prints_one_json_value() {
         (&["show", "nothing"][..], 1),
         (&["accept", &other], 4),
         (&["merge", &other], 4),
+        (&["conflicts", "show", &other], 1),
+        (&["conflicts", "dismiss", &other], 4),
+        (&["conflicts", "adopt", &other, "--attempt", "1"], 1),
         (&["release", &id], 4),
         (&["enqueue", " "], 2),
         (&["start"], 4),

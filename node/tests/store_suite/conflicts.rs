@@ -116,8 +116,8 @@ fn what_two_stores_submitted_apart_is_listed_on_all_until_one_adopts_the_loser()
 }
 
 #[test]
-fn a_dismissal_hides_on_all_stores_and_what_is_lost_later_shows_again() {
-    let (stores, mut random, won, _) = fought(2);
+fn a_dismissal_hides_on_all_stores_in_whatever_order_they_learn_of_it() {
+    let (stores, mut random, _, _) = fought(2);
     act(&stores[3], dismiss);
     act(&stores[3], dismiss);
     let fresh = outside(50, stores[0].cluster(), &mut random);
@@ -128,14 +128,6 @@ fn a_dismissal_hides_on_all_stores_and_what_is_lost_later_shows_again() {
     exchange(&stores);
     all_list(&stores, &[]);
     all_list(&[fresh], &[]);
-    // Both accept what they believe to be the winner.
-    let name = name_of(&won);
-    bring(&stores[0], &stores[3]);
-    act(&stores[3], move |unit, no| {
-        assert_eq!(unit.row(no)?.attempt, Some(name));
-        accept(unit, no, None, "me", "")
-    });
-    all_list(&stores, &[]);
 }
 
 #[test]

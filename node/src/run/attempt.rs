@@ -164,10 +164,7 @@ async fn start_commit(context: &Context, job: &Job, task: &Name, story: &Story) 
     let from = if job.review { reviewed } else { story.start_from() };
     let head = match from.map(|chapter| (chapter, chapter.head.clone())) {
         Some((chapter, Some(head))) => Some((chapter, head)),
-        Some((chapter, None)) => {
-            let (name, attempt) = (task.clone(), chapter.attempt);
-            context.git(move |git| git.attempt_tip(&name, attempt)).await?.ok().map(|head| (chapter, head))
-        }
+        Some((chapter, None)) => context.unsubmitted_tip(task, chapter.attempt, &chapter.node).await?.map(|head| (chapter, head)),
         None => None,
     };
     if let Some((chapter, head)) = head {

@@ -66,6 +66,26 @@ impl Context {
         Ok(false)
     }
 
+    /// Returns the tip of an attempt that was never handed in, from `origin` or the node that ran it where it is not here.
+    pub(super) async fn unsubmitted_tip(&self, task: &Name, attempt: AttemptName, from: &AuthorKey) -> Result<Option<Oid>, StepError> {
+        let name = task.clone();
+        if let Ok(tip) = self.git(move |git| git.attempt_tip(&name, attempt)).await? {
+            return Ok(Some(tip));
+        }
+        let branch = Branch::of_attempt(task, attempt);
+        if self.has_origin().await? {
+            let wanted = branch.clone();
+            if let Ok(Some(tip)) = self.git(move |git| git.fetch_branch(&wanted)).await? {
+                return Ok(Some(tip));
+            }
+        }
+        let to = format!("{TAKEN}/{task}/{attempt}");
+        if !self.take(from, &branch, &to).await? {
+            return Ok(None);
+        }
+        Ok(self.git(move |git| git.reference_tip(&to)).await?.ok().flatten())
+    }
+
     async fn holds(&self, commit: &Oid) -> Result<bool, StepError> {
         let commit = commit.clone();
         Ok(self.git(move |git| git.has_commit(&commit)).await?.unwrap_or(false))

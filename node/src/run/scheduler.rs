@@ -293,7 +293,7 @@ impl Scheduler {
             self.context
                 .write(move |unit| {
                     unit.set_run(&claim, None);
-                    Ok(withdraw(unit, no, claim, Cause::Superseded, "another node's claim goes first")?)
+                    Ok(withdraw(unit, no, claim, Cause::Superseded, crate::store::conflicts::YIELDED)?)
                 })
                 .await?;
         }

@@ -37,7 +37,12 @@ pub struct Said {
 }
 
 impl Said {
-    pub(crate) fn new(told: String, output: Output) -> Self {
+    /// Keeps what a command wrote.
+    ///
+    /// # Panics
+    /// When that is no text.
+    #[must_use]
+    pub fn new(told: String, output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
         Self { told, code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }

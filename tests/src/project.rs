@@ -1,6 +1,7 @@
 //! A project in a scratch folder, with a repository of its own.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::Stdio,
@@ -20,6 +21,8 @@ pub struct Project {
     // Dropped before the folder, so that nothing works in it any more.
     node: Option<Node>,
     environment: Vec<(String, String)>,
+    /// The network namespace that `octopoid` runs in, if not the test's own.
+    namespace: Option<String>,
     root: TempDir,
 }
 
@@ -56,7 +59,7 @@ impl Project {
 
     fn repository_in(folder: &Path) -> Self {
         let root = tempfile::tempdir_in(folder).expect("scratch folder");
-        let project = Self { node: None, environment: Vec::new(), root };
+        let project = Self { node: None, environment: Vec::new(), namespace: None, root };
         for folder in [project.repo(), project.home(), project.table()] {
             fs::create_dir_all(folder).expect("folder");
         }
@@ -72,7 +75,7 @@ impl Project {
     /// When that fails.
     #[must_use]
     pub fn clone_of(other: &Self) -> Self {
-        let project = Self { node: None, environment: Vec::new(), root: tempfile::tempdir().expect("scratch folder") };
+        let project = Self { node: None, environment: Vec::new(), namespace: None, root: tempfile::tempdir().expect("scratch folder") };
         for folder in [project.home(), project.table()] {
             fs::create_dir_all(folder).expect("folder");
         }
@@ -201,9 +204,23 @@ impl Project {
     /// Prepares a call of `octopoid`.
     #[must_use]
     pub fn command(&self) -> std::process::Command {
-        let mut prepared = command(octopoid(), &self.repo(), &self.home());
+        let mut prepared = self.prepared(octopoid().as_os_str());
         prepared.envs(self.environment.iter().map(|(name, value)| (name, value)));
         prepared
+    }
+
+    /// Prepares a program to run where `octopoid` runs.
+    #[must_use]
+    pub fn prepared(&self, program: impl AsRef<OsStr>) -> std::process::Command {
+        let Some(namespace) = &self.namespace else { return command(program, &self.repo(), &self.home()) };
+        let mut prepared = command("ip", &self.repo(), &self.home());
+        prepared.args(["netns", "exec", namespace]).arg(program);
+        prepared
+    }
+
+    /// Runs `octopoid` in a network namespace from now on.
+    pub fn move_to(&mut self, namespace: &str) {
+        self.namespace = Some(namespace.to_owned());
     }
 
     /// Sets a variable for every further call of `octopoid`, nodes included.

@@ -74,15 +74,24 @@ pub enum JoinClusterError {
     /// The open tasks could not be taken along.
     #[error(transparent)]
     Carry(#[from] CarryError),
+    /// The project's own node, or another command, has the store.
+    #[error("this project's node is running: `octopoid stop`, then run the command again")]
+    Running,
     /// The store cannot be used.
     #[error(transparent)]
-    Store(#[from] store::OpenError),
+    Store(store::OpenError),
     /// The store does not take what the host sent.
     #[error("the store did not take the cluster's first record: {0}")]
     Write(String),
     /// The cluster could not be named.
     #[error(transparent)]
     Name(#[from] MembersRefused),
+}
+
+impl From<store::OpenError> for JoinClusterError {
+    fn from(error: store::OpenError) -> Self {
+        if matches!(error, store::OpenError::Locked(_)) { Self::Running } else { Self::Store(error) }
+    }
 }
 
 /// How a project came to its cluster.

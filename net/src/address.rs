@@ -88,6 +88,17 @@ pub(crate) fn is_shareable(address: &Multiaddr) -> bool {
     }
 }
 
+/// Returns whether an address is of another machine on the network of `own`, as far as the addresses tell: the first 24 bits of IPv4 or 64
+/// of IPv6 are the same.
+pub(crate) fn is_beside(address: &Multiaddr, own: &Multiaddr) -> bool {
+    use std::net::IpAddr::{V4, V6};
+    match (ip(address), ip(own)) {
+        (Some(V4(there)), Some(V4(here))) => there != here && !here.is_loopback() && there.octets()[..3] == here.octets()[..3],
+        (Some(V6(there)), Some(V6(here))) => there != here && !here.is_loopback() && there.octets()[..8] == here.octets()[..8],
+        (Some(V4(_) | V6(_)), Some(V4(_) | V6(_))) | (None, _) | (_, None) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,5 +140,23 @@ mod tests {
         let shareable = |text: &str| is_shareable(&text.parse().expect("an address"));
         assert!(shareable("/ip6/2001:db8::1/tcp/1") && shareable("/ip6/::1/tcp/1") && shareable("/ip4/10.7.0.1/tcp/1"));
         assert!(!shareable("/ip6/fe80::1/tcp/1") && !shareable("/dns4/example.org/tcp/1"));
+    }
+
+    #[test]
+    fn an_address_on_the_same_network_is_beside_and_loopback_and_the_own_one_are_not() {
+        let beside = |there: &str, here: &str| {
+            let of = |ip: &str| format!("{ip}/tcp/1").parse().expect("an address");
+            is_beside(&of(there), &of(here))
+        };
+        assert!(beside("/ip4/192.168.1.7", "/ip4/192.168.1.8") && beside("/ip6/fd00::1", "/ip6/fd00::2"));
+        for (there, here) in [
+            ("/ip4/192.168.1.7", "/ip4/192.168.2.8"),
+            ("/ip4/172.17.0.1", "/ip4/172.17.0.1"),
+            ("/ip4/127.0.0.2", "/ip4/127.0.0.1"),
+            ("/ip6/fd00:0:0:1::1", "/ip6/fd00::2"),
+            ("/ip6/fd00::1", "/ip4/10.0.0.1"),
+        ] {
+            assert!(!beside(there, here), "{there} {here}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use libp2p::swarm::{self, ConnectionId};
 use libp2p::{Multiaddr, TransportError};
 
 use super::{Driver, backoff};
+use crate::address;
 use crate::event::Event;
 use crate::key::PeerKey;
 use crate::network::DialError;
@@ -57,11 +58,11 @@ impl Reach {
         self.due = self.dialed.map_or(now, |dialed| now.max(dialed + HURRY));
     }
 
-    /// Waits before the next dial, longer each time.
-    pub(super) fn wait(&mut self) {
+    /// Waits before the next dial, longer each time, though not long for a peer that is `near`.
+    pub(super) fn wait(&mut self, near: bool) {
         // Without randomness the pauses are merely not spread.
         let draw = getrandom::u64().unwrap_or(u64::MAX / 2);
-        self.due = Instant::now() + backoff::pause(self.failures, draw);
+        self.due = Instant::now() + backoff::pause(self.failures, near, draw);
         self.failures = self.failures.saturating_add(1);
     }
 
@@ -111,11 +112,19 @@ impl Driver {
         true
     }
 
+    /// Tells whether a member has an address on a network of this node.
+    pub(super) fn is_near(&self, peer: &PeerKey) -> bool {
+        let own = self.shared.state().listening.clone();
+        let given = self.reaches.get(peer).into_iter().flat_map(|reach| reach.given.iter().cloned());
+        given.chain(self.names.of(peer)).any(|address| own.iter().any(|own| address::is_beside(&address, own)))
+    }
+
     /// Takes note that a dial to a member failed.
     pub(super) fn on_dial_failed(&mut self, peer: PeerKey, error: &swarm::DialError) {
+        let near = self.is_near(&peer);
         let Some(reach) = self.reaches.get_mut(&peer) else { return };
         reach.dialing = None;
-        reach.wait();
+        reach.wait(near);
         let dialed = reach.given.first().cloned().or_else(|| self.names.of(&peer).next());
         let Some(failure) = dialed.and_then(|dialed| failure(error, &dialed)) else { return };
         tracing::debug!(%peer, %failure, "dial failed");

@@ -216,8 +216,9 @@ impl Driver {
     }
 
     fn wait_to_dial(&mut self, peer: &PeerKey) {
+        let near = self.is_near(peer);
         if let Some(reach) = self.reaches.get_mut(peer) {
-            reach.wait();
+            reach.wait(near);
         }
     }
 

@@ -42,7 +42,9 @@ pub enum JoinClusterError {
     #[error(transparent)]
     Network(#[from] octopoid_net::StartError),
     /// Nobody answers at the ticket's addresses.
-    #[error("nobody answers at the ticket's addresses ({tried}): is the node that made it running, and can this machine reach it?")]
+    #[error(
+        "nobody answers at the ticket's addresses ({tried}): is the node that made it running, and can this machine reach it? Another address of it goes into network.peers of config.yaml"
+    )]
     Unreachable {
         /// What was tried.
         tried: String,
@@ -124,16 +126,22 @@ pub async fn join_by_ticket(layout: &Layout, ticket: &str, machine: &Name) -> Re
         }
     }
     let (network, _events) = opening.network(false).await?;
-    let welcomed = redeem(&network, &ticket, opening.me, machine).await;
+    let welcomed = redeem(&network, &ticket, &opening.reach(&ticket), opening.me, machine).await;
     network.shutdown().await;
     let genesis = welcomed?;
     opening.keep(&genesis, ticket.inviter, &ticket.addresses).await?;
     Ok(Membership::Joined { cluster: ticket.cluster })
 }
 
-async fn redeem(network: &Network, ticket: &Ticket, me: AuthorKey, machine: &Name) -> Result<Verified, JoinClusterError> {
+async fn redeem(
+    network: &Network,
+    ticket: &Ticket,
+    addresses: &[String],
+    me: AuthorKey,
+    machine: &Name,
+) -> Result<Verified, JoinClusterError> {
     let mut tried = Vec::new();
-    for address in &ticket.addresses {
+    for address in addresses {
         let Ok(address) = format!("{address}/p2p/{}", PeerKey(ticket.inviter.0)).parse::<Multiaddr>() else { continue };
         match network.dial_join(address).await {
             Ok(mut stream) => {
@@ -298,6 +306,8 @@ struct Opening<'l> {
     layout: &'l Layout,
     me: AuthorKey,
     merge_blocks: bool,
+    /// `network.peers` of config.yaml.
+    configured: Vec<String>,
 }
 
 /// The cluster that the project's store is of.
@@ -321,8 +331,18 @@ impl HeldCluster {
 impl<'l> Opening<'l> {
     fn of(layout: &'l Layout) -> Result<Self, JoinClusterError> {
         let identity = identity::load(&layout.key_file(), &layout.store_file(), None)?;
-        let merge_blocks = config::load(layout).is_ok_and(|(config, _)| config.repo.merge != Merge::Never);
-        Ok(Self { layout, me: identity.signer.author(), merge_blocks })
+        let config = config::load(layout).ok().map(|(config, _)| config);
+        let merge_blocks = config.as_ref().is_some_and(|config| config.repo.merge != Merge::Never);
+        let configured = config.map(|config| config.network.peers).unwrap_or_default();
+        Ok(Self { layout, me: identity.signer.author(), merge_blocks, configured })
+    }
+
+    /// Returns where a ticket's inviter may be: as `network.peers` says, because a node does not know the address that a router or a cloud
+    /// gives it towards others, and as the ticket says.
+    fn reach(&self, ticket: &Ticket) -> Vec<String> {
+        let configured = self.configured.iter().filter_map(|text| octopoid_net::bootstrap(text).ok());
+        let inviter = configured.filter(|(peer, _)| peer.0 == ticket.inviter.0).map(|(_, address)| address.to_string());
+        inviter.chain(ticket.addresses.iter().cloned()).collect()
     }
 
     fn identity(&self) -> Result<store::Identity, JoinClusterError> {

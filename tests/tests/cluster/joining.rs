@@ -1,6 +1,7 @@
 //! How machines become members.
 
 use octopoid_client::InviteRequest;
+use octopoid_crdt::peer::join::Ticket;
 use octopoid_tests::{Cluster, Project};
 use serde_json::Value;
 
@@ -71,6 +72,24 @@ async fn a_project_of_its_own_takes_its_open_tasks_along_and_keeps_its_old_store
     let _ = cluster.machines[0].run(&["show", &finished]).refused(1);
     assert!(cluster.machines[1].dir().join("runtime/octopoid.backup-1.redb").exists(), "the old store is kept");
     assert!(!cluster.machines[1].dir().join("runtime/carry-over.json").exists());
+async fn a_ticket_without_an_address_that_can_be_reached_is_redeemed_at_one_of_the_configuration() {
+    let cluster = Cluster::of(1, false, &[]).await;
+    let first = &cluster.machines[0];
+    let mut ticket: Ticket =
+        first.client().invite(&InviteRequest::default()).await.expect("an invitation").ticket.parse().expect("a ticket");
+    ticket.addresses.clear();
+    let ticket = ticket.to_text().expect("a ticket");
+    let machine = Project::clone_of(first);
+    let _ = machine.run(&["init", "--machine-id", "elsewhere"]).ok();
+    let said = machine.run(&["init", "--join", &ticket]);
+    assert!(said.refused(1).contains("network.peers"), "the message names the way: {said:?}");
+    let addresses = first.run(&["peers", "addresses"]);
+    let config = machine.read(".octopoid/config.yaml");
+    machine.write(
+        ".octopoid/config.yaml",
+        &format!("{config}\nnetwork:\n  peers: ['{}']\n", addresses.ok().lines().next().expect("an address")),
+    );
+    assert!(machine.run(&["init", "--join", &ticket]).ok().contains("member of the cluster now"));
 }
 
 #[tokio::test]

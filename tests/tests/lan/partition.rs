@@ -12,6 +12,9 @@ const CYCLES: usize = 3;
 /// How soon after that all must show the same.
 const HEALED: Duration = Duration::from_secs(5);
 
+/// Long enough that a node which doubled its pauses would not dial again in time.
+const LONG: Duration = Duration::from_secs(35);
+
 /// Claims the first task over REST, on the machine itself: its API is on loopback. Returns the task's id, if there was one.
 fn claim(machine: &Project, agent: &str) -> Option<String> {
     let node: Value = serde_json::from_str(&machine.read(".octopoid/runtime/node.json")).expect("JSON");
@@ -101,4 +104,17 @@ async fn machines_of_which_one_does_not_reach_the_others_agree_when_it_does_agai
         // What the silent machine claims depends on what it still heard.
         let _ = cycle(&office, number, cut, mend).await;
     }
+}
+
+#[tokio::test]
+async fn a_machine_that_was_away_for_long_is_back_within_seconds() {
+    let Some(mut office) = Office::of(2) else { return };
+    let _ = office.found().await;
+    office.let_in(1, "laptop").await;
+    office.until_connected(1).await;
+    office.lan.pull(1);
+    tokio::time::sleep(LONG).await;
+    let there = office.machines[1].enqueue("Thought of on a train", &[]);
+    office.lan.plug(1);
+    let _ = office.until_agreed(HEALED, "the task", |tasks| find(tasks, &there).is_some()).await;
 }

@@ -12,8 +12,8 @@ const CYCLES: usize = 3;
 /// How soon after that all must show the same.
 const HEALED: Duration = Duration::from_secs(5);
 
-/// Long enough that a node which doubled its pauses would not dial again in time.
-const LONG: Duration = Duration::from_secs(35);
+/// Long enough that a node which doubled its pauses up to half a minute would be in the middle of one of 20 s to 30 s.
+const LONG: Duration = Duration::from_secs(58);
 
 /// Claims the first task over REST, on the machine itself: its API is on loopback. Returns the task's id, if there was one.
 fn claim(machine: &Project, agent: &str) -> Option<String> {

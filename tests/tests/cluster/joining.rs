@@ -72,6 +72,9 @@ async fn a_project_of_its_own_takes_its_open_tasks_along_and_keeps_its_old_store
     let _ = cluster.machines[0].run(&["show", &finished]).refused(1);
     assert!(cluster.machines[1].dir().join("runtime/octopoid.backup-1.redb").exists(), "the old store is kept");
     assert!(!cluster.machines[1].dir().join("runtime/carry-over.json").exists());
+}
+
+#[tokio::test]
 async fn a_ticket_without_an_address_that_can_be_reached_is_redeemed_at_one_of_the_configuration() {
     let cluster = Cluster::of(1, false, &[]).await;
     let first = &cluster.machines[0];

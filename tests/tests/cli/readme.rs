@@ -29,7 +29,7 @@ fn run(project: &Project, line: &str) -> String {
 
 #[tokio::test]
 async fn the_daily_commands_work_as_they_are_printed() {
-    let [_, daily, by_hand, rest] = &blocks()[..] else { panic!("the README has other blocks: {:?}", blocks()) };
+    let [_, daily, by_hand, _, rest] = &blocks()[..] else { panic!("the README has other blocks: {:?}", blocks()) };
     assert_eq!(&daily[..3], ["cargo install --path cli", "cd your-repository", "octopoid init"]);
     let project = Project::repository();
     let mut id = String::new();
@@ -88,4 +88,41 @@ fn asks_as_printed(project: &Project, lines: &[&str], address: &str) {
     let mut answer = String::new();
     socket.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"tasks\""), "{answer}");
+}
+
+/// Ends the node that a command left in the background, also when the test fails.
+struct Background<'p>(&'p Project);
+
+impl Drop for Background<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.run(&["stop"]);
+    }
+}
+
+#[tokio::test]
+async fn the_commands_for_several_machines_work_as_they_are_printed() {
+    let [_, _, _, shared, _] = &blocks()[..] else { panic!("the README has other blocks: {:?}", blocks()) };
+    let joins = shared.iter().position(|line| line.starts_with("octopoid init --join")).expect("the line for the other machine");
+    let first = Project::new();
+    let second = Project::clone_of(&first);
+    let _ = second.run(&["init", "--machine-id", "there", "--api-port", "0"]).ok();
+    for project in [&first, &second] {
+        let config = project.read(".octopoid/config.yaml");
+        project.write(".octopoid/config.yaml", &format!("{config}\nnetwork:\n  listen: [/ip4/127.0.0.1/tcp/0]\n  mdns: false\n"));
+        project.agents(&[]);
+    }
+    let (_here, _there) = (Background(&first), Background(&second));
+    run(&first, "octopoid start --daemon");
+    let mut ticket = String::new();
+    for line in &shared[..joins] {
+        let said = run(&first, line);
+        if *line == "octopoid invite" {
+            said.trim().clone_into(&mut ticket);
+        }
+    }
+    let mut said = String::new();
+    for line in &shared[joins..] {
+        said = run(&second, &line.replace("TICKET", &ticket));
+    }
+    assert!(said.contains("here") && said.contains("there"), "{said}");
 }

@@ -125,7 +125,7 @@ async fn give_branch(give: GiveBranches, ask: BranchAsk, mut responder: Responde
         Err(error) => return tracing::warn!(%error, "a branch could not be packed"),
     };
     let given = send_file(&file, &mut responder).await;
-    // What stays is swept with the folder at the next start.
+    // What stays is swept at the next start.
     let _ = tokio::fs::remove_file(&file).await;
     if given {
         // The asker may be gone.

@@ -18,6 +18,8 @@ const TAKEN: &str = "refs/octopoid/taken";
 /// Where the integration branch of the integrator's repository is kept.
 const INTEGRATED: &str = "refs/octopoid/integrated";
 
+/// How files of packed branches begin.
+const BUNDLE: &str = "branch-bundle-";
 /// The remote that machines share.
 const ORIGIN: &str = "origin";
 
@@ -141,18 +143,35 @@ impl Packed {
         let mut random = [0; 8];
         // A name that is taken is replaced: it is of a transfer that was cut off.
         let _ = getrandom::fill(&mut random);
-        Self(folder.join(format!("branch-{}.bundle", hex::encode(random))))
+        Self(folder.join(format!("{BUNDLE}{}", hex::encode(random))))
+    }
+
+    /// Gives the file to somebody who removes it.
+    fn keep(mut self) -> PathBuf {
+        std::mem::take(&mut self.0)
+    }
+
+    /// Removes what transfers left that a crash cut off.
+    fn sweep(folder: &Path) {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(BUNDLE)) {
+            // Another try follows at the next start.
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 
 impl Drop for Packed {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        if !self.0.as_os_str().is_empty() {
+            let _ = std::fs::remove_file(&self.0);
+        }
     }
 }
 
 /// Makes what packs branches for members: attempts' branches and the integration branch, nothing else of the user's.
 pub fn give_branches(repository: Arc<Repository>, main: Branch, folder: PathBuf) -> GiveBranches {
+    Packed::sweep(&folder);
     Arc::new(move |ask| {
         let branch: Branch = ask.branch.parse().map_err(|error: crate::git::BranchError| error.to_string())?;
         if branch != main && !branch.as_str().starts_with("octopoid/") {
@@ -161,8 +180,27 @@ pub fn give_branches(repository: Arc<Repository>, main: Branch, folder: PathBuf)
         let have: Vec<Oid> = ask.have.iter().take(64).filter_map(|text| text.parse().ok()).collect();
         let file = Packed::make(&folder);
         repository.pack_branch(&branch, &have, &file.0).map_err(|error| describe(&error))?;
-        let path = file.0.clone();
-        std::mem::forget(file);
-        Ok(path)
+        Ok(file.keep())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packed_branch_goes_with_its_owner_and_what_a_crash_left_goes_at_the_next_start() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |file: &Path| std::fs::write(file, "").expect("written");
+        let dropped = Packed::make(folder.path());
+        write(&dropped.0);
+        drop(dropped);
+        let kept = Packed::make(folder.path()).keep();
+        write(&kept);
+        let other = folder.path().join("octopoid.redb");
+        write(&other);
+        assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 2, "the dropped one is gone");
+        Packed::sweep(folder.path());
+        assert!(!kept.exists() && other.exists(), "nothing but packed branches is swept");
+    }
 }

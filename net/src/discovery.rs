@@ -25,8 +25,8 @@ use crate::key::PeerKey;
 pub(crate) const NAMES: usize = 512;
 /// How long nothing is listened to after a flood, or after mDNS could not start.
 const PAUSE: Duration = Duration::from_secs(30);
-/// How often others are asked.
-const QUERY_INTERVAL: Duration = Duration::from_secs(60);
+/// How often others are asked. A question or its answer may be lost, and after the first answer of anybody libp2p asks at this pace only.
+const QUERY_INTERVAL: Duration = Duration::from_secs(10);
 /// How long an answer stands.
 const TTL: Duration = Duration::from_secs(180);
 

@@ -1,6 +1,6 @@
 //! Several nodes on one machine that form a cluster, each with its own clone of one repository.
 
-use std::{fs, path::PathBuf, process::Stdio};
+use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
 use octopoid_client::{InviteRequest, MemberInfo, TaskFilter};
 use tempfile::TempDir;
@@ -95,13 +95,14 @@ impl Cluster {
     /// Waits until every machine that runs shows so many tasks in a queue.
     pub async fn until_all_show(&self, queue: &str, count: u64) {
         for machine in self.machines.iter().filter(|machine| machine.is_running()) {
-            machine
-                .until(&format!("{count} tasks in {queue}"), async || {
-                    let filter = TaskFilter { queue: vec![queue.to_owned()], limit: Some(1), ..TaskFilter::default() };
-                    let list = machine.client().tasks(&filter).await.map_err(|error| error.to_string())?;
-                    if list.total == count { Ok(()) } else { Err(format!("{} in {queue}", list.total)) }
-                })
-                .await;
+            machine.until(&format!("{count} tasks in {queue}"), async || shown(machine, queue, count).await).await;
+        }
+    }
+
+    /// Waits for so long as the work at hand may take.
+    pub async fn until_all_show_within(&self, limit: Duration, queue: &str, count: u64) {
+        for machine in self.machines.iter().filter(|machine| machine.is_running()) {
+            machine.until_within(limit, &format!("{count} tasks in {queue}"), async || shown(machine, queue, count).await).await;
         }
     }
 
@@ -133,6 +134,16 @@ impl Cluster {
         let peers = self.machines[by].client().peers().await.expect("the members");
         peers.members.into_iter().find(|member| member.name == name).expect("a member")
     }
+}
+
+/// Tells whether a machine shows so many tasks in a queue.
+///
+/// # Errors
+/// When it shows another number, or none.
+pub async fn shown(machine: &Project, queue: &str, count: u64) -> Result<(), String> {
+    let filter = TaskFilter { queue: vec![queue.to_owned()], limit: Some(1), ..TaskFilter::default() };
+    let list = machine.client().tasks(&filter).await.map_err(|error| error.to_string())?;
+    if list.total == count { Ok(()) } else { Err(format!("{} in {queue}", list.total)) }
 }
 
 /// Makes a bare repository of a project's, as its remote.

@@ -18,7 +18,7 @@ mod wait;
 
 pub use agent::Agent;
 pub use binary::octopoid;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, shown};
 pub use command::{Said, command};
 pub use lan::Lan;
 pub use node::Node;

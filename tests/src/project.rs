@@ -5,12 +5,13 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 
 use octopoid_client::{Client, Task};
 use tempfile::TempDir;
 
-use crate::{Agent, Node, Said, command, octopoid, wait::until};
+use crate::{Agent, Node, PATIENCE, Said, command, octopoid, until, until_within};
 
 /// What a merged task's commit names.
 const TRAILERS: &str = "--format=%(trailers:key=Octopoid-Task,valueonly,separator=%x2C)";
@@ -334,7 +335,15 @@ impl Project {
     /// # Panics
     /// When it never does; the message has what it saw last and the node's log.
     pub async fn until<T>(&self, what: &str, look: impl AsyncFnMut() -> Result<T, String>) -> T {
-        let found = until(look).await;
+        self.until_within(PATIENCE, what, look).await
+    }
+
+    /// Waits as [`Self::until`] does, for what takes its time by design.
+    ///
+    /// # Panics
+    /// When it never comes about; the message has what it saw last and the node's log.
+    pub async fn until_within<T>(&self, limit: Duration, what: &str, look: impl AsyncFnMut() -> Result<T, String>) -> T {
+        let found = until_within(limit, look).await;
         self.told(what, found)
     }
 

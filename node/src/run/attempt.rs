@@ -6,19 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use octopoid_crdt::ids::{AttemptName, Name, Oid, RecordId};
-use octopoid_crdt::lease::Input;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::brief::Story;
 use super::conclude::{self, Conclusion};
 use super::context::{Context, StepError};
+use super::hold;
 use super::run_record::RunRecord;
 use super::setup::{self, SetupError};
 use super::spending::Usage;
 use super::workplace::{PrepareError, Workplace};
 use crate::agent::{
-    AgentProcess, Argv, EndCause, Ended, Environment, GitIdentity, LaunchError, Limits, Running, Stdin, StopReason, Stopper, StreamSummary,
-    TaskVariables,
+    AgentProcess, Argv, EndCause, Ended, Environment, GitIdentity, LaunchError, Limits, Stdin, StopReason, StreamSummary, TaskVariables,
 };
 use crate::causes::describe;
 use crate::config::{Agent, Paths};
@@ -38,12 +37,14 @@ pub(super) struct Job {
     pub claim: RecordId,
     pub review: bool,
     pub roles: Vec<prompt::RoleName>,
+    /// Says when to stop, and why.
+    pub stopped: watch::Receiver<Option<StopReason>>,
 }
 
 /// What an attempt tells the scheduler while it runs.
 pub(super) enum News {
     /// A process of it runs: the setup command's, then the agent's.
-    Started { claim: RecordId, pid: i32, stopper: Stopper, stream: tokio::sync::watch::Receiver<StreamSummary> },
+    Started { claim: RecordId, pid: i32, stream: watch::Receiver<StreamSummary> },
     /// It is over.
     Over { claim: RecordId, end: Conclusion },
 }
@@ -93,16 +94,7 @@ impl Job {
     }
 
     pub fn run_record(&self) -> RunRecord {
-        RunRecord {
-            scope: self.task.row.scope.clone(),
-            task: self.task.row.id.clone(),
-            claim: self.claim.to_string(),
-            attempt: self.attempt().to_string(),
-            agent: self.agent.name.to_string(),
-            review: self.review,
-            base: None,
-            process: None,
-        }
+        RunRecord::begun(&self.task, &self.agent, &self.claim, self.review)
     }
 
     /// The files of the attempt in its log folder.
@@ -235,11 +227,11 @@ impl Desk<'_> {
             })
             .await?;
         let mut running = held.go().await.map_err(AttemptError::Launch)?;
-        let started = News::Started { claim, pid: running.record().pid, stopper: running.stopper(), stream: running.stream() };
+        let started = News::Started { claim, pid: running.record().pid, stream: running.stream() };
         if self.news.send(started).await.is_err() {
             running.stopper().stop(StopReason::NodeStops);
         }
-        watch(self.context, self.job, &mut running).await
+        hold::watch(self.context, self.job, &mut running).await
     }
 
     fn launchable(&self, place: &Workplace, process: Process) -> AgentProcess {
@@ -282,55 +274,6 @@ fn of_setup(error: AttemptError) -> AttemptError {
         return SetupError::missing(program, source).into();
     }
     error
-}
-
-/// Renews the lease while the agent lives, and stops it when its claim has ended.
-async fn watch(context: &Context, job: &Job, running: &mut Running) -> Result<Ended, AttemptError> {
-    let mut renew = tokio::time::interval(context.config.lease_ttl / 5);
-    let mut events = context.store.events();
-    let mut lost = context.cluster.as_ref().map(|cluster| cluster.settling().lost());
-    loop {
-        let look = tokio::select! {
-            ended = running.wait() => return ended.map_err(|_| AttemptError::NodeEnds),
-            _ = renew.tick() => {
-                context.store.leases().handle(Input::Renewed { of: job.claim, seconds: None });
-                if let Some(cluster) = &context.cluster {
-                    cluster.renew(job.claim, u32::try_from(context.config.lease_ttl.as_secs()).unwrap_or(u32::MAX));
-                }
-                true
-            }
-            of = next_lost(&mut lost) => of.is_none_or(|of| of == job.claim),
-            event = events.recv() => match event {
-                Ok(events) => events.iter().any(|event| event.task == Some(job.task.no)),
-                // Behind: look at the task itself.
-                Err(_) => true,
-            },
-        };
-        if look && !still_held(context, job)? {
-            running.stopper().stop(StopReason::TaskWithdrawn);
-        }
-    }
-}
-
-/// Returns the next own claim that lost against another; none when some were missed.
-async fn next_lost(lost: &mut Option<tokio::sync::broadcast::Receiver<RecordId>>) -> Option<RecordId> {
-    match lost {
-        Some(lost) => match lost.recv().await {
-            Ok(of) => Some(of),
-            Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => None,
-            Err(tokio::sync::broadcast::error::RecvError::Closed) => std::future::pending().await,
-        },
-        None => std::future::pending().await,
-    }
-}
-
-fn still_held(context: &Context, job: &Job) -> Result<bool, AttemptError> {
-    if let Some(cluster) = &context.cluster {
-        // Another claim may outrank this one and not have started: it yields, and this one goes on.
-        return Ok(cluster.is_open(job.task.no, &job.claim).map_err(StepError::from)?);
-    }
-    let row = context.store.reader().and_then(|reader| reader.row(job.task.no)).map_err(StepError::from)?;
-    Ok(row.is_some_and(|row| row.listed && row.holder.is_some_and(|holder| holder.record == job.claim.0)))
 }
 
 /// Renders the prompt.

@@ -12,6 +12,7 @@ use octopoid_crdt::record::Cause;
 use super::attempt::{AttemptError, Job, was_stopped};
 use super::brief::Story;
 use super::context::{Context, StepError};
+use super::hold::until_first;
 use super::workplace::Workplace;
 use crate::agent::{self, Ended, Evidence, ResultFile, RoleKind, StopReason, Verdict, Work};
 use crate::causes::describe;
@@ -75,6 +76,13 @@ pub(super) async fn conclude(
     // A submission is held in the commit that hands it in, so that no reviewer gets it between the two.
     if !matches!(verdict, Verdict::Submit { .. } | Verdict::NeedsContinuation { .. } | Verdict::NoChange { .. }) {
         show_planted(context, job, &evident).await?;
+    }
+    // A verdict names the work that it is about, whoever else reviews it.
+    if !job.review
+        && let Some(reason) = until_first(context, job).await?
+    {
+        stopped(context, job, reason).await?;
+        return Ok(Conclusion::default());
     }
     carry_out(context, job, &evident, verdict).await
 }

@@ -14,6 +14,7 @@ mod conclude;
 mod context;
 mod control;
 mod gc;
+mod hold;
 mod integrate;
 mod pull_request;
 mod recover;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::control::ControlError;
-use crate::agent::{StopReason, Stopper, StreamSummary};
+use crate::agent::{StopReason, StreamSummary};
 use crate::config::{Agent, Agents};
 use crate::project::{Layout, replace_file};
 
@@ -31,19 +31,15 @@ pub(super) struct Instance {
     pub attempt: String,
     pub since: SystemTime,
     pub pid: Option<i32>,
-    pub stopper: Option<Stopper>,
-    /// A stop that was asked for before the process existed.
-    pub stopping: Option<StopReason>,
+    /// Tells the attempt to stop, whatever it is about.
+    pub stop: watch::Sender<Option<StopReason>>,
     pub stream: Option<watch::Receiver<StreamSummary>>,
 }
 
 impl Instance {
-    /// Asks the agent to stop; remembered until it has a process.
-    pub fn stop(&mut self, reason: StopReason) {
-        self.stopping.get_or_insert(reason);
-        if let Some(stopper) = &self.stopper {
-            stopper.stop(reason);
-        }
+    /// Tells the attempt to stop. The first reason stays.
+    pub fn stop(&self, reason: StopReason) {
+        self.stop.send_if_modified(|told| told.replace(told.unwrap_or(reason)).is_none());
     }
 }
 

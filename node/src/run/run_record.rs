@@ -4,6 +4,8 @@ use octopoid_crdt::ids::{AttemptName, Name, RecordId};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::ProcessRecord;
+use crate::config::Agent;
+use crate::ops::Snapshot;
 
 /// One attempt or review under way on this node. Local: other nodes never see it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -22,6 +24,20 @@ pub(super) struct RunRecord {
 }
 
 impl RunRecord {
+    /// Describes an attempt or review that was just claimed.
+    pub fn begun(task: &Snapshot, agent: &Agent, claim: &RecordId, review: bool) -> Self {
+        Self {
+            scope: task.row.scope.clone(),
+            task: task.row.id.clone(),
+            claim: claim.to_string(),
+            attempt: AttemptName::new(task.row.epoch, claim).to_string(),
+            agent: agent.name.to_string(),
+            review,
+            base: None,
+            process: None,
+        }
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use octopoid_client::AwaitingMerge;
 use octopoid_crdt::ids::RecordId;
 use octopoid_crdt::record::{Cause, Queue};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::attempt::{self, Job, News};
@@ -20,6 +20,7 @@ use super::context::{Context, StepError};
 use super::control::{AgentsView, Control, ControlError, Farewell, Request};
 use super::integrate::{self, Waiting};
 use super::roster::{Instance, Roster};
+use super::run_record::RunRecord;
 use super::{gc, recover};
 use crate::agent::StopReason;
 use crate::causes::describe;
@@ -302,14 +303,13 @@ impl Scheduler {
 
     async fn write_claim(&self, agent: &Agent) -> Result<Option<(Snapshot, RecordId, bool)>, StepError> {
         let claimant = self.claimant(agent);
-        let job = (agent.clone(), self.roles());
+        let agent = agent.clone();
         self.context
             .write(move |unit| {
                 let Some(task) = next(unit, &claimant)? else { return Ok(None) };
                 let Some(holder) = task.row.holder.clone() else { return Ok(None) };
-                let (agent, roles) = job;
                 let (claim, review) = (RecordId(holder.record), holder.review);
-                let run = Job { task: task.clone(), agent, claim, review, roles }.run_record();
+                let run = RunRecord::begun(&task, &agent, &claim, review);
                 unit.set_run(&claim, Some(run.encode()));
                 Ok(Some((task, claim, review)))
             })
@@ -348,7 +348,8 @@ impl Scheduler {
     }
 
     fn start(&mut self, agent: &Agent, task: Snapshot, claim: RecordId, review: bool) {
-        let job = Job { task, agent: agent.clone(), claim, review, roles: self.roles() };
+        let (stop, stopped) = watch::channel(None);
+        let job = Job { task, agent: agent.clone(), claim, review, roles: self.roles(), stopped };
         tracing::info!(task = %job.task.row.id, agent = %agent.name, attempt = %job.attempt(), "started");
         self.roster.started(agent.name.as_str());
         self.roster.instances.insert(
@@ -360,8 +361,7 @@ impl Scheduler {
                 attempt: job.attempt().to_string(),
                 since: SystemTime::now(),
                 pid: None,
-                stopper: None,
-                stopping: None,
+                stop,
                 stream: None,
             },
         );
@@ -370,12 +370,9 @@ impl Scheduler {
 
     async fn hear(&mut self, news: News) -> Result<(), StepError> {
         match news {
-            News::Started { claim, pid, stopper, stream } => {
+            News::Started { claim, pid, stream } => {
                 if let Some(instance) = self.roster.instances.get_mut(&claim) {
-                    if let Some(reason) = instance.stopping {
-                        stopper.stop(reason);
-                    }
-                    (instance.pid, instance.stopper, instance.stream) = (Some(pid), Some(stopper), Some(stream));
+                    (instance.pid, instance.stream) = (Some(pid), Some(stream));
                 }
                 Ok(())
             }
@@ -478,7 +475,7 @@ impl Scheduler {
                     Farewell::Orderly => StopReason::NodeStops,
                     Farewell::Hurried => StopReason::StoreFailed,
                 };
-                self.roster.instances.values_mut().for_each(|instance| instance.stop(reason));
+                self.roster.instances.values().for_each(|instance| instance.stop(reason));
             }
             Request::Merge { scope, id, answer } => drop(answer.send(self.merge(&scope, &id).await)),
             Request::Gc { dry_run, answer } => {

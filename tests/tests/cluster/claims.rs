@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use octopoid_client::{ClaimRequest, RenewRequest, SubmitRequest};
-use octopoid_tests::{Agent, Cluster};
+use octopoid_client::{ClaimRequest, NewTask, RenewRequest, SubmitRequest, TaskFilter};
+use octopoid_tests::{Agent, Cluster, shown};
 use rustix::process::Signal;
 
 /// Counts how often each task was started.
@@ -43,6 +43,80 @@ async fn connected_nodes_start_each_task_once_also_when_one_of_them_stands_still
     assert_eq!(starts.len(), TASKS);
     let busy = cluster.machines.iter().filter(|machine| !machine.noted("starts").is_empty()).count();
     assert_eq!(busy, 3, "every machine had a share");
+}
+
+#[tokio::test]
+async fn five_nodes_with_four_agents_each_start_every_one_of_a_thousand_short_tasks_once() {
+    const TASKS: usize = 1_000;
+    let script = r#"note starts "$OCTOPOID_TASK_ID"; result '{"outcome":"no_change","reason":"nothing to do"}'"#;
+    let agents: Vec<Agent> = (0..4).map(|number| Agent::new(&format!("worker-{number}"), "implement", script)).collect();
+    let cluster = Cluster::of(5, false, &agents).await;
+    for machine in &cluster.machines {
+        machine.configure("max_concurrent: 3", "max_concurrent: 4");
+    }
+    let mut cluster = cluster;
+    // The tasks are there before anybody may work, so that all want the same ones from the first moment on.
+    for machine in &mut cluster.machines {
+        machine.stop(&[]).await;
+        let _ = machine.start_with(&["--no-agents"]).await;
+    }
+    cluster.until_connected().await;
+    let client = cluster.machines[0].client();
+    for number in 0..TASKS {
+        let id = format!("short-{number}");
+        let task = NewTask { file_path: format!("{id}.md"), id, role: Some("implement".to_owned()), ..NewTask::default() };
+        let _ = client.create_task(&task).await.expect("a task");
+    }
+    cluster.until_all_show("incoming", TASKS as u64).await;
+    for machine in &mut cluster.machines {
+        machine.stop(&[]).await;
+        let _ = machine.start().await;
+    }
+    cluster.until_all_show_within(Duration::from_secs(600), "provisional", TASKS as u64).await;
+    let starts = starts(&cluster);
+    let twice: Vec<_> = starts.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(twice.is_empty(), "started more than once: {twice:?}");
+    assert_eq!(starts.len(), TASKS);
+    let shares: Vec<usize> = cluster.machines.iter().map(|machine| machine.noted("starts").lines().count()).collect();
+    assert!(shares.iter().all(|share| *share > 0), "every machine had a share: {shares:?}");
+}
+
+#[tokio::test]
+async fn finished_work_is_held_until_a_claim_that_goes_first_and_never_started_has_ended() {
+    const TASKS: usize = 6;
+    let script = r#"note starts "$OCTOPOID_TASK_ID"; await go; echo x > "$OCTOPOID_TASK_ID"; commit "work""#;
+    let worker = Agent::new("worker", "implement", script).with(&format!("max_instances: {TASKS}"));
+    let mut cluster = Cluster::of(3, false, &[]).await;
+    cluster.until_connected().await;
+    for number in 0..TASKS {
+        let _ = cluster.machines[0].enqueue(&format!("Wanted {number}"), &["--role", "implement"]);
+    }
+    cluster.until_all_show("incoming", TASKS as u64).await;
+    cluster.machines[0].stop(&[]).await;
+
+    // Another machine claims them all and is lost at once; a third one knows the claims, but not whether work began.
+    for number in 0..TASKS {
+        let agent_name = format!("lost-{number}");
+        let claim =
+            ClaimRequest { orchestrator_id: "o".to_owned(), agent_name, lease_duration_seconds: Some(10), ..ClaimRequest::default() };
+        let _ = cluster.machines[1].client().claim(&claim).await.expect("a claim").expect("a task");
+    }
+    cluster.machines[2].until("the claims are known", async || shown(&cluster.machines[2], "claimed", TASKS as u64).await).await;
+    cluster.machines[1].take_node().kill9();
+    cluster.machines[2].stop(&[]).await;
+
+    // The first machine has not heard of them, and starts.
+    cluster.machines[0].agents(&[worker]);
+    cluster.machines[0].configure("max_concurrent: 3", &format!("max_concurrent: {TASKS}"));
+    cluster.machines[0].start().await;
+    let _ = cluster.machines[0].until_noted("starts", TASKS).await;
+    cluster.machines[2].start().await;
+    cluster.until_connected().await;
+    cluster.machines[0].put("go");
+    cluster.until_all_show("provisional", TASKS as u64).await;
+    assert_eq!(starts(&cluster).values().copied().collect::<Vec<_>>(), [1; TASKS], "nothing was done twice");
+    let shown = cluster.machines[0].client().tasks(&TaskFilter::default()).await.expect("the tasks");
+    assert!(shown.tasks.iter().all(|task| task.commits_count == 1), "{:#?}", shown.tasks);
 }
 
 #[tokio::test]

@@ -22,10 +22,13 @@ pub const DEFAULT_SECONDS: u32 = 300;
 /// What happens to a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// A claim or review was seen for the first time.
+    /// A claim or review was seen, or came to hold.
     Opened { of: RecordId, seconds: u32 },
     /// Its holder was heard of; a new length replaces the old one.
     Renewed { of: RecordId, seconds: Option<u32> },
+    /// It ran out while another claim goes first, so that its end could not be written: the law ends only what holds. It is due
+    /// at once when it comes to hold.
+    Outranked { of: RecordId },
     /// A record ended it.
     Ended { of: RecordId },
 }
@@ -35,6 +38,8 @@ struct Lease {
     seconds: u32,
     heard: Moment,
     due: Moment,
+    /// It has run out once already.
+    overdue: bool,
 }
 
 /// The leases that one observer times.
@@ -56,11 +61,23 @@ impl Timers {
     pub fn handle(&mut self, now: Moment, input: Input) -> bool {
         match input {
             Input::Opened { of, seconds } => {
-                if !self.leases.contains_key(&of) {
-                    self.set(of, seconds, now);
+                match self.leases.get(&of).copied() {
+                    None => self.set(of, seconds, now),
+                    Some(lease) if lease.overdue => self.put(of, Lease { due: now, ..lease }),
+                    Some(_) => {}
                 }
                 true
             }
+            Input::Outranked { of } => match self.leases.get(&of).copied() {
+                // It was renewed meanwhile.
+                Some(lease) if lease.due > now => true,
+                Some(lease) => {
+                    let due = self.after_silence(&of, lease.seconds, now);
+                    self.put(of, Lease { due, overdue: true, ..lease });
+                    true
+                }
+                None => false,
+            },
             Input::Renewed { of, seconds } => match self.leases.get(&of).copied() {
                 Some(lease) => {
                     self.set(of, seconds.unwrap_or(lease.seconds), now.max(lease.heard));
@@ -76,14 +93,22 @@ impl Timers {
     }
 
     fn set(&mut self, of: RecordId, seconds: u32, heard: Moment) {
-        if let Some(old) = self.leases.get(&of) {
+        let seconds = seconds.clamp(1, LONGEST_SECONDS);
+        let due = self.after_silence(&of, seconds, heard);
+        self.put(of, Lease { seconds, heard, due, overdue: false });
+    }
+
+    fn put(&mut self, of: RecordId, lease: Lease) {
+        if let Some(old) = self.leases.insert(of, lease) {
             self.by_due.remove(&(old.due, of));
         }
-        let seconds = seconds.clamp(1, LONGEST_SECONDS);
+        self.by_due.insert((lease.due, of));
+    }
+
+    /// Returns when a lease runs out that is silent from a moment on.
+    fn after_silence(&self, of: &RecordId, seconds: u32, from: Moment) -> Moment {
         let length = u64::from(seconds) * 1_000;
-        let due = Moment(heard.0.saturating_add(length + length / 10 + self.jitter(&of, length)));
-        self.leases.insert(of, Lease { seconds, heard, due });
-        self.by_due.insert((due, of));
+        Moment(from.0.saturating_add(length + length / 10 + self.jitter(of, length)))
     }
 
     /// Spreads observers over a tenth of the lease, one second at least.
@@ -165,6 +190,20 @@ mod tests {
     }
 
     #[test]
+    fn what_ran_out_while_another_claim_went_first_is_due_as_soon_as_it_holds() {
+        let mut timers = Timers::new(AuthorKey([1; 32]));
+        timers.handle(Moment(0), Input::Opened { of: claim(1), seconds: 10 });
+        assert_eq!(timers.due(Moment(13_000)), vec![claim(1)]);
+        assert!(timers.handle(Moment(13_000), Input::Outranked { of: claim(1) }));
+        assert!(timers.due(Moment(20_000)).is_empty(), "nothing can be written yet");
+        assert_eq!(timers.due(Moment(30_000)), vec![claim(1)], "it is looked at again, in case it has ended");
+        timers.handle(Moment(20_000), Input::Opened { of: claim(1), seconds: 10 });
+        assert_eq!(timers.due(Moment(20_000)), vec![claim(1)]);
+        timers.handle(Moment(20_001), Input::Renewed { of: claim(1), seconds: None });
+        assert!(timers.due(Moment(30_000)).is_empty(), "its holder lives after all");
+    }
+
+    #[test]
     fn two_observers_do_not_expire_at_the_same_moment() {
         let due = |observer: u8| {
             let mut timers = Timers::new(AuthorKey([observer; 32]));
@@ -176,13 +215,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_order_of_due_times_and_the_leases_agree(steps in prop::collection::vec((0u8..3, 0u8..4, 1u32..20), 1..60)) {
+        fn the_order_of_due_times_and_the_leases_agree(steps in prop::collection::vec((0u8..4, 0u8..4, 1u32..20), 1..60)) {
             let mut timers = Timers::new(AuthorKey([1; 32]));
             for (at, (kind, of, seconds)) in steps.into_iter().enumerate() {
                 let of = claim(of);
                 let input = match kind {
                     0 => Input::Opened { of, seconds },
                     1 => Input::Renewed { of, seconds: Some(seconds) },
+                    2 => Input::Outranked { of },
                     _ => Input::Ended { of },
                 };
                 timers.handle(Moment(at as u64 * 700), input);

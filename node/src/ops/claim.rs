@@ -192,7 +192,8 @@ pub fn expire(unit: &mut Unit<'_>, of: RecordId) -> Result<Option<Snapshot>, Wri
     };
     let holds = unit.row(no)?.holder.as_ref().is_some_and(|holder| holder.record == of.0);
     if !holds || unit.would_count(no, &Act::Expire { of })?.is_err() {
-        unit.leases().handle(Input::Ended { of });
+        let input = if unit.is_open(no, &of)? { Input::Outranked { of } } else { Input::Ended { of } };
+        unit.leases().handle(input);
         return Ok(None);
     }
     unit.write(no, Body::Expire { of, reason: "the lease ran out".to_owned() })?;

@@ -230,6 +230,9 @@ impl Unit<'_> {
     /// Starts and ends the leases that the unit's changes start and end.
     fn note_leases(&self) {
         for slot in self.slots.values().filter(|slot| slot.changed) {
+            for (of, seconds) in &slot.outranked {
+                self.state.leases.handle(Input::Opened { of: *of, seconds: *seconds });
+            }
             let before = slot.committed.as_ref().and_then(|row| row.holder.as_ref());
             let after = slot.row.holder.as_ref();
             if before.map(|holder| holder.record) == after.map(|holder| holder.record) {

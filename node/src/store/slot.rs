@@ -1,7 +1,7 @@
 //! One task within a unit of work: what is loaded of it, and what has changed.
 
 use octopoid_crdt::document::Document;
-use octopoid_crdt::ids::Subject;
+use octopoid_crdt::ids::{RecordId, Subject};
 
 use super::read::StoredLog;
 use super::row::{TaskNo, TaskRow};
@@ -28,6 +28,8 @@ pub(super) struct Slot {
     pub document: Option<Document>,
     pub prepared: Option<Prepared>,
     pub content: Option<Option<String>>,
+    /// Open claims and reviews that do not hold the task, with their leases' lengths in seconds.
+    pub outranked: Vec<(RecordId, u32)>,
     /// A record came: the row must be derived anew.
     pub stale: bool,
     /// The blockers or one of them changed: they must be looked at anew.
@@ -63,6 +65,7 @@ impl Slot {
             document: None,
             prepared: None,
             content: None,
+            outranked: Vec::new(),
             stale: false,
             blockers_stale: false,
             announced: false,

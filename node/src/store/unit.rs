@@ -13,6 +13,7 @@ use octopoid_crdt::document::{Actor, Document};
 use octopoid_crdt::ids::{AuthorKey, RecordId, Subject};
 use octopoid_crdt::lifecycle::{Act, TaskState};
 use octopoid_crdt::membership::Seen;
+use octopoid_crdt::peer::settle::contenders;
 use octopoid_crdt::record::{Body, Payload, PayloadError, SignError, Verified, limits};
 
 use super::items::{ItemKey, ItemRow};
@@ -435,6 +436,16 @@ impl<'w> Unit<'w> {
         let all = self.state.membership.all();
         let (standing, masks) = (self.standing(&place, all)?, self.masks_in(all)?);
         Ok(self.log(no)?.log.would_count(place.author, act, &standing, &masks))
+    }
+
+    /// Tells whether a claim or review is neither over nor submitted, whether or not it holds the task.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn is_open(&mut self, no: TaskNo, of: &RecordId) -> Result<bool, WriteFault> {
+        let state = self.state(no)?;
+        let open = contenders(&self.log(no)?.log, &state);
+        Ok(open.iter().any(|known| known.contender.id == *of && !known.started))
     }
 
     /// Keeps what this node runs for an attempt, or forgets it; local, never synced.

@@ -4,6 +4,7 @@
 
 use octopoid_crdt::ids::{RecordId, Subject};
 use octopoid_crdt::lifecycle::{Act, End, Entry, Index, Phase, TaskState};
+use octopoid_crdt::peer::settle::contenders;
 use octopoid_crdt::record::{Body, Cause, Verified};
 
 use super::documents::Life;
@@ -75,6 +76,7 @@ impl Unit<'_> {
         derive_times(&mut row, &state, &log);
         derive_end(&mut row, &state);
         derive_failures(&mut row, &log, &life);
+        let outranked = self.outranked(&row, &state, &log);
         let signs = if row.collection.is_none() { self.signs(&state, &log, &life) } else { Ok(Vec::new()) };
         row.blocks = match &state.phase {
             Phase::Done { .. } => self.state.settings.merge_blocks && row.needs_merge,
@@ -85,6 +87,7 @@ impl Unit<'_> {
         (slot.row, slot.log) = (row, Some(log));
         slot.changed = true;
         slot.row.signs = signs?;
+        slot.outranked = outranked?;
         derived
     }
 
@@ -112,6 +115,19 @@ impl Unit<'_> {
             None => None,
         };
         Ok(())
+    }
+
+    /// Lists the open claims and reviews that do not hold the task, so that their silence is timed from now on and not only from
+    /// when they come to hold it.
+    fn outranked(&mut self, row: &TaskRow, state: &TaskState, log: &StoredLog) -> Result<Vec<(RecordId, u32)>, WriteFault> {
+        let Some(holds) = row.holder.as_ref().map(|holder| holder.record) else { return Ok(Vec::new()) };
+        let open = contenders(&log.log, state).into_iter().filter(|known| !known.started).map(|known| known.contender.id);
+        let mut outranked = Vec::new();
+        for id in open.filter(|id| id.0 != holds) {
+            let Some(arrival) = log.arrival(&id) else { continue };
+            outranked.extend(holder(&self.record(arrival, &id)?, false).map(|holder| (id, holder.ttl_seconds)));
+        }
+        Ok(outranked)
     }
 
     fn look_at_blockers(&mut self, no: TaskNo) -> Result<(), WriteFault> {

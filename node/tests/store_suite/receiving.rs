@@ -3,7 +3,7 @@
 use octopoid_crdt::document::{Actor, Document, Edit};
 use octopoid_crdt::ids::{RecordId, SessionId, Subject};
 use octopoid_crdt::record::{Body, Payload, Queue, Signer, Verified};
-use octopoid_node::ops::claim::{Claimant, Holds, claim, release};
+use octopoid_node::ops::claim::{Claimant, Holds, claim, expire, release};
 use octopoid_node::ops::judge::cancel;
 use octopoid_node::store::{Received, Store, TaskRow};
 
@@ -44,6 +44,48 @@ fn a_foreign_claim_is_timed_from_when_it_is_first_seen_and_its_release_ends_that
     block_on(stores[0].write(move |unit| release(unit, no, &Holds::default(), cause, ""))).expect("store").expect("released");
     bring(&stores[0], &stores[1]);
     assert_eq!(stores[1].leases().remaining_ms(&of), None);
+}
+
+#[test]
+fn a_claim_that_does_not_hold_is_timed_as_well_and_ends_as_soon_as_it_holds_when_it_was_silent() {
+    let mut random = Random::new(1);
+    let stores = cluster(3, &mut random);
+    let no = make(&stores[0], "task");
+    bring(&stores[0], &stores[1]);
+    let claimed = |store: &Store, agent: &str, ttl_seconds: u32| {
+        let claimant = Claimant { agent: agent.to_owned(), orchestrator: "there".to_owned(), ttl_seconds, ..Claimant::default() };
+        let held = block_on(store.write(move |unit| claim(unit, no, &claimant))).expect("store").expect("claimed");
+        RecordId(held.row.holder.expect("held").record)
+    };
+    let both = [claimed(&stores[0], "one", 1), claimed(&stores[1], "other", 1)];
+    bring(&stores[0], &stores[2]);
+    bring(&stores[1], &stores[2]);
+    let holder = || row(&stores[2], "task").holder.map(|holder| RecordId(holder.record));
+    let first = holder().expect("held");
+    let second = both.into_iter().find(|claim| *claim != first).expect("another claim");
+    for of in both {
+        assert!(stores[2].leases().remaining_ms(&of).is_some(), "both are timed");
+    }
+
+    let due = |of: RecordId| {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while !stores[2].leases().due().contains(&of) {
+            assert!(std::time::Instant::now() < end, "never due");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    };
+    let end = |of: RecordId| {
+        block_on(stores[2].write(move |unit| Ok::<_, octopoid_node::ops::Refused>(expire(unit, of)?))).expect("store").expect("done")
+    };
+    due(second);
+    assert!(end(second).is_none(), "the law ends only what holds");
+    assert!(!stores[2].leases().due().contains(&second), "nobody asks again at once");
+    due(first);
+    assert!(end(first).is_some());
+    assert_eq!(holder(), Some(second));
+    assert!(stores[2].leases().due().contains(&second), "its silence began long ago");
+    assert!(end(second).is_some());
+    assert_eq!(row(&stores[2], "task").queue, "incoming");
 }
 
 /// A member that signs what it likes, beside its store.

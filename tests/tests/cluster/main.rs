@@ -2,5 +2,6 @@
 
 mod claims;
 mod joining;
+mod kills;
 mod offline;
 mod work;

@@ -40,6 +40,16 @@ pub fn bootstrap(text: &str) -> Result<(PeerKey, Multiaddr), AddressError> {
     Ok((peer.ok_or(AddressError::NoPeer { address: shown })?, bare))
 }
 
+/// Reads an address where a node can be reached, without its id: `/ip4/203.0.113.7/tcp/4001`.
+///
+/// # Errors
+/// When the text is no such address; the error says what to write instead.
+pub fn reachable(text: &str) -> Result<Multiaddr, AddressError> {
+    let address: Multiaddr = text.trim().parse().map_err(|_| AddressError::Malformed { address: text.chars().take(200).collect() })?;
+    let (bare, peer) = split(&address)?;
+    if peer.is_some() { Err(AddressError::Unsupported { address }) } else { Ok(bare) }
+}
+
 /// Splits an address into what is dialed and the peer that it names, if it does.
 pub(crate) fn split(address: &Multiaddr) -> Result<(Multiaddr, Option<PeerKey>), AddressError> {
     let unsupported = || AddressError::Unsupported { address: address.clone() };

@@ -29,7 +29,7 @@ mod start;
 mod streams;
 mod transport;
 
-pub use address::{AddressError, bootstrap};
+pub use address::{AddressError, bootstrap, reachable};
 pub use event::{Ended, Event, Events, Offence};
 pub use exchange::{Exchange, ExchangeError, RespondError, Responder};
 pub use join::{JoinError, JoinStream};

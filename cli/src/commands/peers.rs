@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use octopoid_client::{ClusterName, CodeRequest, InviteRequest, MemberInfo, Peers, RemoveRequest};
+use octopoid_client::{ApproveRequest, ClusterName, CodeRequest, InviteRequest, MemberInfo, Peers, RemoveRequest};
 
 use crate::{clean, connection::Connection, failure::Failure, output::Output, table::Table, when};
 
@@ -22,6 +22,9 @@ enum Verb {
     Approve {
         /// The code that both machines show.
         code: String,
+        /// admin, worker or reader.
+        #[arg(long, default_value = "worker", value_parser = ["admin", "worker", "reader"])]
+        access: String,
     },
     /// Do not let in the machine that shows a code.
     Deny {
@@ -44,11 +47,11 @@ pub async fn peers(args: &PeersArgs, output: Output) -> Result<(), Failure> {
     let client = Connection::open().await?.client;
     match args.verb.as_ref().unwrap_or(&Verb::List) {
         Verb::List => show(&client.peers().await?, output),
-        Verb::Approve { code } => {
-            let peers = client.decide_join(&CodeRequest { code: code.clone() }, true).await?;
+        Verb::Approve { code, access } => {
+            let peers = client.approve_join(&ApproveRequest { code: code.clone(), access: Some(access.clone()) }).await?;
             done(&peers, output, "approved: the machine is let in as soon as its own side has confirmed the code")
         }
-        Verb::Deny { code } => done(&client.decide_join(&CodeRequest { code: code.clone() }, false).await?, output, "denied"),
+        Verb::Deny { code } => done(&client.deny_join(&CodeRequest { code: code.clone() }).await?, output, "denied"),
         Verb::Remove { name, reason } => {
             let peers = client.remove_peer(name, &RemoveRequest { reason: reason.clone() }).await?;
             done(&peers, output, "removed; what it wrote until now stays in effect")

@@ -81,7 +81,7 @@ fn who_is_approved_and_has_confirmed_is_let_in() {
     assert_eq!(reply(tell(&mut host, 1, me, &confirm)), JoinFrame::Waiting);
     assert!(matches!(joiner.handle(JoinFrame::Waiting), Ok(JoinerOutput::Wait)));
     let typed: Code = code.to_string().to_lowercase().replace('-', "").parse().expect("people type as they like");
-    assert_eq!(host.decide(Moment(2), &typed, Decision::Approve), Ok(Some((me, name("laptop")))));
+    assert_eq!(host.decide(Moment(2), &typed, Decision::Approve(Access::Worker)), Ok(Some((me, name("laptop")))));
     let welcome = host.joined(&me);
     assert_eq!(reply(tell(&mut host, 3, me, &joiner.confirm().expect("it asks again"))), welcome);
     let JoinerOutput::Joined { genesis: found, .. } = joiner.handle(welcome).expect("it fits") else { panic!("it has joined") };
@@ -93,12 +93,12 @@ fn an_approval_alone_lets_nobody_in_whose_person_has_not_confirmed() {
     let (admin, mut host) = host();
     let me = key(5);
     let (mut joiner, code) = asked(&mut host, admin, me);
-    assert_eq!(host.decide(Moment(1), &code, Decision::Approve), Ok(None));
+    assert_eq!(host.decide(Moment(1), &code, Decision::Approve(Access::Worker)), Ok(None));
     let early =
         JoinFrame::Welcome(octopoid_crdt::peer::join::Welcome { cluster: cluster(), genesis: genesis().wire().to_vec(), host: admin });
     assert!(matches!(joiner.clone().handle(early), Err(JoinError::Unexpected)), "a host that approves at once gets nothing started");
     let confirm = joiner.confirm().expect("there is a code");
-    assert_eq!(tell(&mut host, 2, me, &confirm), HostOutput::LetIn { key: me, machine: name("laptop") });
+    assert_eq!(tell(&mut host, 2, me, &confirm), HostOutput::LetIn { key: me, machine: name("laptop"), access: Access::Worker });
 }
 
 #[test]
@@ -113,10 +113,10 @@ fn who_is_denied_or_too_late_or_withdraws_is_told_so() {
     let (mut joiner, code) = asked(&mut host, admin, me);
     let late = reply(tell(&mut host, PENDING_MS, me, &joiner.confirm().expect("there is a code")));
     assert_eq!(late, JoinFrame::Refused(Refusal::Expired));
-    assert!(host.decide(Moment(PENDING_MS), &code, Decision::Approve).is_err());
+    assert!(host.decide(Moment(PENDING_MS), &code, Decision::Approve(Access::Worker)).is_err());
     let (mut joiner, code) = asked(&mut host, admin, me);
     tell(&mut host, 1, me, &joiner.withdraw());
-    assert!(host.decide(Moment(1), &code, Decision::Approve).is_err());
+    assert!(host.decide(Moment(1), &code, Decision::Approve(Access::Worker)).is_err());
 }
 
 #[test]

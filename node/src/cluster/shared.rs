@@ -9,7 +9,7 @@ use octopoid_crdt::peer::renewal::{Checked, Heard, Renewals};
 use octopoid_crdt::peer::settle::Input as SettleInput;
 use octopoid_crdt::peer::{Message, Renewal, limits};
 use octopoid_crdt::record::Signer;
-use octopoid_net::{ADDRESSES_PER_PEER, Network, PeerKey};
+use octopoid_net::{ADDRESSES_PER_PEER, Multiaddr, Network, PeerKey};
 
 use super::address_book::AddressBook;
 use super::presence::{OTHERS, OTHERS_ADDRESSES, Presence};
@@ -21,6 +21,8 @@ use crate::store::{Leases, Store};
 pub(super) struct Shared {
     pub store: Arc<Store>,
     pub network: Network,
+    /// Where others reach this node beside the addresses that it listens on.
+    pub announce: Vec<Multiaddr>,
     pub settling: Arc<Settling>,
     pub signer: Signer,
     pub me: AuthorKey,
@@ -147,11 +149,22 @@ impl Shared {
         news.iter().for_each(|member| self.dial(member));
     }
 
+    /// Returns where this node can be reached, what it was told first: a machine has more addresses than others may be told of.
+    pub fn addresses(&self) -> Vec<String> {
+        let mut all: Vec<String> = self.announce.iter().map(ToString::to_string).collect();
+        for address in self.network.listen_addresses() {
+            let text = address.to_string();
+            if !all.contains(&text) {
+                all.push(text);
+            }
+        }
+        all
+    }
+
     /// Returns the frame that tells what this node says of itself, where it can be reached included.
     pub fn presence(&self) -> Message {
-        let listening = self.network.listen_addresses();
         // An address of the link alone means nothing on another machine.
-        let reachable = listening.iter().map(ToString::to_string).filter(|address| !address.starts_with("/ip6/fe80:"));
+        let reachable = self.addresses().into_iter().filter(|address| !address.starts_with("/ip6/fe80:"));
         let others = self.book().told_of(OTHERS, OTHERS_ADDRESSES);
         let agents = u32::try_from(self.running().len()).unwrap_or(u32::MAX);
         let presence = Presence { addresses: reachable.take(ADDRESSES_PER_PEER).collect(), others, agents, ..(self.describe)() };

@@ -38,6 +38,8 @@ pub struct ClusterSettings {
     pub seed: [u8; 32],
     /// Where to listen.
     pub listen: Vec<Multiaddr>,
+    /// Where others reach this node besides.
+    pub announce: Vec<Multiaddr>,
     /// Whether to find others on the local network.
     pub mdns: bool,
     /// Known addresses.
@@ -121,6 +123,7 @@ impl Cluster {
         let shared = Arc::new(Shared {
             store: settings.store,
             network,
+            announce: settings.announce,
             settling: Arc::new(Settling::new(me)),
             signer,
             me,
@@ -151,6 +154,12 @@ impl Cluster {
     #[must_use]
     pub fn settling(&self) -> &Settling {
         &self.shared.settling
+    }
+
+    /// Returns where this node can be reached.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        self.shared.addresses()
     }
 
     /// Returns the network.

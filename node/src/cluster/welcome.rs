@@ -112,7 +112,7 @@ impl Reception {
                 tracing::info!(machine = %pending.machine, code = %pending.code, "a machine asks to join: octopoid peers approve {}", pending.code);
                 JoinFrame::Waiting
             }
-            HostOutput::LetIn { key, machine } => match self.let_in(key, machine, Access::Worker, None).await {
+            HostOutput::LetIn { key, machine, access } => match self.let_in(key, machine, access, None).await {
                 Ok(()) => self.with_host(|host| host.joined(&key)).unwrap_or(JoinFrame::Refused(Refusal::Busy)),
                 Err(error) => refuse(&error),
             },
@@ -164,8 +164,8 @@ impl Reception {
     /// When no such request waits, or membership does not allow it.
     pub async fn decide(&self, code: &Code, decision: Decision) -> Result<(), WelcomeError> {
         let decided = self.with_host(|host| host.decide(now(), code, decision)).unwrap_or(Err(DecideError::NotPending))?;
-        if let Some((key, machine)) = decided {
-            self.let_in(key, machine, Access::Worker, None).await?;
+        if let (Some((key, machine)), Decision::Approve(access)) = (decided, decision) {
+            self.let_in(key, machine, access, None).await?;
             self.with_host(|host| host.joined(&key));
         }
         Ok(())

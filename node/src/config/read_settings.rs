@@ -141,10 +141,13 @@ fn network(mut section: Section<'_>, report: &mut Report) -> Network {
         let address: octopoid_net::Multiaddr = text.parse().ok()?;
         text.contains("/tcp/").then_some(address)
     });
+    let outside = "write the address that others use, such as /ip4/203.0.113.7/tcp/4001";
+    let announce = addresses(&mut section, "announce", report, outside, |text| octopoid_net::reachable(text).ok());
     let wanted = "write /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…: `octopoid peers addresses` on that machine prints it";
     let peers = addresses(&mut section, "peers", report, wanted, |text| octopoid_net::bootstrap(text).is_ok().then(|| text.to_owned()));
     let network = Network {
         listen: listen.unwrap_or(base.listen),
+        announce: announce.unwrap_or_default(),
         peers: peers.unwrap_or_default(),
         mdns: section.flag("mdns", report).unwrap_or(base.mdns),
     };

@@ -140,6 +140,9 @@ impl Merge {
 pub struct Network {
     /// Where this node listens, such as `/ip4/0.0.0.0/tcp/4001`; a port of 0 takes a free one and keeps it.
     pub listen: Vec<Multiaddr>,
+    /// Where members reach this node beside the addresses that it listens on: a public address that something before it
+    /// translates.
+    pub announce: Vec<Multiaddr>,
     /// Members' addresses, each with its peer id, for machines that do not see each other on one local network.
     pub peers: Vec<String>,
     /// Whether members are looked for on the local network.
@@ -149,7 +152,7 @@ pub struct Network {
 impl Default for Network {
     fn default() -> Self {
         let everywhere = ["/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0"].iter().filter_map(|address| address.parse().ok());
-        Self { listen: everywhere.collect(), peers: Vec::new(), mdns: true }
+        Self { listen: everywhere.collect(), announce: Vec::new(), peers: Vec::new(), mdns: true }
     }
 }
 

@@ -107,6 +107,9 @@ pub enum Membership {
     Joined { cluster: ClusterId },
 }
 
+/// How long an address has before the next one is tried beside it.
+const HEAD_START: Duration = Duration::from_millis(250);
+
 /// Asks a person whether both sides show the same code.
 pub type Confirm<'a> = &'a mut (dyn FnMut(&Code) -> bool + Send);
 
@@ -140,18 +143,31 @@ async fn redeem(
     me: AuthorKey,
     machine: &Name,
 ) -> Result<Verified, JoinClusterError> {
+    let mut stream = reach(network, &ticket.inviter, addresses).await?;
+    let host = AuthorKey(stream.peer().0);
+    let (mut joiner, frame) = Joiner::redeem(me, host, ticket, machine.clone())?;
+    match joiner.handle(exchange(&mut stream, &frame).await?)? {
+        JoinerOutput::Joined { genesis, .. } => Ok(*genesis),
+        JoinerOutput::Send(_) | JoinerOutput::Show { .. } | JoinerOutput::Wait => Err(JoinError::Unexpected.into()),
+    }
+}
+
+/// Dials a node at all its addresses, one after the other without waiting for those that do not answer, and takes the first.
+async fn reach(network: &Network, node: &AuthorKey, addresses: &[String]) -> Result<JoinStream, JoinClusterError> {
+    let mut dials = tokio::task::JoinSet::new();
+    for (number, address) in (0..).zip(addresses) {
+        let Ok(address) = format!("{address}/p2p/{}", PeerKey(node.0)).parse::<Multiaddr>() else { continue };
+        let network = network.clone();
+        dials.spawn(async move {
+            tokio::time::sleep(HEAD_START * number).await;
+            network.dial_join(address).await
+        });
+    }
     let mut tried = Vec::new();
-    for address in addresses {
-        let Ok(address) = format!("{address}/p2p/{}", PeerKey(ticket.inviter.0)).parse::<Multiaddr>() else { continue };
-        match network.dial_join(address).await {
-            Ok(mut stream) => {
-                let host = AuthorKey(stream.peer().0);
-                let (mut joiner, frame) = Joiner::redeem(me, host, ticket, machine.clone())?;
-                return match joiner.handle(exchange(&mut stream, &frame).await?)? {
-                    JoinerOutput::Joined { genesis, .. } => Ok(*genesis),
-                    JoinerOutput::Send(_) | JoinerOutput::Show { .. } | JoinerOutput::Wait => Err(JoinError::Unexpected.into()),
-                };
-            }
+    while let Some(dialed) = dials.join_next().await {
+        match dialed {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => tried.push(error.to_string()),
             Err(error) => tried.push(error.to_string()),
         }
     }

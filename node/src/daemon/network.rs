@@ -48,6 +48,7 @@ pub(super) async fn join(layout: &Layout, config: &Config, store: &Arc<Store>, m
             store: store.clone(),
             seed: identity::seed(&layout.key_file())?,
             listen,
+            announce: config.network.announce.clone(),
             mdns: config.network.mdns,
             book,
             invites: layout.invites_file(),

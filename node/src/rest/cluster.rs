@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use octopoid_client::{
-    ClusterInfo, ClusterName, CodeRequest, ErrorBody, Invitation, InviteRequest, MemberInfo, Peers, PendingMember, RemoveRequest,
+    ApproveRequest, ClusterInfo, ClusterName, CodeRequest, ErrorBody, Invitation, InviteRequest, MemberInfo, Peers, PendingMember,
+    RemoveRequest,
 };
 use octopoid_crdt::ids::AuthorKey;
 use octopoid_crdt::membership::View;
@@ -14,6 +15,7 @@ use octopoid_crdt::peer::join::{Code, Decision};
 use octopoid_crdt::record::Access;
 use octopoid_net::PeerKey;
 
+use super::access::Caller;
 use super::app::App;
 use super::input::{Call, Input, Segments};
 use super::refusal::Refusal;
@@ -123,14 +125,14 @@ impl App {
             code: pending.code.to_string(),
             name: pending.machine.to_string(),
             peer_id: PeerKey(pending.key.0).to_string(),
-            approved: pending.approved,
+            approved: pending.approved.is_some(),
         });
         Peers { members: self.members(), pending: pending.collect() }
     }
 }
 
 fn own_addresses(cluster: &Cluster, peer_id: &str) -> Vec<String> {
-    cluster.network().listen_addresses().iter().map(|address| format!("{address}/p2p/{peer_id}")).collect()
+    cluster.addresses().iter().map(|address| format!("{address}/p2p/{peer_id}")).collect()
 }
 
 fn unseen(key: &AuthorKey, access: Access, own: bool) -> MemberView {
@@ -176,26 +178,32 @@ pub(super) async fn peers(State(app): State<App>, call: Call) -> Result<Json<Pee
     Ok(Json(app.peers()))
 }
 
-async fn decide(app: &App, input: Input<CodeRequest>, decision: Decision) -> Result<Json<Peers>, Refusal> {
-    input.call.caller.must_be_node()?;
-    let code: Code =
-        input.body.code.parse().map_err(|error: octopoid_crdt::peer::join::CodeError| Refusal::field("code", error.to_string()))?;
+/// Reads what a new member may do; a worker unless it is said.
+fn read_access(word: Option<&str>) -> Result<Access, Refusal> {
+    let Some(word) = word else { return Ok(Access::Worker) };
+    parse_access(word).ok_or_else(|| Refusal::field("access", format!("'{word}' is not admin, worker or reader")))
+}
+
+async fn decide(app: &App, caller: &Caller, code: &str, decision: Decision) -> Result<Json<Peers>, Refusal> {
+    caller.must_be_node()?;
+    let code: Code = code.parse().map_err(|error: octopoid_crdt::peer::join::CodeError| Refusal::field("code", error.to_string()))?;
     app.running_cluster()?.reception().decide(&code, decision).await?;
     Ok(Json(app.peers()))
 }
 
 /// Lets in the machine that shows a code.
-#[utoipa::path(post, path = "/api/v1/cluster/peers/approve", tag = "cluster", request_body = CodeRequest,
-    responses((status = 200, body = Peers), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub(super) async fn approve(State(app): State<App>, input: Input<CodeRequest>) -> Result<Json<Peers>, Refusal> {
-    decide(&app, input, Decision::Approve).await
+#[utoipa::path(post, path = "/api/v1/cluster/peers/approve", tag = "cluster", request_body = ApproveRequest,
+    responses((status = 200, body = Peers), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub(super) async fn approve(State(app): State<App>, input: Input<ApproveRequest>) -> Result<Json<Peers>, Refusal> {
+    let access = read_access(input.body.access.as_deref())?;
+    decide(&app, &input.call.caller, &input.body.code, Decision::Approve(access)).await
 }
 
 /// Does not let in the machine that shows a code.
 #[utoipa::path(post, path = "/api/v1/cluster/peers/deny", tag = "cluster", request_body = CodeRequest,
     responses((status = 200, body = Peers), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub(super) async fn deny(State(app): State<App>, input: Input<CodeRequest>) -> Result<Json<Peers>, Refusal> {
-    decide(&app, input, Decision::Deny).await
+    decide(&app, &input.call.caller, &input.body.code, Decision::Deny).await
 }
 
 /// Removes a member, by its name or peer id. What it wrote until now stays in effect.
@@ -221,15 +229,14 @@ pub(super) async fn remove_peer(State(app): State<App>, segments: Segments, inpu
 pub(super) async fn invite(State(app): State<App>, input: Input<InviteRequest>) -> Result<(StatusCode, Json<Invitation>), Refusal> {
     input.call.caller.must_be_node()?;
     let cluster = app.running_cluster()?;
-    let word = input.body.access.unwrap_or_else(|| "worker".to_owned());
-    let access = parse_access(&word).ok_or_else(|| Refusal::field("access", format!("'{word}' is not admin, worker or reader")))?;
+    let access = read_access(input.body.access.as_deref())?;
     let valid = input.body.expires_seconds.unwrap_or(VALID);
     if !(1..=LONGEST).contains(&valid) {
         return Err(Refusal::field("expires_seconds", format!("{valid} is outside 1 to {LONGEST}")));
     }
-    let addresses = cluster.network().listen_addresses().iter().map(ToString::to_string).collect();
+    let addresses = cluster.addresses().into_iter().take(octopoid_crdt::peer::limits::TICKET_ADDRESSES).collect();
     let ticket = cluster.reception().invite(access, Duration::from_secs(valid), addresses)?;
     let text = ticket.to_text().map_err(crate::cluster::WelcomeError::from)?;
-    let answer = Invitation { ticket: text, expires_at: rfc3339(ticket.expires_ms), access: word };
+    let answer = Invitation { ticket: text, expires_at: rfc3339(ticket.expires_ms), access: access_name(access).to_owned() };
     Ok((StatusCode::CREATED, Json(answer)))
 }

@@ -84,6 +84,17 @@ pub struct CodeRequest {
     pub code: String,
 }
 
+/// Lets a machine in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApproveRequest {
+    /// The code that both sides show.
+    pub code: String,
+    /// What it may do: admin, worker or reader; worker where none is given.
+    #[serde(default)]
+    pub access: Option<String>,
+}
+
 /// Removes a member.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -24,7 +24,9 @@ mod transport;
 mod wire;
 
 pub use client::{Client, DiffQuery, EventStream, LogQuery, OrchestratorFilter, ProjectFilter, TaskFilter, TextStream, Token};
-pub use cluster::{ClusterInfo, ClusterName, CodeRequest, Invitation, InviteRequest, MemberInfo, Peers, PendingMember, RemoveRequest};
+pub use cluster::{
+    ApproveRequest, ClusterInfo, ClusterName, CodeRequest, Invitation, InviteRequest, MemberInfo, Peers, PendingMember, RemoveRequest,
+};
 pub use conflict::{AdoptRequest, Conflict, ConflictList, ConflictingCreation};
 pub use error::{ClientError, ErrorBody, ErrorKind};
 pub use event::Event;

@@ -30,6 +30,29 @@ async fn a_machine_joins_by_a_ticket_and_shares_the_queue_both_ways() {
 }
 
 #[tokio::test]
+async fn a_public_address_that_a_machine_was_told_is_in_its_tickets_before_its_own() {
+    let mut cluster = Cluster::of(1, false, &[]).await;
+    let public = "/ip4/203.0.113.9/tcp/4001";
+    let vm = &mut cluster.machines[0];
+    vm.configure("  mdns: false\n", &format!("  mdns: false\n  announce: [{public}]\n"));
+    vm.stop(&[]).await;
+    let _ = vm.start().await;
+    let ticket = vm.client().invite(&InviteRequest::default()).await.expect("an invitation").ticket;
+    let addresses = ticket.parse::<Ticket>().expect("a ticket").addresses;
+    assert_eq!(addresses[0], public);
+    assert!(addresses.len() > 1 && addresses[1..].iter().all(|address| address.starts_with("/ip4/127.0.0.1/tcp/")), "{addresses:?}");
+    let said = vm.run(&["peers", "addresses"]);
+    assert!(said.ok().starts_with(&format!("{public}/p2p/")), "{said:?}");
+    // The one that cannot be reached does not keep anybody from joining by the others.
+    let _ = cluster.add(&[]).await;
+    cluster.until_connected().await;
+    cluster.machines[0].configure(public, &format!("{public}/p2p/12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X"));
+    let said = cluster.machines[0].run(&["validate"]);
+    let _ = said.refused(1);
+    assert!(said.stdout.contains("network.announce holds"), "{said:?}");
+}
+
+#[tokio::test]
 async fn a_ticket_lets_one_machine_in_and_the_second_is_told_why_not() {
     let cluster = Cluster::of(1, false, &[]).await;
     let first = &cluster.machines[0];

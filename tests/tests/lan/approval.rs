@@ -12,7 +12,7 @@ async fn a_machine_finds_the_cluster_by_its_name_is_approved_by_the_code_of_both
 
     let asking = office.ask(1, "laptop");
     let code = office.pending_code("laptop").await;
-    let approved = office.machines[0].run(&["peers", "approve", &code]);
+    let approved = office.machines[0].run(&["peers", "approve", &code, "--access", "admin"]);
     assert!(approved.ok().contains("approved"), "{approved:?}");
     let said = asking.ended(&office).await;
     assert!(said.ok().contains("this machine is a member of the cluster"), "{said:?}");
@@ -23,6 +23,8 @@ async fn a_machine_finds_the_cluster_by_its_name_is_approved_by_the_code_of_both
     office.until_connected(1).await;
     let peers = office.machines[0].run(&["peers", "list", "--json"]).json();
     assert_eq!(peers["pending"], serde_json::json!([]));
+    let accesses: Vec<_> = peers["members"].as_array().expect("members").iter().map(|member| member["access"].clone()).collect();
+    assert_eq!(accesses, ["admin", "admin"], "it was let in as what the admin said");
     let here = office.machines[0].enqueue("Queued on the first", &[]);
     let there = office.machines[1].enqueue("Queued on the second", &[]);
     office

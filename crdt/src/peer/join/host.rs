@@ -9,7 +9,7 @@ use super::{Code, JoinFrame, Refusal, Welcome, code::commitment, invite_of};
 use crate::{
     ids::{AuthorKey, ClusterId, Name},
     lease::Moment,
-    record::Verified,
+    record::{Access, Verified},
 };
 
 /// Requests that have not revealed their nonce.
@@ -32,15 +32,15 @@ pub struct Pending {
     pub machine: Name,
     /// Whether the joiner's person has confirmed the code.
     pub confirmed: bool,
-    /// Whether an admin has approved it here.
-    pub approved: bool,
+    /// What an admin here has approved that it may do.
+    pub approved: Option<Access>,
 }
 
 /// What a person decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Let it in.
-    Approve,
+    /// Let it in, with this access.
+    Approve(Access),
     /// Do not.
     Deny,
 }
@@ -62,7 +62,7 @@ pub enum HostOutput {
     Show(Pending),
     /// Approved and confirmed: write a Join for this key, and when it is on disk call [`Host::joined`] and answer with what it
     /// returns.
-    LetIn { key: AuthorKey, machine: Name },
+    LetIn { key: AuthorKey, machine: Name, access: Access },
     /// A ticket was shown: look it up by its hash. A known, unexpired and unused one (or one that this same key used) lets the
     /// key in: write the Join with `invite`, commit, answer with [`Host::welcome`]; else refuse with Expired or Used.
     Redeem { invite: [u8; 32], key: AuthorKey, machine: Name },
@@ -152,11 +152,11 @@ impl Host {
         let waits = |request: &Request| matches!(request, Request::Pending(pending) if pending.code == *code);
         let (_, (request, _)) = self.requests.iter_mut().find(|(_, (request, _))| waits(request)).ok_or(DecideError::NotPending)?;
         match (decision, &mut *request) {
-            (Decision::Approve, Request::Pending(pending)) => {
-                pending.approved = true;
+            (Decision::Approve(access), Request::Pending(pending)) => {
+                pending.approved = Some(access);
                 Ok(pending.confirmed.then(|| (pending.key, pending.machine.clone())))
             }
-            (Decision::Approve, _) => Err(DecideError::NotPending),
+            (Decision::Approve(_), _) => Err(DecideError::NotPending),
             (Decision::Deny, _) => {
                 *request = Request::Denied;
                 Ok(None)
@@ -199,7 +199,7 @@ impl Host {
         if self.pending().count() >= PENDING || self.pending().any(|pending| pending.code == code) {
             return refused(Refusal::Busy);
         }
-        let pending = Pending { code, key: from, machine, confirmed: false, approved: false };
+        let pending = Pending { code, key: from, machine, confirmed: false, approved: None };
         self.requests.insert(from, (Request::Pending(pending.clone()), now));
         HostOutput::Show(pending)
     }
@@ -209,8 +209,8 @@ impl Host {
         match self.requests.get_mut(&from) {
             Some((Request::Pending(pending), _)) => {
                 pending.confirmed = true;
-                if pending.approved {
-                    return HostOutput::LetIn { key: from, machine: pending.machine.clone() };
+                if let Some(access) = pending.approved {
+                    return HostOutput::LetIn { key: from, machine: pending.machine.clone(), access };
                 }
                 HostOutput::Reply(JoinFrame::Waiting)
             }

@@ -4,8 +4,8 @@ use http::Method;
 
 use super::{Client, request::Call};
 use crate::{
-    AdoptRequest, ClientError, ClusterInfo, ClusterName, CodeRequest, Conflict, ConflictList, Invitation, InviteRequest, Peers,
-    RemoveRequest, Task,
+    AdoptRequest, ApproveRequest, ClientError, ClusterInfo, ClusterName, CodeRequest, Conflict, ConflictList, Invitation, InviteRequest,
+    Peers, RemoveRequest, Task,
 };
 
 impl Client {
@@ -33,13 +33,20 @@ impl Client {
         self.answer(Call::new(Method::GET, &["cluster", "peers"])?).await
     }
 
-    /// Approves or denies a request to join.
+    /// Lets in the machine that shows a code.
     ///
     /// # Errors
     /// As every call; 404 when no such request waits.
-    pub async fn decide_join(&self, request: &CodeRequest, approve: bool) -> Result<Peers, ClientError> {
-        let verb = if approve { "approve" } else { "deny" };
-        self.answer(Call::new(Method::POST, &["cluster", "peers", verb])?.body(request)?).await
+    pub async fn approve_join(&self, request: &ApproveRequest) -> Result<Peers, ClientError> {
+        self.answer(Call::new(Method::POST, &["cluster", "peers", "approve"])?.body(request)?).await
+    }
+
+    /// Does not let in the machine that shows a code.
+    ///
+    /// # Errors
+    /// As every call; 404 when no such request waits.
+    pub async fn deny_join(&self, request: &CodeRequest) -> Result<Peers, ClientError> {
+        self.answer(Call::new(Method::POST, &["cluster", "peers", "deny"])?.body(request)?).await
     }
 
     /// Removes a member by its name or peer id.

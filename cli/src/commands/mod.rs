@@ -81,7 +81,7 @@ pub enum Command {
     Peers(peers::PeersArgs),
     /// Make a ticket with which one machine can join.
     Invite(peers::InviteArgs),
-    /// Show or name the cluster.
+    /// Show or name the cluster; leave it for a while.
     Cluster(peers::ClusterArgs),
     /// List what lost when machines that were apart did the same; adopt or dismiss it.
     Conflicts(conflicts::Args),

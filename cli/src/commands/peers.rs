@@ -150,7 +150,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  octopoid cluster name home")]
+#[command(after_help = "Examples:\n  octopoid cluster name home\n  octopoid cluster offline")]
 pub struct ClusterArgs {
     #[command(subcommand)]
     verb: Option<ClusterVerb>,
@@ -165,6 +165,10 @@ enum ClusterVerb {
         /// The name.
         name: String,
     },
+    /// Keep this machine to itself: cut it off from all others until `online` or the next start. It works on alone.
+    Offline,
+    /// Connect to the others again.
+    Online,
 }
 
 pub async fn cluster(args: &ClusterArgs, output: Output) -> Result<(), Failure> {
@@ -173,6 +177,8 @@ pub async fn cluster(args: &ClusterArgs, output: Output) -> Result<(), Failure> 
     let info = match args.verb.as_ref().unwrap_or(&ClusterVerb::Show) {
         ClusterVerb::Show => connection.client.cluster().await?,
         ClusterVerb::Name { name } => connection.client.name_cluster(&ClusterName { name: name.clone() }).await?,
+        ClusterVerb::Offline => connection.client.keep_offline(true).await?,
+        ClusterVerb::Online => connection.client.keep_offline(false).await?,
     };
     if output.json() {
         return Ok(output.value(&info)?);
@@ -180,6 +186,9 @@ pub async fn cluster(args: &ClusterArgs, output: Output) -> Result<(), Failure> 
     let name = info.name.as_deref().unwrap_or("without a name");
     output.line(format!("cluster {name}, {} mode, {} members", info.mode, info.members.len()))?;
     output.table(&table(&info.members))?;
+    if info.kept_offline {
+        output.note("this machine keeps to itself: octopoid cluster online");
+    }
     if named && connection.node.is_some() && info.addresses.is_empty() {
         output.note("start the node again, so that others can reach it: octopoid stop && octopoid start");
     }

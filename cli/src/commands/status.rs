@@ -90,7 +90,8 @@ fn cluster_lines(status: &NodeStatus, output: Output) -> Vec<String> {
         lines.extend(peers::table(&status.members).lines(output.width()));
     }
     if status.offline {
-        lines.push(output.paint(Tone::Warn, "⚠️  Working offline"));
+        let told = if status.kept_offline { ", as it was told to: octopoid cluster online" } else { "" };
+        lines.push(output.paint(Tone::Warn, &format!("⚠️  Working offline{told}")));
     }
     if status.pending_sync > 0 && !status.members.is_empty() {
         lines.push(format!(

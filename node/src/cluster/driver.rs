@@ -66,6 +66,7 @@ impl Driver {
                         self.link_ended(peer, &end);
                     }
                 }
+                () = self.shared.turned.notified() => self.follow_membership()?,
                 _ = presence.tick() => self.tell_presence(),
             }
         }
@@ -85,6 +86,7 @@ impl Driver {
             NetEvent::Request { peer, bytes, responder } => {
                 tokio::spawn(requests::answer(self.shared.clone(), author(&peer), bytes, responder));
             }
+            NetEvent::Join { .. } if self.shared.is_kept_offline() => tracing::info!("somebody asks to join; this node keeps to itself"),
             NetEvent::Join { stream } => {
                 let reception = self.reception.clone();
                 tokio::spawn(async move { reception.receive(stream).await });
@@ -176,13 +178,17 @@ impl Driver {
         Ok(())
     }
 
-    /// Lets in who is a member, and nobody else.
+    /// Lets in who is a member, and nobody else; nobody at all while this node is told to keep to itself.
     fn follow_membership(&mut self) -> Result<(), Fault> {
         let view = self.shared.store.membership();
         let members: BTreeSet<AuthorKey> = view.members().map(|(key, _)| *key).filter(|key| *key != self.shared.me).collect();
+        self.shared.members().retain(|key, _| members.contains(key));
+        if self.shared.is_kept_offline() {
+            self.shared.network.set_members(BTreeSet::new());
+            return Ok(());
+        }
         self.shared.network.set_members(members.iter().map(peer_key).collect::<BTreeSet<PeerKey>>());
         members.iter().for_each(|member| self.shared.dial(member));
-        self.shared.members().retain(|key, _| members.contains(key));
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What the parts of the cluster's driver share.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use octopoid_crdt::ids::{AuthorKey, ClusterId, RecordId};
@@ -10,6 +11,7 @@ use octopoid_crdt::peer::settle::Input as SettleInput;
 use octopoid_crdt::peer::{Message, Renewal, limits};
 use octopoid_crdt::record::Signer;
 use octopoid_net::{ADDRESSES_PER_PEER, Multiaddr, Network, PeerKey};
+use tokio::sync::Notify;
 
 use super::address_book::AddressBook;
 use super::presence::{OTHERS, OTHERS_ADDRESSES, Presence};
@@ -35,6 +37,10 @@ pub(super) struct Shared {
     pub members: Mutex<BTreeMap<AuthorKey, MemberState>>,
     /// Where members can be reached.
     pub book: Mutex<AddressBook>,
+    /// Whether this node was told to keep to itself; see [`Shared::is_kept_offline`].
+    pub kept_offline: AtomicBool,
+    /// Tells the driver to look at [`Shared::kept_offline`] again.
+    pub turned: Notify,
     /// Tells what this node says of itself.
     pub describe: Describe,
     /// Answers calls that members pass on, once the API is there.
@@ -77,6 +83,11 @@ impl Shared {
     /// Returns the members that are connected and have greeted.
     pub fn connected(&self) -> Vec<AuthorKey> {
         self.members().iter().filter(|(_, state)| state.connected).map(|(key, _)| *key).collect()
+    }
+
+    /// Tells whether this node was told to keep to itself: it then connects to nobody and lets nobody connect.
+    pub fn is_kept_offline(&self) -> bool {
+        self.kept_offline.load(Ordering::SeqCst)
     }
 
     pub fn book(&self) -> MutexGuard<'_, AddressBook> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use octopoid_crdt::peer::Message;
 use octopoid_crdt::peer::renewal::Renewals;
 use octopoid_crdt::record::{Access, Body, Signer, Verified};
 use octopoid_net::{Limits, Multiaddr, Network, PeerKey, SecretKey};
+use tokio::sync::Notify;
 
 use super::address_book::AddressBook;
 use super::contenders::{contenders, is_open};
@@ -133,6 +135,8 @@ impl Cluster {
             starts,
             members: Mutex::new(BTreeMap::new()),
             book: Mutex::new(settings.book),
+            kept_offline: AtomicBool::new(false),
+            turned: Notify::new(),
             describe: settings.describe,
             calls: OnceLock::new(),
             branches: OnceLock::new(),
@@ -328,6 +332,23 @@ impl Cluster {
     #[must_use]
     pub fn connected(&self) -> Vec<AuthorKey> {
         self.shared.connected()
+    }
+
+    /// Cuts this node off from all members, or lets it connect again. A restart lets it connect again too.
+    ///
+    /// Connections end as they do when a cable is pulled: what was on its way is lost, and sent again afterwards. Members that dial meanwhile
+    /// are turned away before a byte of theirs is read, and nobody can join by this node. It works on alone.
+    pub fn keep_offline(&self, offline: bool) {
+        if self.shared.kept_offline.swap(offline, Ordering::SeqCst) != offline {
+            tracing::info!(offline, "told to {}", if offline { "keep to itself" } else { "connect again" });
+            self.shared.turned.notify_one();
+        }
+    }
+
+    /// Tells whether this node was told to keep to itself.
+    #[must_use]
+    pub fn is_kept_offline(&self) -> bool {
+        self.shared.is_kept_offline()
     }
 
     /// Ends the node's part: what waits is sent, and the port is free when this returns.

@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use octopoid_client::{
-    ApproveRequest, ClusterInfo, ClusterName, CodeRequest, ErrorBody, Invitation, InviteRequest, MemberInfo, Peers, PendingMember,
-    RemoveRequest,
+    ApproveRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, ErrorBody, Invitation, InviteRequest, MemberInfo, Peers,
+    PendingMember, RemoveRequest,
 };
 use octopoid_crdt::ids::AuthorKey;
 use octopoid_crdt::membership::View;
@@ -100,6 +100,11 @@ impl App {
         pending.await
     }
 
+    /// Tells whether this node was told to keep to itself.
+    pub(super) fn kept_offline(&self) -> bool {
+        self.settings.cluster.as_ref().is_some_and(Cluster::is_kept_offline)
+    }
+
     async fn cluster_info(&self) -> Result<ClusterInfo, Refusal> {
         let store = &self.settings.store;
         let view = store.membership();
@@ -113,6 +118,7 @@ impl App {
             authority: view.authority().map(|key| self.member_name(&view, key)),
             integrator: view.integrator().map(|key| self.member_name(&view, key)),
             offline: others && !members.iter().any(|member| member.state == "connected"),
+            kept_offline: self.kept_offline(),
             members,
             pending_sync: self.pending_sync().await?,
             addresses: addresses.unwrap_or_default(),
@@ -167,6 +173,15 @@ pub(super) async fn name(State(app): State<App>, input: Input<ClusterName>) -> R
     let name = input.body.name.parse().map_err(|error: octopoid_crdt::ids::IdError| Refusal::field("name", error.to_string()))?;
     let machine = app.settings.machine_id.parse().ok();
     app.settings.store.write(move |unit| open_to_others(unit, &name, machine).map_err(Refusal::from)).await??;
+    Ok(Json(app.cluster_info().await?))
+}
+
+/// Cuts this node off from all members, or lets it connect again. It works on alone; a restart connects again too.
+#[utoipa::path(put, path = "/api/v1/cluster/offline", tag = "cluster", request_body = ClusterOffline,
+    responses((status = 200, body = ClusterInfo), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub(super) async fn offline(State(app): State<App>, input: Input<ClusterOffline>) -> Result<Json<ClusterInfo>, Refusal> {
+    input.call.caller.must_be_node()?;
+    app.running_cluster()?.keep_offline(input.body.offline);
     Ok(Json(app.cluster_info().await?))
 }
 

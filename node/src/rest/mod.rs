@@ -126,6 +126,7 @@ fn cluster_routes() -> Router<App> {
     Router::new()
         .route("/", get(cluster::show))
         .route("/name", put(cluster::name))
+        .route("/offline", put(cluster::offline))
         .route("/peers", get(cluster::peers))
         .route("/peers/approve", post(cluster::approve))
         .route("/peers/deny", post(cluster::deny))

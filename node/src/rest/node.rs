@@ -100,6 +100,7 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
     let members: Vec<_> = app.members().into_iter().filter(|member| member.state != "this node").collect();
     let offline = !members.is_empty() && !members.iter().any(|member| member.state == "connected");
     let pending_sync = app.pending_sync().await?;
+    let kept_offline = app.kept_offline();
     let join_requests = app.settings.cluster.as_ref().map_or(0, |cluster| cluster.reception().pending().len() as u64);
     let status = app.read(move |app, reader| {
         let scope = app.settings.scope.as_str();
@@ -115,6 +116,7 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
             members,
             pending_sync,
             offline,
+            kept_offline,
             join_requests,
             conflicts: reader.conflicts(None, 0, 0)?.total,
             queues,

@@ -34,7 +34,7 @@ impl utoipa::Modify for BearerToken {
         orchestrators::register, orchestrators::heartbeat, orchestrators::list, orchestrators::show, orchestrators::edit,
         orchestrators::rotate_key, orchestrators::poll,
         events::stream,
-        cluster::show, cluster::name, cluster::peers, cluster::approve, cluster::deny, cluster::remove_peer, cluster::invite,
+        cluster::show, cluster::name, cluster::offline, cluster::peers, cluster::approve, cluster::deny, cluster::remove_peer, cluster::invite,
         conflicts::list, conflicts::show, conflicts::adopt, conflicts::dismiss,
         node::status, node::pause, node::resume, node::pause_agent, node::resume_agent, node::stop, node::gc, node::doctor,
     )

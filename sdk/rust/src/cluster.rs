@@ -22,6 +22,9 @@ pub struct ClusterInfo {
     pub pending_sync: u64,
     /// Whether there are other members and none is connected.
     pub offline: bool,
+    /// Whether this node was told to keep to itself.
+    #[serde(default)]
+    pub kept_offline: bool,
     /// Where this node can be reached, each with its peer id.
     pub addresses: Vec<String>,
 }
@@ -134,4 +137,12 @@ pub struct Invitation {
 pub struct ClusterName {
     /// The name.
     pub name: String,
+}
+
+/// Cuts a node off from all members, or lets it connect again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClusterOffline {
+    /// Whether it keeps to itself.
+    pub offline: bool,
 }

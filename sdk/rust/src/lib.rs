@@ -25,7 +25,8 @@ mod wire;
 
 pub use client::{Client, DiffQuery, EventStream, LogQuery, OrchestratorFilter, ProjectFilter, TaskFilter, TextStream, Token};
 pub use cluster::{
-    ApproveRequest, ClusterInfo, ClusterName, CodeRequest, Invitation, InviteRequest, MemberInfo, Peers, PendingMember, RemoveRequest,
+    ApproveRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, Invitation, InviteRequest, MemberInfo, Peers, PendingMember,
+    RemoveRequest,
 };
 pub use conflict::{AdoptRequest, Conflict, ConflictList, ConflictingCreation};
 pub use error::{ClientError, ErrorBody, ErrorKind};

@@ -24,6 +24,9 @@ pub struct NodeStatus {
     /// Whether there are other members and none is connected.
     #[serde(default)]
     pub offline: bool,
+    /// Whether the node was told to keep to itself.
+    #[serde(default)]
+    pub kept_offline: bool,
     /// Machines that ask to join.
     #[serde(default)]
     pub join_requests: u64,

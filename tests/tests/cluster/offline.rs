@@ -46,3 +46,35 @@ async fn edits_made_on_both_sides_of_a_partition_are_merged_on_all() {
         machine.until_task(&id, "edited by both", |task| task.title == "Edited" && task.priority == "P0").await;
     }
 }
+
+#[tokio::test]
+async fn a_machine_that_is_told_to_keep_to_itself_is_cut_off_works_on_and_is_joined_again() {
+    let mut cluster = Cluster::of(2, false, &[]).await;
+    cluster.until_connected().await;
+    let said = cluster.machines[1].run(&["cluster", "offline"]);
+    assert!(said.stderr.contains("octopoid cluster online"), "the way back is told: {said:?}");
+    for machine in &cluster.machines {
+        machine
+            .until("the connection is gone", async || {
+                let status = machine.client().node_status().await.map_err(|error| error.to_string())?;
+                if status.offline { Ok(()) } else { Err(format!("{:#?}", status.members)) }
+            })
+            .await;
+    }
+    let status = cluster.machines[1].run(&["status"]);
+    assert!(status.ok().contains("Working offline, as it was told to: octopoid cluster online"), "{status:?}");
+    assert!(!cluster.machines[0].client().node_status().await.expect("a status").kept_offline, "the other one was told nothing");
+
+    let there = cluster.machines[1].enqueue("Thought of alone", &[]);
+    let here = cluster.machines[0].enqueue("Thought of meanwhile", &[]);
+    // A node that starts dials everybody at once, and waits for who answers.
+    cluster.machines[0].stop(&[]).await;
+    cluster.machines[0].start().await;
+    assert_eq!(cluster.seen(0, "machine-2").await.state, "unseen", "it is turned away");
+    let _ = cluster.machines[0].run(&["show", &there]).refused(1);
+    let _ = cluster.machines[1].run(&["show", &here]).refused(1);
+
+    let _ = cluster.machines[1].run(&["cluster", "online"]).ok();
+    cluster.until_connected().await;
+    cluster.until_all_show("incoming", 2).await;
+}

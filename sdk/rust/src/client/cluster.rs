@@ -4,8 +4,8 @@ use http::Method;
 
 use super::{Client, request::Call};
 use crate::{
-    AdoptRequest, ApproveRequest, ClientError, ClusterInfo, ClusterName, CodeRequest, Conflict, ConflictList, Invitation, InviteRequest,
-    Peers, RemoveRequest, Task,
+    AdoptRequest, ApproveRequest, ClientError, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, Conflict, ConflictList, Invitation,
+    InviteRequest, Peers, RemoveRequest, Task,
 };
 
 impl Client {
@@ -23,6 +23,14 @@ impl Client {
     /// As every call; 403 when the node is no admin.
     pub async fn name_cluster(&self, request: &ClusterName) -> Result<ClusterInfo, ClientError> {
         self.answer(Call::new(Method::PUT, &["cluster", "name"])?.body(request)?).await
+    }
+
+    /// Cuts the node off from all members, or lets it connect again.
+    ///
+    /// # Errors
+    /// As every call; 503 when no node with a network runs.
+    pub async fn keep_offline(&self, offline: bool) -> Result<ClusterInfo, ClientError> {
+        self.answer(Call::new(Method::PUT, &["cluster", "offline"])?.body(&ClusterOffline { offline })?).await
     }
 
     /// Lists the members and who asks to be one.

@@ -189,6 +189,7 @@ impl Driver {
         }
         self.shared.network.set_members(members.iter().map(peer_key).collect::<BTreeSet<PeerKey>>());
         members.iter().for_each(|member| self.shared.dial(member));
+        self.shared.take_hints();
         Ok(())
     }
 

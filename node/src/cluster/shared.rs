@@ -142,22 +142,26 @@ impl Shared {
 
     /// Notes what a member tells of itself, and where others may be.
     pub fn hear_presence(&self, from: AuthorKey, presence: Presence) {
-        let mut news: Vec<AuthorKey> = Vec::new();
-        {
-            let mut book = self.book();
-            if book.told(from, &presence.addresses) {
-                news.push(from);
-            }
-            for (peer, addresses) in &presence.others {
-                let Ok(key) = peer.parse::<PeerKey>() else { continue };
-                let key = author(&key);
-                if key != self.me && self.store.membership().access(&key).is_some() && book.hinted(key, addresses) {
-                    news.push(key);
-                }
+        let news = self.book().told(from, &presence.addresses);
+        self.members().entry(from).or_default().presence = Some(presence);
+        if news {
+            self.dial(&from);
+        }
+        self.take_hints();
+    }
+
+    /// Notes where members say that others are, and dials these. Who joins hears it before it knows who the others are, so this is done
+    /// again whenever membership changes.
+    pub fn take_hints(&self) {
+        let told: Vec<_> = self.members().values().filter_map(|state| Some(state.presence.as_ref()?.others.clone())).flatten().collect();
+        let membership = self.store.membership();
+        for (peer, addresses) in told {
+            let Ok(key) = peer.parse::<PeerKey>() else { continue };
+            let key = author(&key);
+            if key != self.me && membership.access(&key).is_some() && self.book().hinted(key, &addresses) {
+                self.dial(&key);
             }
         }
-        self.members().entry(from).or_default().presence = Some(presence);
-        news.iter().for_each(|member| self.dial(member));
     }
 
     /// Returns where this node can be reached, what it was told first: a machine has more addresses than others may be told of.

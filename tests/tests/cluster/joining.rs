@@ -1,8 +1,10 @@
 //! How machines become members.
 
+use std::time::Duration;
+
 use octopoid_client::InviteRequest;
 use octopoid_crdt::peer::join::Ticket;
-use octopoid_tests::{Cluster, Project};
+use octopoid_tests::{Cluster, Project, until_within};
 use serde_json::Value;
 
 #[tokio::test]
@@ -153,4 +155,16 @@ async fn a_removed_machine_is_cut_off_and_learns_nothing_more() {
     let _ = cluster.machines[1].run(&["show", &secret]).refused(1);
     let peers = cluster.machines[0].client().peers().await.expect("members");
     assert_eq!(peers.members.len(), 1, "{peers:#?}");
+}
+
+#[tokio::test]
+async fn a_machine_that_joins_by_one_member_is_connected_to_all_within_seconds() {
+    let cluster = Cluster::of(3, false, &[]).await;
+    let third = &cluster.machines[2];
+    let connected = until_within(Duration::from_secs(5), async || {
+        let peers = third.client().peers().await.map_err(|error| error.to_string())?;
+        let connected = peers.members.iter().filter(|member| member.state == "connected").count();
+        if connected == 2 { Ok(()) } else { Err(format!("{:#?}", peers.members)) }
+    });
+    connected.await.unwrap_or_else(|seen| panic!("the third does not find the second one\nlast seen: {seen}\n{}", third.logs()));
 }

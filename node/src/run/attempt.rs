@@ -167,7 +167,7 @@ async fn start_commit(context: &Context, job: &Job, task: &Name, story: &Story) 
             return Err(AttemptError::Git(format!("commit {head} of the work to review is not here, and no node that has it is reached")));
         }
     }
-    context.follow_integrator().await?;
+    context.catch_up_with_merges().await?;
     let base = context.base_branch.clone();
     let tip = context.git(move |git| git.newest_tip(&base)).await?;
     tip.map_err(|error| AttemptError::Git(describe(&error)))

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use octopoid_crdt::ids::{AttemptName, AuthorKey, Name, Oid};
 
@@ -20,6 +21,8 @@ const INTEGRATED: &str = "refs/octopoid/integrated";
 
 /// How files of packed branches begin.
 const BUNDLE: &str = "branch-bundle-";
+/// How long an attempt that is to start waits for `origin`; its claim's lease runs meanwhile.
+const CATCH_UP: Duration = Duration::from_secs(30);
 /// The remote that machines share.
 const ORIGIN: &str = "origin";
 
@@ -114,12 +117,29 @@ impl Context {
         }
     }
 
-    /// Brings the integration branch here to where the integrator's is, where there is no remote.
-    pub(super) async fn follow_integrator(&self) -> Result<(), StepError> {
-        let Some((integrator, false)) = self.cluster.as_ref().and_then(crate::cluster::Cluster::integrator) else { return Ok(()) };
+    /// Brings what other machines merged here, so that an attempt builds on it: from `origin`, else from the integrator.
+    ///
+    /// Without a connection nothing is known that could be missing here, and no remote is waited for.
+    pub(super) async fn catch_up_with_merges(&self) -> Result<(), StepError> {
+        let Some(cluster) = self.cluster.as_ref().filter(|cluster| !cluster.connected().is_empty()) else { return Ok(()) };
         if self.has_origin().await? {
+            let base = self.base_branch.clone();
+            let fetched = tokio::time::timeout(CATCH_UP, self.git(move |git| git.fetch_branch(&base))).await;
+            let reason = match fetched {
+                Ok(fetched) => fetched?.err().map(|error| describe(&error)),
+                Err(_) => Some(format!("no answer within {} s", CATCH_UP.as_secs())),
+            };
+            if let Some(reason) = reason {
+                tracing::warn!(%reason, "origin was not reached; an attempt starts from what is here");
+            }
             return Ok(());
         }
+        self.follow_integrator(cluster).await
+    }
+
+    /// Brings the integration branch here to where the integrator's is.
+    async fn follow_integrator(&self, cluster: &crate::cluster::Cluster) -> Result<(), StepError> {
+        let Some((integrator, false)) = cluster.integrator() else { return Ok(()) };
         let (main, to) = (self.main_branch.clone(), format!("{INTEGRATED}/{}", self.main_branch.as_str()));
         if !self.take(&integrator, &main, &to).await? {
             return Ok(());

@@ -31,3 +31,17 @@ async fn without_a_remote_branches_travel_between_the_nodes_and_the_integrator_m
     let parents = cluster.machines[0].git(&["merge-base", "main^1", "main^2"]);
     assert_eq!(parents, cluster.machines[0].git(&["rev-parse", "main^1"]), "the second attempt started from the first one's merge");
 }
+
+#[tokio::test]
+async fn a_task_starts_from_what_another_machine_has_merged_at_the_shared_remote() {
+    let cluster = Cluster::of(2, true, &[]).await;
+    cluster.machines[0].agents(&[Agent::new("worker", "implement", WORK), Agent::approver("judge")]);
+    cluster.machines[1].agents(&[Agent::new("writer", "docs", WORK)]);
+    cluster.until_connected().await;
+    let first = cluster.machines[0].enqueue("Add a feature", &["--role", "implement"]);
+    let second = cluster.machines[0].enqueue("Write about it", &["--role", "docs", "--blocked-by", &first]);
+    cluster.machines[1].until_merged(&second).await;
+    let attempts = cluster.machines[1].client().attempts(&second).await.expect("attempts").attempts;
+    let merge = cluster.machines[1].task(&first).await.merged_commit.expect("merged");
+    assert_eq!(attempts[0].base.as_ref(), Some(&merge), "the second one starts from the first one's merge: {attempts:#?}");
+}

@@ -24,6 +24,12 @@ pub fn line(text: &str) -> String {
     replaced(&flat, |_| false).trim().to_owned()
 }
 
+/// Cleans what must stay on one line and begins with the blanks that indent it.
+pub fn indented(text: &str) -> String {
+    let rest = text.trim_start_matches(' ');
+    format!("{}{}", &text[..text.len() - rest.len()], line(rest))
+}
+
 /// Cleans a text of several lines. A carriage return is dropped: it would let a line overwrite its own beginning.
 pub fn text(text: &str) -> Cow<'_, str> {
     replaced(text, |character| matches!(character, '\n' | '\t'))
@@ -54,6 +60,12 @@ impl Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_keeps_the_blanks_that_indent_it() {
+        assert_eq!(indented("    a\nb\u{1b}[2J "), "    a b[2J");
+        assert_eq!(indented(""), "");
+    }
 
     #[test]
     fn escapes_and_overrides_do_not_reach_the_terminal() {

@@ -110,7 +110,7 @@ fn show(conflict: &Conflict, output: Output) -> Result<(), Failure> {
         return Ok(output.value(conflict)?);
     }
     for line in lines(conflict) {
-        output.line(clean::line(&line))?;
+        output.line(clean::indented(&line))?;
     }
     Ok(())
 }

@@ -25,6 +25,9 @@ use crate::ops::finish::{Submission, submit};
 use crate::ops::judge::{accept, reject};
 use crate::ops::{Expect, Refused};
 
+/// Why an attempt was stopped that had begun on both sides of a partition.
+const LOST: &str = "another node's attempt goes first";
+
 /// What the scheduler does after an attempt.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Conclusion {
@@ -149,9 +152,10 @@ async fn show_planted(context: &Context, job: &Job, evident: &Evident) -> Result
 
 /// The node ended the agent: its claim is given back unless somebody else ended it.
 async fn stopped(context: &Context, job: &Job, reason: StopReason) -> Result<(), AttemptError> {
-    let text = format!("{reason}; what was done is on the attempt's branch");
     let lost = context.cluster.as_ref().is_some_and(|cluster| cluster.settling().is_lost(&job.claim));
     let cause = if lost { Cause::Superseded } else { Cause::Stopped };
+    let why = if lost { LOST.to_owned() } else { reason.to_string() };
+    let text = format!("{why}; what was done is on the attempt's branch");
     let claim = job.claim;
     finish(context, job, move |unit, no, _| Ok(withdraw(unit, no, claim, cause, &text).map(drop)?)).await
 }

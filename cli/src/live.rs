@@ -6,6 +6,8 @@
 //! **Invariants**: what is drawn fits the terminal, so the lines to go back over are known; nothing is written when
 //! nothing changed; that nobody can read it never stops the work that it shows.
 
+mod cluster;
+
 use std::{
     collections::BTreeMap,
     io::{self, Write},
@@ -30,6 +32,8 @@ use crate::{
 
 /// The queues that are always named, in the order of a task's life.
 const USUAL: [&str; 4] = ["incoming", "claimed", "provisional", "done"];
+
+pub use cluster::ClusterTable;
 
 /// Shows a node's status as it changes.
 pub struct LiveTable {

@@ -118,6 +118,9 @@ pub struct Args {
     /// Set on the process that --daemon makes.
     #[arg(long, hide = true, conflicts_with = "daemon")]
     detached: bool,
+    /// Set on the processes that the demo makes: the node ends when its stdin does, and so never outlives who holds the other end.
+    #[arg(long, hide = true, conflicts_with_all = ["daemon", "detached"])]
+    attached: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -145,7 +148,7 @@ async fn here(args: &Args, layout: &Layout, output: Output) -> Result<(), Failur
         let _ = rustix::process::setsid();
     }
     log_to(&layout.node_log(), args).map_err(|source| StartError::Log { path: layout.node_log(), source })?;
-    let signals = listen(output)?;
+    let signals = listen(output, args.attached)?;
     let options = NodeOptions {
         pid_file: args.detached,
         once: args.once,
@@ -167,14 +170,23 @@ async fn here(args: &Args, layout: &Layout, output: Output) -> Result<(), Failur
     }
 }
 
-/// Turns the first Ctrl-C, SIGTERM or hang-up into an orderly end and the second into a quick one.
-fn listen(output: Output) -> Result<watch::Receiver<Signal>, StartError> {
+/// Turns the first Ctrl-C, SIGTERM or hang-up into an orderly end and the second into a quick one. An attached node ends in order when
+/// its stdin does.
+fn listen(output: Output, attached: bool) -> Result<watch::Receiver<Signal>, StartError> {
     let mut kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
         .into_iter()
         .map(signal)
         .collect::<io::Result<Vec<_>>>()
         .map_err(StartError::Signals)?;
     let (sender, receiver) = watch::channel(Signal::None);
+    if attached {
+        let sender = sender.clone();
+        // Not of the runtime, which would wait for it at the end.
+        std::thread::spawn(move || {
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            sender.send_replace(Signal::Stop);
+        });
+    }
     tokio::spawn(async move {
         let mut any = async || {
             let [interrupt, terminate, hangup] = kinds.as_mut_slice() else { return };

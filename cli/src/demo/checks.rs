@@ -2,6 +2,8 @@
 //!
 //! **Invariants**: what is checked is read from the repository and the node after the work, never from what an agent said.
 
+use std::path::Path;
+
 use octopoid_client::HistoryEvent;
 
 use super::{
@@ -15,26 +17,34 @@ use super::{
 
 /// A commit of main.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Commit {
+pub(super) struct Commit {
     id: String,
     parents: usize,
     /// The tasks that its trailers name.
-    tasks: Vec<String>,
+    pub(super) tasks: Vec<String>,
+}
+
+#[cfg(test)]
+impl Commit {
+    /// A merge of a task.
+    pub(super) fn of(task: &str) -> Self {
+        Self { id: task.to_owned(), parents: 2, tasks: vec![task.to_owned()] }
+    }
 }
 
 /// What a check found: nothing, or what is wrong.
-type Found = Result<(), String>;
+pub(super) type Found = Result<(), String>;
 
 /// Checks everything and tells the tasks' stories.
 pub async fn report(project: &Project, told: Vec<Told>) -> Result<Report, DemoError> {
-    let commits = commits(project).await?;
+    let commits = commits(&project.repository).await?;
     let checks = vec![
         check("every task is done", every_task_is_done(&told)),
         check("main holds one merge for each task that had commits", one_merge_each(&commits, &told)),
-        check("the program's tests pass on main", tests_pass(project).await?),
+        check("the program's tests pass on main", tests_pass(&project.repository, &project.checkout).await?),
         check("one submission was rejected, and the next one did what the reviewer asked for", rejected_once(project, &told).await?),
         check("the feature ended when its parts were done", ended_by_parts(&told)),
-        check("the blocked task started from its blocker's merge", started_after_blocker(project, &told).await?),
+        check("the blocked task started from its blocker's merge", started_after_blocker(&project.repository, &told).await?),
     ];
     let graph = git(&project.repository, &["log", "--graph", "--oneline", MAIN]).await?;
     let events = || told.iter().flat_map(|told| &told.history);
@@ -50,7 +60,7 @@ pub async fn report(project: &Project, told: Vec<Told>) -> Result<Report, DemoEr
     })
 }
 
-fn check(what: &'static str, found: Found) -> Check {
+pub(super) fn check(what: &'static str, found: Found) -> Check {
     Check { what, problem: found.err() }
 }
 
@@ -70,9 +80,9 @@ fn task_report(project: &Project, told: &Told, beginning: Option<jiff::Timestamp
 }
 
 /// Reads main's commits, with the tasks that git itself finds in their trailers.
-async fn commits(project: &Project) -> Result<Vec<Commit>, DemoError> {
+pub(super) async fn commits(repository: &Path) -> Result<Vec<Commit>, DemoError> {
     let format = "--format=%H%x09%P%x09%(trailers:key=Octopoid-Task,valueonly,separator=%x2C)";
-    let log = git(&project.repository, &["log", format, MAIN]).await?;
+    let log = git(repository, &["log", format, MAIN]).await?;
     Ok(log.lines().filter_map(commit).collect())
 }
 
@@ -106,7 +116,7 @@ fn every_task_is_done(told: &[Told]) -> Found {
     }
 }
 
-fn one_merge_each(commits: &[Commit], told: &[Told]) -> Found {
+pub(super) fn one_merge_each(commits: &[Commit], told: &[Told]) -> Found {
     let worked: Vec<&Told> = told.iter().filter(|told| told.task.commits_count > 0).collect();
     for Told { task, .. } in &worked {
         let of: Vec<&Commit> = commits.iter().filter(|commit| commit.tasks.contains(&task.id)).collect();
@@ -128,11 +138,11 @@ fn one_merge_each(commits: &[Commit], told: &[Told]) -> Found {
 }
 
 /// Runs the tests where nobody has worked before.
-async fn tests_pass(project: &Project) -> Result<Found, DemoError> {
-    let (from, to) = (project.repository.as_os_str(), project.checkout.as_os_str());
+pub(super) async fn tests_pass(repository: &Path, checkout: &Path) -> Result<Found, DemoError> {
+    let (from, to) = (repository.as_os_str(), checkout.as_os_str());
     let words = ["clone", "--quiet", "--branch", MAIN].map(std::ffi::OsStr::new);
-    git(&project.repository, &[&words[..], &[from, to]].concat()).await?;
-    let ran = run_tests(&project.checkout).await?;
+    git(repository, &[&words[..], &[from, to]].concat()).await?;
+    let ran = run_tests(checkout).await?;
     Ok(if ran.success { Ok(()) } else { Err(format!("{}{}", ran.text, ran.errors).trim().to_owned()) })
 }
 
@@ -175,17 +185,17 @@ fn ended_by_parts(told: &[Told]) -> Found {
 }
 
 /// Checks by ancestry, which no clock can get wrong.
-async fn started_after_blocker(project: &Project, told: &[Told]) -> Result<Found, DemoError> {
+pub(super) async fn started_after_blocker(repository: &Path, told: &[Told]) -> Result<Found, DemoError> {
     let (blocker, blocked) = match (find(told, tasks::FIX), find(told, tasks::BLOCKED)) {
         (Ok(blocker), Ok(blocked)) => (blocker, blocked),
         (Err(problem), _) | (_, Err(problem)) => return Ok(Err(problem)),
     };
     let (Some(merge), Some(base)) =
-        (blocker.task.merged_commit.as_deref(), blocked.attempts.first().and_then(|attempt| attempt.base.as_deref()))
+        (blocker.task.merged_commit.as_deref(), blocked.attempts.iter().find_map(|attempt| attempt.base.as_deref()))
     else {
         return Ok(Err(format!("{} is not merged, or {} was not worked on", tasks::FIX, tasks::BLOCKED)));
     };
-    let common = git(&project.repository, &["merge-base", merge, base]).await?;
+    let common = git(repository, &["merge-base", merge, base]).await?;
     Ok(if common.trim() == merge { Ok(()) } else { Err(format!("{} started from {base}, which lacks {merge}", tasks::BLOCKED)) })
 }
 

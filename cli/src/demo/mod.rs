@@ -8,6 +8,7 @@
 //! that did not end as it should leaves the folder and says where it is.
 
 mod checks;
+pub mod cluster;
 mod git;
 mod interrupt;
 mod node;
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 use octopoid_client::{ClientError, NodeStatus};
 use octopoid_node::daemon;
 
-pub use report::Report;
+pub use report::{Check, Report, TaskReport};
 
 use git::GitError;
 use interrupt::Interrupt;
@@ -76,6 +77,19 @@ pub enum DemoError {
         /// Which tasks, and where their logs are.
         unfinished: Vec<String>,
     },
+    /// A command of this program failed.
+    #[error("run 'octopoid {command}' on {machine}: {said}")]
+    Command { command: String, machine: &'static str, said: String },
+    /// A node does not listen.
+    #[error("the node of {machine} does not listen; it said in {}", .log.display())]
+    NoStart { machine: &'static str, log: PathBuf },
+    /// Something does not come about.
+    #[error("it did not come about that {what}{}", .unfinished.iter().map(|line| format!("\n{line}")).collect::<String>())]
+    Stuck {
+        what: String,
+        /// Which tasks, where, and where their logs are.
+        unfinished: Vec<String>,
+    },
     /// A person ended it.
     #[error("interrupted; the node was stopped")]
     Interrupted,
@@ -97,12 +111,49 @@ pub struct DemoFailure {
 /// # Errors
 /// When it comes to no end. A demo that ends otherwise than it should is a report with checks that fail.
 pub async fn play(keep: bool, mut watch: impl FnMut(&NodeStatus)) -> Result<Report, DemoFailure> {
+    staged(keep, async |scratch: &Scratch, interrupt: &mut Interrupt| perform(scratch, interrupt, &mut watch).await).await
+}
+
+/// What a demo tells at its end, as far as its folder is concerned.
+trait Outcome {
+    /// Whether every check holds.
+    fn ok(&self) -> bool;
+    /// Notes whether the folder is still there.
+    fn set_kept(&mut self, kept: bool);
+}
+
+impl Outcome for Report {
+    fn ok(&self) -> bool {
+        self.ok
+    }
+
+    fn set_kept(&mut self, kept: bool) {
+        self.kept = kept;
+    }
+}
+
+impl Outcome for cluster::ClusterReport {
+    fn ok(&self) -> bool {
+        self.ok
+    }
+
+    fn set_kept(&mut self, kept: bool) {
+        self.kept = kept;
+    }
+}
+
+/// Performs in a scratch folder, which is removed when there is nothing to look at.
+async fn staged<R: Outcome>(
+    keep: bool,
+    mut perform: impl AsyncFnMut(&Scratch, &mut Interrupt) -> Result<R, DemoError>,
+) -> Result<R, DemoFailure> {
     let bare = |error| DemoFailure { error, kept: None };
     let mut interrupt = Interrupt::listen().map_err(|source| bare(DemoError::Signals(source)))?;
     let scratch = Scratch::make(&std::env::temp_dir()).map_err(|error| bare(error.into()))?;
-    match perform(&scratch, &mut interrupt, &mut watch).await {
+    match perform(&scratch, &mut interrupt).await {
         Ok(mut report) => {
-            report.kept = keep || !report.ok || !scratch.remove();
+            let kept = keep || !report.ok() || !scratch.remove();
+            report.set_kept(kept);
             Ok(report)
         }
         // A person who ends it wants it gone, and without git there is nothing to look at.

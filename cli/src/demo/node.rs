@@ -125,7 +125,7 @@ async fn work(layout: &Layout, announced: oneshot::Receiver<NodeFile>, watch: &m
 }
 
 /// Tells whether a task is done and, where there is work, merged.
-fn is_over(task: &Task) -> bool {
+pub fn is_over(task: &Task) -> bool {
     task.queue == "done" && task.awaiting_merge.is_none()
 }
 
@@ -135,7 +135,7 @@ fn needs_a_person(task: &Task) -> bool {
 }
 
 /// Tells where a task hangs and where to read about it.
-fn unfinished(task: &Task, layout: &Layout) -> String {
+pub fn unfinished(task: &Task, layout: &Layout) -> String {
     let holder = task.claimed_by.as_ref().map(|agent| format!(" by {agent}")).unwrap_or_default();
     let waits = task.blocked_by.as_ref().map(|ids| format!(", waits for {ids}")).unwrap_or_default();
     let merge = task.awaiting_merge.as_ref().map(|reason| format!(", not merged: {reason}")).unwrap_or_default();

@@ -72,7 +72,7 @@ impl Project {
 }
 
 /// Puts the program into a repository of its own.
-async fn commit(repository: &Path) -> Result<(), DemoError> {
+pub(super) async fn commit(repository: &Path) -> Result<(), DemoError> {
     git(repository, &["init", "--quiet"]).await?;
     // `init -b` is younger than some gits that are in use.
     git(repository, &["symbolic-ref", "HEAD", &format!("refs/heads/{MAIN}")]).await?;
@@ -86,20 +86,26 @@ async fn commit(repository: &Path) -> Result<(), DemoError> {
 
 /// Writes agents.yaml with the paths of the scripts.
 fn agents_yaml(agents: &Path) -> String {
-    let script = |name: &str| {
-        // A string of JSON is one of YAML, whatever the path holds.
-        serde_json::Value::from(agents.join(name).to_string_lossy()).to_string()
-    };
-    ["plan", "work", "review"]
-        .iter()
-        .fold(AGENTS.to_owned(), |text, name| text.replace(&format!("@{name}@"), &script(&format!("{name}.sh"))))
+    with_scripts(AGENTS, agents)
 }
 
-fn write_all<'f>(folder: &Path, files: impl IntoIterator<Item = &'f (&'f str, &'f str)>) -> Result<(), DemoError> {
+/// Puts the paths of the scripts into agents.yaml.
+pub(super) fn with_scripts(text: &str, agents: &Path) -> String {
+    ["plan", "work", "review"]
+        .iter()
+        .fold(text.to_owned(), |text, name| text.replace(&format!("@{name}@"), &quoted(&agents.join(format!("{name}.sh")))))
+}
+
+/// Writes a path into YAML: a string of JSON is one of YAML, whatever the path holds.
+pub(super) fn quoted(path: &Path) -> String {
+    serde_json::Value::from(path.to_string_lossy()).to_string()
+}
+
+pub(super) fn write_all<'f>(folder: &Path, files: impl IntoIterator<Item = &'f (&'f str, &'f str)>) -> Result<(), DemoError> {
     files.into_iter().try_for_each(|(name, text)| write(&folder.join(name), text))
 }
 
-fn write(path: &Path, text: &str) -> Result<(), DemoError> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), DemoError> {
     let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, text));
     written.map_err(|source| DemoError::Write { path: path.to_owned(), source })
 }

@@ -21,9 +21,19 @@ pub fn length<'e>(events: impl IntoIterator<Item = &'e HistoryEvent>, beginning:
 ///
 /// What follows from several records, such as that a task waited for others, has no time of its own and no line.
 pub fn tell(events: &[HistoryEvent], beginning: Option<Timestamp>) -> Vec<String> {
+    lines(events, beginning, |_| String::new())
+}
+
+/// Tells it with the machine on which each thing happened.
+pub fn tell_of_machines(events: &[HistoryEvent], beginning: Option<Timestamp>) -> Vec<String> {
+    let width = events.iter().filter_map(|event| event.node.as_ref()).map(String::len).max().unwrap_or_default();
+    lines(events, beginning, |event| format!("{:width$}  ", event.node.as_deref().unwrap_or_default()))
+}
+
+fn lines(events: &[HistoryEvent], beginning: Option<Timestamp>, place: impl Fn(&HistoryEvent) -> String) -> Vec<String> {
     let line = |event: &HistoryEvent| {
         let since = beginning.zip(at(event)).map_or(0.0, |(first, this)| this.duration_since(first).as_secs_f64());
-        format!("{since:5.1} s  {}", sentence(event))
+        format!("{since:5.1} s  {}{}", place(event), sentence(event))
     };
     events.iter().filter(|event| event.record_id.is_some()).map(line).collect()
 }
@@ -46,6 +56,7 @@ fn sentence(event: &HistoryEvent) -> String {
         "rejected" => with(format!("rejected by {agent}")),
         "archived" => shortened(details),
         "requeued" => with("back in the queue".to_owned()),
+        "superseded" => with("gives way".to_owned()),
         other => with(format!("{other} ({agent})")),
     }
 }
@@ -93,6 +104,17 @@ mod tests {
             ]
         );
         assert!((length(&events, start) - 12.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_story_of_several_machines_says_where() {
+        let at = |node: &str, event: HistoryEvent| HistoryEvent { node: Some(node.to_owned()), ..event };
+        let events = [
+            at("laptop", event("claimed", Some("fixer"), Some("epoch 1"), 0)),
+            at("desk", event("superseded", None, Some("another goes first"), 1)),
+        ];
+        let told = tell_of_machines(&events, beginning(&events));
+        assert_eq!(told, ["  0.0 s  laptop  fixer starts attempt 1", "  1.0 s  desk    gives way: another goes first"]);
     }
 
     #[test]

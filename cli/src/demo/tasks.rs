@@ -43,7 +43,8 @@ pub fn queued() -> [NewTask; 3] {
     ]
 }
 
-fn task(id: &str, role: &str, priority: &str, title: &str, content: &str) -> NewTask {
+/// Makes a task of the demo.
+pub fn task(id: &str, role: &str, priority: &str, title: &str, content: &str) -> NewTask {
     NewTask {
         id: id.to_owned(),
         file_path: format!("tasks/{id}.md"),

@@ -1,0 +1,1 @@
+//! Records that are signed well and that their author had no right to.

@@ -1,0 +1,5 @@
+//! Real nodes among a member that lies, a crowd of strangers, a cluster that has stolen a name, and their own past.
+
+mod authority;
+mod forged;
+mod view;

@@ -117,14 +117,21 @@ impl AddressBook {
         addresses.len() < PER_MEMBER && addresses.insert(address)
     }
 
-    /// Forgets what mDNS shows no more.
-    pub fn gone(&mut self, peer: &AuthorKey, address: &Multiaddr) {
-        if let Some(addresses) = self.seen.get_mut(peer) {
-            addresses.remove(address);
-            if addresses.is_empty() {
-                self.seen.remove(peer);
-            }
+    /// Returns whom mDNS shows, each at one address.
+    #[must_use]
+    pub fn on_the_network(&self) -> Vec<(AuthorKey, Multiaddr)> {
+        self.seen.iter().filter_map(|(key, addresses)| Some((*key, addresses.first()?.clone()))).collect()
+    }
+
+    /// Forgets what mDNS shows no more; returns whether that was the last of this peer.
+    pub fn gone(&mut self, peer: &AuthorKey, address: &Multiaddr) -> bool {
+        let Some(addresses) = self.seen.get_mut(peer) else { return false };
+        addresses.remove(address);
+        let last = addresses.is_empty();
+        if last {
+            self.seen.remove(peer);
         }
+        last
     }
 
     /// Notes where this node listens, to take the same port after a restart.

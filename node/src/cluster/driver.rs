@@ -67,7 +67,10 @@ impl Driver {
                     }
                 }
                 () = self.shared.turned.notified() => self.follow_membership()?,
-                _ = presence.tick() => self.tell_presence(),
+                _ = presence.tick() => {
+                    self.tell_presence();
+                    self.shared.look_around();
+                }
             }
         }
     }
@@ -92,16 +95,21 @@ impl Driver {
                 tokio::spawn(async move { reception.receive(stream).await });
             }
             NetEvent::Discovered { peer, address } => {
-                if self.shared.book().found(author(&peer), address) {
+                if self.shared.book().found(author(&peer), address.clone()) {
                     self.shared.dial(&author(&peer));
                 }
+                self.shared.look_at(author(&peer), address);
             }
-            NetEvent::Gone { peer, address } => self.shared.book().gone(&author(&peer), &address),
+            NetEvent::Gone { peer, address } => {
+                if self.shared.book().gone(&author(&peer), &address) {
+                    self.shared.namesakes.forget(&author(&peer));
+                }
+            }
             NetEvent::Misdialed { peer, address, found } => {
                 let found = found.map_or_else(|| "somebody else".to_owned(), |found| found.to_string());
                 tracing::warn!(peer = %peer, %address, %found, "another node answers at a member's address");
             }
-            NetEvent::Struck { peer, offence } => tracing::warn!(peer = %peer, %offence, "a member broke the protocol"),
+            NetEvent::Struck { peer, offence } => self.shared.strike(author(&peer), &offence),
             NetEvent::Listening { address } => {
                 tracing::info!(%address, "members can reach this node here");
                 self.shared.book().listening(&address);
@@ -135,7 +143,7 @@ impl Driver {
         let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let taken = link.room.clone().try_acquire_many_owned(size).ok().map(|room| link.frames.try_send((bytes, room)));
         if !matches!(taken, Some(Ok(()))) {
-            tracing::warn!(peer = %peer, "a member sends more than the protocol lets it; its connection is closed");
+            self.shared.strike(peer, &"it sends more than the protocol lets it; its connection is closed");
             self.part(peer);
         }
     }
@@ -183,6 +191,8 @@ impl Driver {
         let view = self.shared.store.membership();
         let members: BTreeSet<AuthorKey> = view.members().map(|(key, _)| *key).filter(|key| *key != self.shared.me).collect();
         self.shared.members().retain(|key, _| members.contains(key));
+        self.shared.strikes.keep(&members);
+        self.shared.namesakes.forget_members(&members);
         if self.shared.is_kept_offline() {
             self.shared.network.set_members(BTreeSet::new());
             return Ok(());

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use octopoid_crdt::chain::ApplyError;
+use octopoid_crdt::document::Reason;
 use octopoid_crdt::ids::{AuthorKey, ClusterId, RecordId};
 use octopoid_crdt::peer::ClaimAnswer;
 use octopoid_crdt::peer::sync::Taken;
@@ -12,7 +13,7 @@ use octopoid_crdt::record::{Body, Verified};
 
 use super::contenders::contenders;
 use super::shared::Shared;
-use crate::store::{Fault, Incoming, ReceiveError, TaskNo, Unavailable, WriteFault};
+use crate::store::{Fault, Incoming, ReceiveError, Received, TaskNo, Unavailable, WriteFault};
 
 /// How many signatures one thread checks at a time: a few milliseconds.
 const CHECKED_TOGETHER: usize = 64;
@@ -45,6 +46,8 @@ struct Applied {
     held: Vec<RecordId>,
     waiting: Vec<(Verified, Vec<RecordId>)>,
     refused: usize,
+    /// Authors of changes that the gate keeps out of their documents.
+    left_out: Vec<(AuthorKey, Reason)>,
     /// The peer's own claims and reviews, with their tasks.
     claims: Vec<(RecordId, Option<TaskNo>)>,
 }
@@ -65,6 +68,9 @@ pub(super) async fn take_in(shared: &Arc<Shared>, peer: AuthorKey, batch: Batch)
         taken.waiting.extend(applied.waiting);
         taken.forged += applied.refused;
         claims.extend(applied.claims);
+        for (author, reason) in applied.left_out {
+            shared.strike(author, &format!("it wrote a change that its document leaves out: {reason}"));
+        }
     }
     for (claim, no) in claims {
         taken.answers.push(answer(shared, claim, no)?);
@@ -98,9 +104,12 @@ fn apply(unit: &mut crate::store::Unit<'_>, peer: AuthorKey, records: Vec<Incomi
         let record = incoming.record().clone();
         let id = record.id();
         match unit.receive(incoming)? {
-            Ok(_) => {
+            Ok(received) => {
                 applied.held.push(id);
                 let payload = record.payload();
+                if let Received::LeftOut(reason) = received {
+                    applied.left_out.push((payload.author, reason));
+                }
                 if payload.author == peer && matches!(payload.body, Body::Claim { .. } | Body::Review { .. }) {
                     applied.claims.push((id, unit.task_of(&id)?));
                 }

@@ -170,8 +170,10 @@ impl Link {
             // Of a later version: to be skipped.
             Ok(None) => Ok(()),
             Err(error) => {
+                let why = format!("it sent a frame that is none: {error}");
+                self.shared.strike(self.peer, &why);
                 self.send(&Message::Struck { reason: error.to_string() }).await?;
-                Err(LinkEnd::Parted(format!("it sent a frame that is none: {error}")))
+                Err(LinkEnd::Parted(why))
             }
         }
     }
@@ -229,7 +231,7 @@ impl Link {
             }
             Output::Pass(message) => self.pass(message).await,
             Output::Strike { why } => {
-                tracing::warn!(peer = %self.peer, %why, "a member did what no correct node does");
+                self.shared.strike(self.peer, &why);
                 Ok(())
             }
             Output::Close { why } => Err(LinkEnd::Parted(why.to_string())),
@@ -248,7 +250,11 @@ impl Link {
                     match renewal.check(self.shared.cluster) {
                         Ok(checked) if self.shared.renewed(&checked) => news.push(checked.renewal().clone()),
                         Ok(_) => {}
-                        Err(error) => return Err(LinkEnd::Parted(format!("it sent a renewal that is none: {error}"))),
+                        Err(error) => {
+                            let why = format!("it sent a renewal that is none: {error}");
+                            self.shared.strike(self.peer, &why);
+                            return Err(LinkEnd::Parted(why));
+                        }
                     }
                 }
                 self.shared.relay(&self.peer, news);

@@ -12,11 +12,13 @@ mod driver;
 mod intake;
 mod invites;
 mod link;
+mod namesakes;
 mod presence;
 mod requests;
 mod settling;
 mod shared;
 mod start;
+mod strikes;
 mod welcome;
 
 use octopoid_crdt::record::Access;
@@ -29,6 +31,7 @@ pub use presence::Presence;
 pub use requests::{AnswerCalls, AskError, BranchAsk, GiveBranches, PassedAnswer, PassedCall};
 pub use settling::{Outcome, Settling};
 pub use start::{Cluster, ClusterError, ClusterSettings, MemberView};
+pub use strikes::Strikes;
 pub use welcome::{Reception, WelcomeError};
 
 /// Returns the word for an access.

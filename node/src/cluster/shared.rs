@@ -14,9 +14,11 @@ use octopoid_net::{ADDRESSES_PER_PEER, Multiaddr, Network, PeerKey};
 use tokio::sync::Notify;
 
 use super::address_book::AddressBook;
+use super::namesakes::Namesakes;
 use super::presence::{OTHERS, OTHERS_ADDRESSES, Presence};
 use super::requests::{AnswerCalls, GiveBranches};
 use super::settling::Settling;
+use super::strikes::StrikeBook;
 use crate::store::{Leases, Store};
 
 /// Shared by the driver, the links and those who ask of the cluster.
@@ -35,6 +37,10 @@ pub(super) struct Shared {
     /// Counts the starts of this node, above the counters of renewals.
     pub starts: u32,
     pub members: Mutex<BTreeMap<AuthorKey, MemberState>>,
+    /// What members did that no correct node does.
+    pub strikes: StrikeBook,
+    /// Other clusters of this one's name.
+    pub namesakes: Namesakes,
     /// Where members can be reached.
     pub book: Mutex<AddressBook>,
     /// Whether this node was told to keep to itself; see [`Shared::is_kept_offline`].
@@ -92,6 +98,14 @@ impl Shared {
 
     pub fn book(&self) -> MutexGuard<'_, AddressBook> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts against a member what no correct node does. Who is none is told of in the log alone.
+    pub fn strike(&self, member: AuthorKey, why: &dyn std::fmt::Display) {
+        tracing::warn!(peer = %member, %why, "a member did what no correct node does");
+        if self.store.membership().access(&member).is_some() {
+            self.strikes.add(member, why.to_string());
+        }
     }
 
     /// Signs the next renewal of an own claim or review.

@@ -17,10 +17,12 @@ use tokio::sync::Notify;
 use super::address_book::AddressBook;
 use super::contenders::{contenders, is_open};
 use super::driver::Driver;
+use super::namesakes::Namesakes;
 use super::presence::Presence;
 use super::requests::{AnswerCalls, AskError, BranchAsk, GiveBranches, PassedAnswer, PassedCall};
 use super::settling::{Outcome, Settling};
 use super::shared::{Shared, peer_key};
+use super::strikes::{StrikeBook, Strikes};
 use super::welcome::Reception;
 use crate::git::Repository;
 use crate::store::{Fault, Filter, Sort, Store, TaskNo, TaskRow};
@@ -92,6 +94,8 @@ pub struct MemberView {
     pub since_ms: Option<u64>,
     /// How many records it is known to lack.
     pub lag: usize,
+    /// What it did that no correct node does.
+    pub strikes: Strikes,
     /// What it tells of itself.
     pub presence: Option<Presence>,
     /// Where it is or may be reached.
@@ -134,6 +138,8 @@ impl Cluster {
             running: Mutex::new(BTreeMap::new()),
             starts,
             members: Mutex::new(BTreeMap::new()),
+            strikes: StrikeBook::default(),
+            namesakes: Namesakes::default(),
             book: Mutex::new(settings.book),
             kept_offline: AtomicBool::new(false),
             turned: Notify::new(),
@@ -320,12 +326,19 @@ impl Cluster {
                 connected: own || state.is_some_and(|state| state.connected),
                 since_ms: state.map(|state| state.since_ms),
                 lag: state.map_or(0, |state| state.lag),
+                strikes: self.shared.strikes.of(key),
                 presence: state.and_then(|state| state.presence.clone()),
                 addresses: status.and_then(|status| status.address.as_ref()).map(ToString::to_string).into_iter().collect(),
                 last_failure: status.and_then(|status| status.last_failure.as_ref()).map(ToString::to_string),
             }
         };
         view.members().map(member).collect()
+    }
+
+    /// Returns where other clusters of this one's name answer on the local network, each with its peer id.
+    #[must_use]
+    pub fn namesakes(&self) -> Vec<String> {
+        self.shared.namesakes.seen()
     }
 
     /// Returns the keys of the members that are connected.

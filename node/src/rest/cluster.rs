@@ -1,5 +1,6 @@
 //! The cluster: members, requests to join, invitations. For the node's own token.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
@@ -20,7 +21,7 @@ use super::app::App;
 use super::input::{Call, Input, Segments};
 use super::refusal::Refusal;
 use super::times::rfc3339;
-use crate::cluster::{Cluster, MemberView, access_name, parse_access};
+use crate::cluster::{Cluster, MemberView, Strikes, access_name, parse_access};
 use crate::ops::members::{open_to_others, remove};
 use crate::store::Fault;
 
@@ -88,7 +89,31 @@ impl App {
             version: told.map(|presence| presence.version.clone()),
             addresses: if seen.addresses.is_empty() { told.map(|told| told.addresses.clone()).unwrap_or_default() } else { seen.addresses },
             last_failure: seen.last_failure,
+            strikes: seen.strikes.count,
+            last_strike: (seen.strikes.count > 0).then_some(seen.strikes.last),
         }
+    }
+
+    /// Tells of what members did that no correct node does, and of authors whose records contradict each other.
+    pub(super) fn misdeeds(&self, members: &[MemberInfo]) -> Result<Vec<String>, Fault> {
+        let struck = members.iter().filter(|member| member.strikes > 0).map(|member| {
+            let (name, last) = (&member.name, member.last_strike.as_deref().unwrap_or_default());
+            let times = if member.strikes == 1 { "once".to_owned() } else { format!("{} times", member.strikes) };
+            format!("'{name}' did {times} what no correct node does ({last}); to remove it: octopoid peers remove {name}")
+        });
+        let view = self.settings.store.membership();
+        let mut forks = BTreeMap::<AuthorKey, usize>::new();
+        for fork in self.settings.store.forks()? {
+            *forks.entry(fork.author).or_default() += 1;
+        }
+        let forks = forks.into_iter().map(|(author, count)| {
+            let (name, places) = (self.member_name(&view, &author), if count == 1 { "place" } else { "places" });
+            format!(
+                "{count} {places} where two records of '{name}' continue the same one: its store was restored from a backup, or it lies; \
+                 both are kept, nothing is lost"
+            )
+        });
+        Ok(struck.chain(forks).collect())
     }
 
     /// Counts own records that no other member holds.
@@ -151,6 +176,7 @@ fn unseen(key: &AuthorKey, access: Access, own: bool) -> MemberView {
         connected: own,
         since_ms: None,
         lag: 0,
+        strikes: Strikes::default(),
         presence: None,
         addresses: Vec::new(),
         last_failure: None,

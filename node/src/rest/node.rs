@@ -17,6 +17,7 @@ use super::refusal::Refusal;
 use super::task_view::retry_ms;
 use super::times::{now, now_ms, rfc3339};
 use crate::causes::describe;
+use crate::cluster::Cluster;
 use crate::run::{AgentsView, ControlError, Farewell};
 use crate::store::index::Facet;
 use crate::store::{Fault, Filter, Reader, Sort};
@@ -89,18 +90,16 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
     let view = app.agents().await.unwrap_or_default();
     let mut warnings = view.warnings.clone();
     warnings.extend(app.settings.store.writer().failure().map(|why| format!("the store does not write: {why}")));
-    let forks = app.settings.store.forks()?.len();
-    if forks > 0 {
-        warnings
-            .push(format!("{forks} places where two records continue the same one: a store was restored from a backup; nothing is lost"));
-    }
     let reviewed = view.agents.iter().any(|agent| agent.role == "review" && agent.state != AgentState::Disabled);
     let membership = app.settings.store.membership();
     let (mode, cluster) = (app.mode(&membership), membership.name().map(ToString::to_string));
     let members: Vec<_> = app.members().into_iter().filter(|member| member.state != "this node").collect();
+    warnings.extend(app.misdeeds(&members)?);
     let offline = !members.is_empty() && !members.iter().any(|member| member.state == "connected");
     let pending_sync = app.pending_sync().await?;
     let kept_offline = app.kept_offline();
+    let namesakes = app.settings.cluster.as_ref().map(Cluster::namesakes).unwrap_or_default();
+    warnings.extend(cluster.iter().flat_map(|name| namesakes.iter().map(move |address| namesake_warning(name, address))));
     let join_requests = app.settings.cluster.as_ref().map_or(0, |cluster| cluster.reception().pending().len() as u64);
     let status = app.read(move |app, reader| {
         let scope = app.settings.scope.as_str();
@@ -118,6 +117,7 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
             offline,
             kept_offline,
             join_requests,
+            namesakes,
             conflicts: reader.conflicts(None, 0, 0)?.total,
             queues,
             paused: view.paused,
@@ -131,6 +131,10 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
         })
     });
     Ok(Json(status.await?))
+}
+
+fn namesake_warning(name: &str, address: &str) -> String {
+    format!("another cluster on this network is called '{name}' too, at {address}: approve or confirm a code only if both machines show it")
 }
 
 fn ids(reader: &Reader, filter: &Filter) -> Result<Vec<String>, Fault> {

@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use octopoid_crdt::chain::{Applied, ApplyError, Place, Writer};
+use octopoid_crdt::document::Reason;
 use octopoid_crdt::ids::{RecordId, Subject};
 use octopoid_crdt::lifecycle::Act;
 use octopoid_crdt::membership::Seen;
@@ -21,6 +22,8 @@ use super::unit::{NewRecord, Unit, WriteFault};
 pub enum Received {
     /// It is applied now.
     New,
+    /// It is applied now; the gate keeps its change out of the document, on every node alike.
+    LeftOut(Reason),
     /// It was held already.
     Known,
 }
@@ -100,6 +103,7 @@ impl Unit<'_> {
         }
         let own = record.payload().author == self.me();
         self.made = made;
+        self.quarantined = None;
         let applied = self.apply(record, None);
         self.made = None;
         if let Err(error) = applied? {
@@ -111,7 +115,7 @@ impl Unit<'_> {
         if own && self.state.place.is_fresh() && !twice {
             self.state.place = Writer::new(me, &self.state.chains);
         }
-        Ok(Ok(Received::New))
+        Ok(Ok(self.quarantined.take().map_or(Received::New, Received::LeftOut)))
     }
 
     /// Applies a record that is not held yet. `prev` is the place of the record that it continues, where the caller knows it.
@@ -150,7 +154,7 @@ impl Unit<'_> {
         }
         Ok(match self.state.chains.apply(record, |id| places.get(id).copied().flatten()) {
             Ok(Applied::Added { fork: Some(fork) }) => {
-                tracing::warn!(author = %fork.author, record = %fork.by, "two records continue the same one: a store was restored from a backup");
+                tracing::warn!(author = %fork.author, record = %fork.by, "two records of one author continue the same one: its store was restored from a backup, or it lies");
                 Ok(())
             }
             Ok(Applied::Added { fork: None } | Applied::Known) => Ok(()),

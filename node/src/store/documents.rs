@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use octopoid_crdt::document::{Actor, Document, Edit, EditError, Fields, History, Refused};
+use octopoid_crdt::document::{Actor, Document, Edit, EditError, Fields, GateVerdict, History, Reason, Refused, Standing};
 use octopoid_crdt::ids::{Name, RecordId, Subject};
 use octopoid_crdt::lifecycle::{Act, Entry, Index, TaskLog};
 use octopoid_crdt::record::{Body, Verified};
@@ -81,13 +81,22 @@ impl Unit<'_> {
         let mut history = History::default();
         for (id, arrival) in records {
             let record = self.record(arrival, &id)?;
-            if let Some(change) = change_of(&record.payload().body)
-                && let Err(reason) = history.insert(change, actor_of(&record))
-            {
-                tracing::warn!(record = %id, %reason, "a document change is left out");
+            let Some(change) = change_of(&record.payload().body) else { continue };
+            let standing = history.insert(change, actor_of(&record)).map(|change| history.standing(&change));
+            match standing {
+                Err(reason) | Ok(Standing::Judged(GateVerdict::Quarantined(reason))) => self.leave_out(&id, reason),
+                Ok(Standing::Judged(GateVerdict::Admitted) | Standing::Waiting) => {}
             }
         }
         Ok(history)
+    }
+
+    /// Notes that the gate keeps a change out of its document.
+    fn leave_out(&mut self, record: &RecordId, reason: Reason) {
+        tracing::warn!(record = %record, %reason, "a document change is left out");
+        if self.records.last().is_some_and(|latest| latest.record.id() == *record) {
+            self.quarantined = Some(reason);
+        }
     }
 
     /// Makes a task's document anew from its records.
@@ -128,9 +137,7 @@ impl Unit<'_> {
             self.slot(no)?.document = Some(document);
             match admitted {
                 Ok(()) => {}
-                Err(refused @ Refused::Quarantined(_)) => {
-                    tracing::warn!(record = %record.id(), reason = %refused, "a document change is left out");
-                }
+                Err(Refused::Quarantined(reason)) => self.leave_out(&record.id(), reason),
                 // What is shown depends on more than what the document holds.
                 Err(Refused::Missing(_) | Refused::Fork(_) | Refused::InUse(_)) => return self.document_anew(no),
             }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use octopoid_crdt::chain;
-use octopoid_crdt::document::{Actor, Document};
+use octopoid_crdt::document::{Actor, Document, Reason};
 use octopoid_crdt::ids::{AuthorKey, RecordId, Subject};
 use octopoid_crdt::lifecycle::{Act, TaskState};
 use octopoid_crdt::membership::Seen;
@@ -86,6 +86,8 @@ pub struct Unit<'w> {
     pub(super) acknowledged: BTreeMap<[u8; 32], u64>,
     /// The document that the record being taken in makes, where that is known.
     pub(super) made: Option<Document>,
+    /// Why the gate keeps the change of the record being taken in out of its document.
+    pub(super) quarantined: Option<Reason>,
     pub(super) savepoint: Option<Savepoint>,
     pub(super) fault: Option<Fault>,
     choices: Vec<Choice>,
@@ -114,6 +116,7 @@ impl<'w> Unit<'w> {
             answers: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             made: None,
+            quarantined: None,
             savepoint: None,
             fault: None,
             choices: Vec::new(),

@@ -53,6 +53,12 @@ pub struct MemberInfo {
     pub addresses: Vec<String>,
     /// Why it could not be reached last.
     pub last_failure: Option<String>,
+    /// How often it did what no correct node does, since this node's start.
+    #[serde(default)]
+    pub strikes: u64,
+    /// What of that it did last.
+    #[serde(default)]
+    pub last_strike: Option<String>,
 }
 
 /// A machine that asks to join.

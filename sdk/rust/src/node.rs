@@ -30,6 +30,9 @@ pub struct NodeStatus {
     /// Machines that ask to join.
     #[serde(default)]
     pub join_requests: u64,
+    /// Where other clusters of this one's name answer on the local network, each with its peer id.
+    #[serde(default)]
+    pub namesakes: Vec<String>,
     /// How many tasks of the cluster something lost about that nobody has dismissed.
     #[serde(default)]
     pub conflicts: u64,

@@ -49,14 +49,14 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 /// Draws a key and starts its network, which nobody knows yet.
-async fn appear() -> (Signer, Network, Events) {
+async fn appear() -> ([u8; 32], Network, Events) {
     let seed = random();
     let secret = SecretKey::from_bytes(&mut seed.clone());
     let listen = vec!["/ip4/127.0.0.1/tcp/0".parse().expect("an address")];
     let (network, mut events) =
         start(Settings { secret, listen, mdns: false, limits: Limits::default() }).await.expect("a network on loopback");
     while !matches!(events.next().await.expect("the network runs"), Event::Listening { .. }) {}
-    (Signer::from_seed(&seed), network, events)
+    (seed, network, events)
 }
 
 /// Returns where a running node can be reached, and its key.
@@ -84,12 +84,12 @@ impl Insider {
     pub async fn join(host: &Project, name: &str, access: &str) -> Self {
         let request = InviteRequest { access: Some(access.to_owned()), ..InviteRequest::default() };
         let ticket: Ticket = host.client().invite(&request).await.expect("an invitation").ticket.parse().expect("a ticket");
-        let (signer, network, events) = appear().await;
-        let (key, cluster) = (signer.author(), ticket.cluster);
+        let (seed, network, events) = appear().await;
+        let (key, cluster) = (Signer::from_seed(&seed).author(), ticket.cluster);
         let genesis = redeem(&network, key, &ticket, name).await;
         let heard = Arc::new(Mutex::new(Heard::new(genesis)));
         let listening = tokio::spawn(ears::listen(events, network.clone(), heard.clone()));
-        let pen = Pen::new(signer, cluster, random());
+        let pen = Pen::new(&seed, cluster, random());
         let mut insider = Self { key, cluster, network, heard, pen, addresses: BTreeMap::new(), listening };
         insider.connect(host).await;
         insider

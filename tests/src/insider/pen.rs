@@ -1,5 +1,6 @@
 //! How an insider writes records, as a node would or otherwise.
 
+use ed25519_dalek::{Signer as _, SigningKey};
 use octopoid_crdt::document::{Actor, Document, Edit, Fields};
 use octopoid_crdt::ids::{ClusterId, RecordId, SessionId, Subject};
 use octopoid_crdt::record::{Body, Payload, Queue, Signer, SubjectRule, Verified};
@@ -9,6 +10,7 @@ use super::Insider;
 /// The next place in an insider's chain.
 pub(super) struct Pen {
     signer: Signer,
+    key: SigningKey,
     cluster: ClusterId,
     session: SessionId,
     seq: u64,
@@ -16,8 +18,9 @@ pub(super) struct Pen {
 }
 
 impl Pen {
-    pub(super) fn new(signer: Signer, cluster: ClusterId, session: [u8; 16]) -> Self {
-        Self { signer, cluster, session: SessionId(session), seq: 0, prev: None }
+    pub(super) fn new(seed: &[u8; 32], cluster: ClusterId, session: [u8; 16]) -> Self {
+        let (signer, key) = (Signer::from_seed(seed), SigningKey::from_bytes(seed));
+        Self { signer, key, cluster, session: SessionId(session), seq: 0, prev: None }
     }
 }
 
@@ -62,6 +65,26 @@ impl Insider {
     #[must_use]
     pub fn sign(&self, draft: Payload) -> Verified {
         Verified::sign(&self.pen.signer, self.pen.cluster, draft).expect("a well-formed record")
+    }
+
+    /// Signs a draft for another cluster.
+    ///
+    /// # Panics
+    /// When it breaks a rule of its own bytes.
+    #[must_use]
+    pub fn sign_for(&self, cluster: ClusterId, draft: Payload) -> Verified {
+        Verified::sign(&self.pen.signer, cluster, draft).expect("a well-formed record")
+    }
+
+    /// Signs, with its own key, a draft that may name another author.
+    ///
+    /// # Panics
+    /// When it breaks a rule of its own bytes.
+    #[must_use]
+    pub fn forge(&self, draft: &Payload) -> Vec<u8> {
+        let payload = draft.encode().expect("a well-formed payload");
+        let signed = [b"octopoid/record/v1\0".as_slice(), self.pen.cluster.as_bytes(), &payload].concat();
+        [payload, self.pen.key.sign(&signed).to_bytes().to_vec()].concat()
     }
 
     /// Goes on after a record of its own, and holds it.

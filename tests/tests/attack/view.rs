@@ -43,10 +43,11 @@ pub async fn they_serve(cluster: &Cluster) {
     for (number, machine) in cluster.machines.iter().enumerate() {
         let id = machine.enqueue("Queued after the attack", &[]);
         for other in &cluster.machines {
-            other.until("what another machine queued is there", async || {
-                other.client().task(&id).await.map(drop).map_err(|error| format!("machine {number}: {error}"))
-            })
-            .await;
+            other
+                .until("what another machine queued is there", async || {
+                    other.client().task(&id).await.map(drop).map_err(|error| format!("machine {number}: {error}"))
+                })
+                .await;
         }
     }
 }

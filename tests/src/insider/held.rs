@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use octopoid_crdt::chain::{ApplyError, Chains, Place};
+use octopoid_crdt::chain::{Applied, ApplyError, Chains, Place};
 use octopoid_crdt::ids::{RecordId, Subject};
 use octopoid_crdt::record::Verified;
 
@@ -52,12 +52,12 @@ impl Held {
     fn apply(&mut self, record: Verified) -> Option<Verified> {
         let place = |id: &RecordId| self.by_id.get(id).map(|at| Place::of(self.order[*at].payload()));
         match self.chains.apply(&record, place) {
-            Ok(_) => {
-                if self.by_id.insert(record.id(), self.order.len()).is_none() {
-                    self.order.push(record);
-                }
+            Ok(Applied::Added { .. }) => {
+                self.by_id.insert(record.id(), self.order.len());
+                self.order.push(record);
                 None
             }
+            Ok(Applied::Known) => None,
             Err(ApplyError::Missing { .. }) => Some(record),
             Err(ApplyError::Author | ApplyError::Place) => None,
         }

@@ -105,6 +105,12 @@ impl Insider {
         peer
     }
 
+    /// Returns the key of a running node.
+    #[must_use]
+    pub fn peer_of(machine: &Project) -> PeerKey {
+        address_of(machine).0
+    }
+
     /// Lets a running node be dialed, again and again, whatever it answers.
     ///
     /// # Panics
@@ -125,6 +131,13 @@ impl Insider {
     /// Closes the connection to a node; it is dialed anew.
     pub fn hang_up(&self, peer: &PeerKey) {
         self.network.disconnect(peer);
+    }
+
+    /// Leaves a node for good, and waits until it is gone.
+    pub async fn forget(&mut self, peer: &PeerKey) {
+        self.addresses.remove(peer);
+        self.network.set_members(self.addresses.keys().copied().collect::<BTreeSet<_>>());
+        self.until_cut_off(peer).await;
     }
 
     /// Returns its key.
@@ -194,6 +207,23 @@ impl Insider {
     /// Waits until a node has greeted, after a connection was lost too.
     pub async fn until_connected(&self, peer: &PeerKey) {
         self.until("the node has greeted", |heard| heard.talks.get(peer).is_some_and(|talk| talk.greeted)).await;
+    }
+
+    /// Waits until a node has ended the connection.
+    pub async fn until_cut_off(&self, peer: &PeerKey) {
+        self.until("the node has ended the connection", |heard| heard.talks.get(peer).is_some_and(|talk| !talk.greeted)).await;
+    }
+
+    /// Waits until a node has refused so many further connections.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn until_refused(&self, peer: &PeerKey, times: u32) {
+        let look = async || {
+            let status = self.network.peers().into_iter().find(|status| status.peer == *peer).ok_or("not dialed")?;
+            if status.failed_dials >= times { Ok(()) } else { Err(format!("{status:#?}")) }
+        };
+        until(look).await.unwrap_or_else(|seen| panic!("never refused {times} times: {seen}"));
     }
 
     /// Sends the bytes of a frame, whatever they are.

@@ -32,7 +32,7 @@ async fn until_struck(machine: &Project, count: u64) {
 /// Gives each of some forged records to the first machine, alone and with a good one, and sees that nothing comes of it.
 async fn nothing_comes_of(cluster: &Cluster, rogue: &mut Insider, forged: Vec<Vec<u8>>) {
     let (count, before) = (forged.len() as u64, agreed(cluster, records(&cluster.machines[0])).await);
-    let peer = rogue.connect(&cluster.machines[0]).await;
+    let peer = Insider::peer_of(&cluster.machines[0]);
     for wire in &forged {
         assert_eq!(rogue.give_wires(&peer, vec![wire.clone()]).await, [], "what is forged does not wait either");
     }
@@ -55,7 +55,7 @@ async fn nothing_comes_of(cluster: &Cluster, rogue: &mut Insider, forged: Vec<Ve
 #[tokio::test]
 async fn a_member_speaks_the_protocol_and_what_it_writes_honestly_counts() {
     let (cluster, mut rogue) = infiltrated().await;
-    let peer = rogue.connect(&cluster.machines[0]).await;
+    let peer = Insider::peer_of(&cluster.machines[0]);
     let made = rogue.write(task_subject("by-hand"), rogue.task("by-hand", "Written by hand"));
     rogue.give(&peer, &[made]).await;
     for machine in &cluster.machines {

@@ -1,5 +1,9 @@
 //! Real nodes among a member that lies, a crowd of strangers, a cluster that has stolen a name, and their own past.
 
 mod authority;
+mod equivocation;
 mod forged;
+mod quarantine;
+mod removal;
+mod versions;
 mod view;

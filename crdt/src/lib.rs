@@ -2,6 +2,7 @@
 
 pub mod chain;
 pub mod document;
+pub mod draft;
 pub mod ids;
 pub mod lease;
 pub mod lifecycle;

@@ -2,6 +2,7 @@
 //!
 //! **Invariants**: a record is written only if it will count where its past is what this node knows now.
 
+use octopoid_crdt::draft;
 use octopoid_crdt::ids::{AuthorKey, Name, RecordId};
 use octopoid_crdt::record::{Access, Body};
 
@@ -22,6 +23,9 @@ pub enum MembersRefused {
         /// The name.
         name: Name,
     },
+    /// The key's drafts would get the numbers of another member's.
+    #[error("the node's key gives the draft numbers of {0}: remove its `.octopoid/runtime/node.key` and let it join with a new one")]
+    SharesNumbers(AuthorKey),
     /// The ticket let somebody else in already.
     #[error("the invitation was used before: make a new one with `octopoid invite`")]
     InviteUsed,
@@ -100,6 +104,9 @@ pub fn join(unit: &mut Unit<'_>, admission: Admission) -> Result<RecordId, Membe
     if view.members().any(|(key, other)| *key != member && other.name.as_ref() == Some(&name)) {
         return Err(MembersRefused::NameTaken { name });
     }
+    if let Some((other, _)) = view.members().find(|(key, _)| share_numbers(&view, key, &member)) {
+        return Err(MembersRefused::SharesNumbers(*other));
+    }
     if invite.as_ref().and_then(|invite| view.invited(invite)).is_some_and(|by| *by != member) {
         return Err(MembersRefused::InviteUsed);
     }
@@ -133,6 +140,11 @@ pub fn remove(unit: &mut Unit<'_>, member: &AuthorKey, reason: &str) -> Result<R
         unit.include_next(&mut frontier);
     }
     Ok(unit.write_cluster(Body::Remove { member: *member, frontier, reason: reason.to_owned() })?)
+}
+
+/// Tells whether two nodes would give their drafts the same numbers.
+fn share_numbers(view: &octopoid_crdt::membership::View, one: &AuthorKey, other: &AuthorKey) -> bool {
+    one != other && draft::numbers(one, view.creator()) == draft::numbers(other, view.creator())
 }
 
 fn check_other_admin(view: &octopoid_crdt::membership::View, member: &AuthorKey) -> Result<(), MembersRefused> {

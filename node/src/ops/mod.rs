@@ -7,6 +7,7 @@ pub mod breakdown;
 pub mod claim;
 pub mod conflicts;
 pub mod create;
+pub mod drafts;
 pub mod edit;
 pub mod fail;
 pub mod finish;

@@ -275,6 +275,17 @@ pub fn tasks_of(scope: &str, id: &str) -> Filter {
     Filter { scopes: vec![scope.to_owned()], facet: Some((Facet::Project, vec![id.to_owned()])), ..Filter::default() }
 }
 
+/// Returns a project; none where there is none of this id in the scope.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn get(reader: &Reader, scope: &str, id: &str) -> Result<Option<Project>, Fault> {
+    let Some(no) = reader.document_no(COLLECTION, scope, id)? else { return Ok(None) };
+    let Some(row) = reader.row(no)?.filter(|row| row.listed) else { return Ok(None) };
+    let stored = Stored::of(&row, reader.content(no)?);
+    Ok(Some(Project { scope: row.scope, id: row.id, stored }))
+}
+
 /// Returns the projects of one scope, or of all, the newest first.
 ///
 /// # Errors

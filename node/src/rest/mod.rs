@@ -12,6 +12,7 @@ mod app;
 mod cluster;
 mod commit;
 mod conflicts;
+mod drafts;
 mod events;
 mod find;
 mod forward;
@@ -33,6 +34,7 @@ mod tasks;
 mod texts;
 mod times;
 mod trail;
+mod wanted;
 mod work;
 
 use std::any::Any;
@@ -63,6 +65,7 @@ pub fn router(app: App) -> Router {
         .route("/api/openapi.json", get(openapi::describe))
         .nest("/api/v1/tasks", task_routes().merge(holder_routes(&app)))
         .nest("/api/v1/projects", project_routes())
+        .nest("/api/v1/drafts", draft_routes())
         .nest("/api/v1/orchestrators", orchestrator_routes())
         .nest("/api/v1/node", node_routes())
         .nest("/api/v1/cluster", cluster_routes())
@@ -111,6 +114,12 @@ fn project_routes() -> Router<App> {
         .route("/", get(projects::list).post(projects::create))
         .route("/{id}", get(projects::show).patch(projects::edit).delete(projects::delete))
         .route("/{id}/tasks", get(projects::tasks))
+}
+
+fn draft_routes() -> Router<App> {
+    Router::new()
+        .route("/", get(drafts::list).post(drafts::create))
+        .route("/{id}", get(drafts::show).patch(drafts::edit).delete(drafts::delete))
 }
 
 fn orchestrator_routes() -> Router<App> {

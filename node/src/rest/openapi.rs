@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use super::{cluster, conflicts, events, metrics, node, orchestrators, projects, steps, tasks, trail, work};
+use super::{cluster, conflicts, drafts, events, metrics, node, orchestrators, projects, steps, tasks, trail, work};
 
 /// Names the token.
 struct BearerToken;
@@ -31,6 +31,7 @@ impl utoipa::Modify for BearerToken {
         steps::force_queue, steps::complete_hook, steps::merge,
         trail::messages, trail::history, trail::attempts, work::log, work::diff,
         projects::list, projects::create, projects::show, projects::tasks, projects::edit, projects::delete,
+        drafts::list, drafts::create, drafts::show, drafts::edit, drafts::delete,
         orchestrators::register, orchestrators::heartbeat, orchestrators::list, orchestrators::show, orchestrators::edit,
         orchestrators::rotate_key, orchestrators::poll,
         events::stream,

@@ -8,7 +8,6 @@ use octopoid_client::{ErrorBody, NewProject, Project, ProjectList, ProjectPatch,
 use octopoid_crdt::ids::Name;
 use serde_json::{Value, json};
 
-use super::access::Caller;
 use super::app::App;
 use super::commit::json as answer;
 use super::input::{Call, Input, Segments};
@@ -17,6 +16,7 @@ use super::refusal::Refusal;
 use super::task_view::with_bodies;
 use super::texts;
 use super::times::rfc3339;
+use super::wanted::Wanted;
 use crate::ops::{self, projects};
 use crate::store::{Reader, Sort, Unit};
 
@@ -37,42 +37,9 @@ fn view(project: projects::Project) -> Project {
     }
 }
 
-/// Which project a path means: its scope is looked for as a task's is.
-struct Wanted {
-    named: Option<String>,
-    own: String,
-    bound: Option<String>,
-    id: String,
-}
-
-impl Wanted {
-    fn of(app: &App, caller: &Caller, call_scope: Option<&str>, id: &str) -> Result<Self, Refusal> {
-        if let Some(scope) = call_scope {
-            caller.check(scope)?;
-        }
-        Ok(Self {
-            named: call_scope.map(str::to_owned),
-            own: app.settings.scope.to_string(),
-            bound: caller.bound().map(str::to_owned),
-            id: id.to_owned(),
-        })
-    }
-
-    fn find(&self, reader: &Reader) -> Result<projects::Project, Refusal> {
-        let mut found = projects::list(reader, self.named.as_deref().or(self.bound.as_deref()))?;
-        found.retain(|project| project.id == self.id);
-        if let Some(own) = found.iter().position(|project| project.scope == self.own) {
-            return Ok(found.swap_remove(own));
-        }
-        match found.len() {
-            0 => Err(projects::ProjectRefused::NotFound(self.id.chars().filter(|c| !c.is_control()).take(140).collect()).into()),
-            1 => found.pop().ok_or(Refusal::Defect),
-            _ => {
-                let scopes = found.into_iter().map(|project| project.scope).collect::<Vec<_>>().join(", ");
-                Err(Refusal::Conflict(format!("Project '{}' exists in the scopes {scopes}: name one with ?scope=", self.id)))
-            }
-        }
-    }
+/// Looks for the project that a path names.
+fn look(reader: &Reader, wanted: &Wanted, id: &str) -> Result<projects::Project, Refusal> {
+    wanted.find("Project", id, || reader.document_scopes(projects::COLLECTION), |scope| projects::get(reader, scope, id))
 }
 
 /// Lists projects, newest first.
@@ -127,8 +94,8 @@ pub(super) async fn create(State(app): State<App>, input: Input<NewProject>) -> 
 #[utoipa::path(get, path = "/api/v1/projects/{id}", tag = "projects", params(("id" = String, Path, description = "The project")),
     responses((status = 200, body = Project), (status = 404, body = ErrorBody)))]
 pub(super) async fn show(State(app): State<App>, segments: Segments, call: Call) -> Result<Json<Project>, Refusal> {
-    let wanted = Wanted::of(&app, &call.caller, call.scope.as_deref(), segments.get("id"))?;
-    Ok(Json(view(app.read(move |_, reader| wanted.find(reader)).await?)))
+    let (wanted, id) = (Wanted::of(&app, &call)?, segments.get("id").to_owned());
+    Ok(Json(view(app.read(move |_, reader| look(reader, &wanted, &id)).await?)))
 }
 
 /// Shows a project's tasks.
@@ -140,9 +107,9 @@ pub(super) async fn tasks(State(app): State<App>, segments: Segments, params: Pa
     // The first servers gave all of them.
     let limit = params.number("limit")?.unwrap_or(500).min(500);
     let offset = params.window()?.offset;
-    let wanted = Wanted::of(&app, &call.caller, call.scope.as_deref(), segments.get("id"))?;
+    let (wanted, id) = (Wanted::of(&app, &call)?, segments.get("id").to_owned());
     let found = app.read(move |_, reader| {
-        let project = wanted.find(reader)?;
+        let project = look(reader, &wanted, &id)?;
         let page = reader.list(&projects::tasks_of(&project.scope, &project.id), Sort::Newest, offset, limit)?;
         Ok::<_, Refusal>((project.id, with_bodies(reader, page.tasks)?, page.total))
     });
@@ -191,7 +158,7 @@ pub(super) async fn delete(State(app): State<App>, segments: Segments, call: Cal
 
 /// Finds where the project of a path is.
 async fn place(app: &App, segments: &Segments, call: &Call) -> Result<(Name, String), Refusal> {
-    let wanted = Wanted::of(app, &call.caller, call.scope.as_deref(), segments.get("id"))?;
-    let project = app.read(move |_, reader| wanted.find(reader)).await?;
+    let (wanted, id) = (Wanted::of(app, call)?, segments.get("id").to_owned());
+    let project = app.read(move |_, reader| look(reader, &wanted, &id)).await?;
     Ok((ops::name("scope", &project.scope)?, project.id))
 }

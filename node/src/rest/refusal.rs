@@ -10,6 +10,7 @@ use octopoid_client::{ErrorBody, Resolved};
 
 use crate::cluster::WelcomeError;
 use crate::ops::Refused;
+use crate::ops::drafts::DraftRefused;
 use crate::ops::members::MembersRefused;
 use crate::ops::projects::ProjectRefused;
 use crate::run::ControlError;
@@ -95,15 +96,27 @@ impl From<ProjectRefused> for Refusal {
     }
 }
 
+impl From<DraftRefused> for Refusal {
+    fn from(refused: DraftRefused) -> Self {
+        match refused {
+            DraftRefused::Refused(refused) => refused.into(),
+            DraftRefused::NotFound(_) => Self::NotFound(refused.to_string()),
+            DraftRefused::Full(_) => Self::Conflict(refused.to_string()),
+        }
+    }
+}
+
 impl From<MembersRefused> for Refusal {
     fn from(refused: MembersRefused) -> Self {
         let text = refused.to_string();
         match refused {
             MembersRefused::NotAdmin => Self::Forbidden(text),
             MembersRefused::NotMember(_) => Self::NotFound(text),
-            MembersRefused::NameTaken { .. } | MembersRefused::InviteUsed | MembersRefused::LastAdmin | MembersRefused::NotWorker(_) => {
-                Self::Conflict(text)
-            }
+            MembersRefused::NameTaken { .. }
+            | MembersRefused::SharesNumbers(_)
+            | MembersRefused::InviteUsed
+            | MembersRefused::LastAdmin
+            | MembersRefused::NotWorker(_) => Self::Conflict(text),
             MembersRefused::Store(fault) => fault.into(),
         }
     }

@@ -291,6 +291,22 @@ impl Reader {
         Ok(self.txn.open_table(tables::DOCUMENT_IDS)?.get((collection, scope, id))?.map(|no| no.value()))
     }
 
+    /// Returns the scopes that hold documents of a collection, deleted ones included.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn document_scopes(&self, collection: &str) -> Result<Vec<String>, Fault> {
+        scopes(&self.txn.open_table(tables::DOCUMENT_IDS)?, collection)
+    }
+
+    /// Returns the scopes that hold entries of a plain collection, removed ones included.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn item_scopes(&self, collection: &str) -> Result<Vec<String>, Fault> {
+        scopes(self.items.of(&self.txn)?, collection)
+    }
+
     /// Returns the rows of a collection's documents that are there, in one scope or in all, in the order of their ids.
     ///
     /// # Errors
@@ -384,6 +400,25 @@ impl Reader {
         let table = self.answers.of(&self.txn)?;
         table.range(from..to)?.take(limit).map(|item| Ok(item?.0.value().to_owned())).collect()
     }
+}
+
+/// Returns the scopes in a table by collection, scope and id; reads one key of each.
+fn scopes<V: redb::Value + 'static>(
+    table: &impl ReadableTable<(&'static str, &'static str, &'static str), V>,
+    collection: &str,
+) -> Result<Vec<String>, Fault> {
+    let (mut found, mut from) = (Vec::new(), String::new());
+    while let Some(item) = table.range((collection, from.as_str(), "")..)?.next() {
+        let (key, _) = item?;
+        let (known, scope, _) = key.value();
+        if known != collection {
+            break;
+        }
+        // No scope holds a NUL, so this is the least text above it.
+        from = format!("{scope}\0");
+        found.push(scope.to_owned());
+    }
+    Ok(found)
 }
 
 /// Joins a record's arrival number, its author's time and its entry for [`tables::ENTRIES`].

@@ -6,6 +6,7 @@ mod access;
 mod concurrency;
 mod conflicts;
 mod contract;
+mod drafts;
 mod events;
 mod hosts;
 mod injection;

@@ -4,6 +4,7 @@ mod cluster;
 mod conflicts;
 mod disk;
 mod doctor;
+mod drafts;
 mod entries;
 mod exchange;
 mod failing;

@@ -9,6 +9,7 @@
 mod client;
 mod cluster;
 mod conflict;
+mod draft;
 mod error;
 mod event;
 mod health;
@@ -23,12 +24,13 @@ mod transition;
 mod transport;
 mod wire;
 
-pub use client::{Client, DiffQuery, EventStream, LogQuery, OrchestratorFilter, ProjectFilter, TaskFilter, TextStream, Token};
+pub use client::{Client, DiffQuery, DraftFilter, EventStream, LogQuery, OrchestratorFilter, ProjectFilter, TaskFilter, TextStream, Token};
 pub use cluster::{
     ApproveRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, Invitation, InviteRequest, MemberInfo, Peers, PendingMember,
     RemoveRequest,
 };
 pub use conflict::{AdoptRequest, Conflict, ConflictList, ConflictingCreation};
+pub use draft::{Draft, DraftDeleted, DraftList, DraftPatch, NewDraft};
 pub use error::{ClientError, ErrorBody, ErrorKind};
 pub use event::Event;
 pub use health::Health;

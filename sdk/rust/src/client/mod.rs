@@ -4,6 +4,7 @@
 //! never changes the path that it stands in.
 
 mod cluster;
+mod drafts;
 mod nodes;
 mod orchestrators;
 mod projects;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, header};
 use serde::de::DeserializeOwned;
 
+pub use drafts::DraftFilter;
 pub use nodes::LogQuery;
 pub use orchestrators::OrchestratorFilter;
 pub use projects::ProjectFilter;

@@ -3,6 +3,7 @@
 pub mod chain;
 pub mod document;
 pub mod draft;
+pub mod flow;
 pub mod ids;
 pub mod lease;
 pub mod lifecycle;

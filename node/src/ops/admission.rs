@@ -3,41 +3,21 @@
 //! **Invariants**: agents.yaml registers no role here; only roles that were registered over REST in a scope narrow what its
 //! tasks may name.
 
+use octopoid_crdt::flow::{Flow, knows, may_move};
 use octopoid_crdt::record::Queue;
-use serde::Deserialize;
 
-use super::Refused;
-use crate::store::{Fault, Reader, Unit, WriteFault};
+use super::{Refused, flows, roles};
+use crate::store::{Fault, Reader, TaskNo, Unit, WriteFault};
 
-/// The collection of roles.
-pub const ROLES: &str = "roles";
-/// The collection of flows.
-pub const FLOWS: &str = "flows";
 /// How many names an error lists.
 const SHOWN: usize = 20;
-
-#[derive(Deserialize)]
-struct Flow {
-    states: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Role {
-    claims_from: Option<String>,
-}
-
-/// Returns the states of a stored flow.
-#[must_use]
-pub fn states(json: &str) -> Vec<String> {
-    serde_json::from_str::<Flow>(json).map(|flow| flow.states).unwrap_or_default()
-}
 
 /// Refuses a role that is not registered in a scope where roles are.
 ///
 /// # Errors
 /// When it is not, with those that are; the store's own failure is in the outer error.
 pub fn role(reader: &Reader, scope: &str, role: &str) -> Result<Result<(), Refused>, Fault> {
-    let known: Vec<String> = reader.items(ROLES, Some(scope))?.into_iter().map(|(_, name, _)| name).collect();
+    let known: Vec<String> = reader.items(roles::COLLECTION, Some(scope))?.into_iter().map(|(_, name, _)| name).collect();
     if known.is_empty() || known.iter().any(|name| name == role) {
         return Ok(Ok(()));
     }
@@ -50,13 +30,36 @@ pub fn role(reader: &Reader, scope: &str, role: &str) -> Result<Result<(), Refus
 /// # Errors
 /// When the flow does not know it.
 pub fn queue_of_flow(unit: &mut Unit<'_>, scope: &str, flow: &str, queue: &Queue) -> Result<(), Refused> {
-    let Queue::Custom(name) = queue else { return Ok(()) };
-    let known = unit.item(FLOWS, scope, flow)?.map(|item| states(&item.json)).unwrap_or_default();
-    if known.iter().any(|state| state == name.as_str()) {
-        Ok(())
-    } else {
-        Err(Refused::field("queue", format!("'{name}' is neither a built-in queue nor a state of the flow '{flow}'")))
+    let found = match queue {
+        Queue::Custom(_) => flows::of(unit, scope, flow)?,
+        _built_in => None,
+    };
+    known_to(found.as_ref(), flow, queue)
+}
+
+fn known_to(flow: Option<&Flow>, name: &str, queue: &Queue) -> Result<(), Refused> {
+    if knows(flow, queue) {
+        return Ok(());
     }
+    Err(Refused::field("queue", format!("'{}' is neither a built-in queue nor a state of the flow '{name}'", queue.as_str())))
+}
+
+/// Refuses an edit of the queue that the task's flow does not allow. `flow` is the one that the same edit gives the task.
+///
+/// # Errors
+/// When the flow does not know the queue, or has no step to it from where the task is.
+pub fn step_of_flow(unit: &mut Unit<'_>, no: TaskNo, flow: Option<&str>, to: &Queue) -> Result<(), Refused> {
+    let row = unit.row(no)?;
+    let (scope, id, from) = (row.scope.clone(), row.id.clone(), row.queue.clone());
+    let name = flow.or_else(|| row.text("flow")).unwrap_or(flows::DEFAULT).to_owned();
+    let found = flows::of(unit, &scope, &name)?;
+    known_to(found.as_ref(), &name, to)?;
+    let known = Queue::parse(&from).is_ok_and(|from| may_move(found.as_ref(), &from, to));
+    if known {
+        return Ok(());
+    }
+    let refused = format!("Cannot move task '{id}' from '{from}' to '{}'", to.as_str());
+    Err(Refused::step(refused, format!("the flow '{name}' has no transition from '{from}' to '{}'", to.as_str())))
 }
 
 /// Refuses a queue that nothing can be claimed from.
@@ -69,14 +72,22 @@ pub fn claimable_queue(unit: &mut Unit<'_>, scope: &str, queue: &Queue) -> Resul
         Refused::field("queue", text)
     };
     match queue {
-        Queue::Incoming | Queue::Provisional | Queue::NeedsContinuation => Ok(()),
-        Queue::Claimed | Queue::Done | Queue::Cancelled | Queue::Failed | Queue::Blocked | Queue::Backlog => Err(refused()),
         Queue::Custom(name) => {
-            let flows = unit.reader().items(FLOWS, Some(scope));
-            let flows = unit.note(flows)?;
-            let known = flows.iter().any(|(_, _, item)| states(&item.json).iter().any(|state| state == name.as_str()));
+            let known = flows::list(unit.reader(), scope);
+            let known = unit.note(known)?.iter().any(|flow| flow.stored.states.iter().any(|state| state == name.as_str()));
             if known { Ok(()) } else { Err(refused()) }
         }
+        built_in if is_claimed_from(built_in) => Ok(()),
+        _other => Err(refused()),
+    }
+}
+
+/// Tells whether a built-in queue is one that agents claim from.
+#[must_use]
+pub const fn is_claimed_from(queue: &Queue) -> bool {
+    match queue {
+        Queue::Incoming | Queue::Provisional | Queue::NeedsContinuation => true,
+        Queue::Claimed | Queue::Done | Queue::Cancelled | Queue::Failed | Queue::Blocked | Queue::Backlog | Queue::Custom(_) => false,
     }
 }
 
@@ -85,6 +96,6 @@ pub fn claimable_queue(unit: &mut Unit<'_>, scope: &str, queue: &Queue) -> Resul
 /// # Errors
 /// When the store fails.
 pub fn claims_from(unit: &mut Unit<'_>, scope: &str, role: &str) -> Result<Option<String>, WriteFault> {
-    let item = unit.item(ROLES, scope, role)?;
-    Ok(item.and_then(|item| serde_json::from_str::<Role>(&item.json).ok()?.claims_from))
+    let known = roles::get(unit.reader(), scope, role);
+    Ok(unit.note(known)?.and_then(|role| role.stored.claims_from))
 }

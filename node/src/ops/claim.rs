@@ -97,7 +97,10 @@ pub fn claim(unit: &mut Unit<'_>, no: TaskNo, claimant: &Claimant) -> Result<Sna
     let row = unit.row(no)?;
     let refused = format!("Cannot claim task '{}' from '{}'", row.id, row.queue);
     let (agent, orchestrator, ttl_seconds) = (claimant.agent.clone(), claimant.orchestrator.clone(), claimant.ttl_seconds);
-    let body = if row.queue == "provisional" {
+    // Submitted work that a flow keeps open in a state of its own is judged there, too.
+    let of_a_flow = matches!(Queue::parse(&row.queue), Ok(Queue::Custom(_)));
+    let judged = row.queue == "provisional" || (of_a_flow && row.attempt.is_some());
+    let body = if judged {
         let on = row.rests_on.map(RecordId).ok_or_else(|| Refused::step(&refused, "nothing was submitted"))?;
         Body::Review { on, agent, orchestrator, ttl_seconds }
     } else {

@@ -20,6 +20,9 @@ pub struct NewTask {
     imported: Option<String>,
 }
 
+/// The reason with which a task is put into its first queue.
+pub const CREATED_THERE: &str = "created in this queue";
+
 /// The most tasks that one task may wait for.
 pub const MAX_BLOCKERS: usize = 1_000;
 
@@ -78,7 +81,7 @@ pub fn create(unit: &mut Unit<'_>, task: NewTask) -> Result<Snapshot, Refused> {
     }
     check_blockers(unit, task.scope.as_str(), task.id.as_str(), &task.blockers)?;
     let no = unit.create((&task.scope, &task.id), task.document, task.change, task.imported)?;
-    let (by, reason) = (task.by, "created in this queue".to_owned());
+    let (by, reason) = (task.by, CREATED_THERE.to_owned());
     match task.queue {
         Queue::Incoming | Queue::Claimed => {}
         Queue::Done => drop(unit.write(no, Body::Finish { by, reason })?),

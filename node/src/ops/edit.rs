@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use octopoid_crdt::document::Edit;
 use octopoid_crdt::ids::RecordId;
-use octopoid_crdt::lifecycle::Act;
+use octopoid_crdt::lifecycle::{Act, Phase};
 use octopoid_crdt::record::{Cause, Queue};
 
 use super::claim::{self, Holds};
@@ -85,10 +85,23 @@ pub fn edit(unit: &mut Unit<'_>, no: TaskNo, expect: &Expect, changes: Changes) 
     if let Some(queue) = changes.queue
         && unit.row(no)?.queue != queue.as_str()
     {
-        let step = Move { queue, cause: Cause::Edit, by: changes.by, reason: "the queue was edited".to_owned(), keep: None };
-        move_to(unit, no, step)?;
+        let keep = kept(unit, no, &queue)?;
+        let cause = if keep.is_some() { Cause::Flow } else { Cause::Edit };
+        move_to(unit, no, Move { queue, cause, by: changes.by, reason: "the queue was edited".to_owned(), keep })?;
     }
     Ok(snapshot(unit, no)?)
+}
+
+/// Returns the claim of the submitted attempt that a step of a flow keeps open: into a flow's state, and back from one to a verdict.
+fn kept(unit: &mut Unit<'_>, no: TaskNo, to: &Queue) -> Result<Option<RecordId>, Refused> {
+    if !matches!(to, Queue::Custom(_) | Queue::Provisional) {
+        return Ok(None);
+    }
+    let state = unit.state(no)?;
+    Ok(match &state.phase {
+        Phase::Provisional { attempt, .. } => state.attempts.get(*attempt).map(|attempt| attempt.claim),
+        Phase::Waiting { .. } | Phase::Claimed { .. } | Phase::Done { .. } | Phase::Cancelled { .. } | Phase::Deleted { .. } => None,
+    })
 }
 
 /// Takes the blockers that are not waited for, because each closes a circle, out of a task: then the circle is none any more.

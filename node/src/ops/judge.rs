@@ -1,22 +1,49 @@
 //! Judges submitted work, and moves tasks by hand.
 
+use octopoid_crdt::flow::{Verdict, permits};
 use octopoid_crdt::ids::RecordId;
 use octopoid_crdt::lifecycle::Act;
 use octopoid_crdt::record::{Body, Cause, Queue};
 
-use super::{Refused, Snapshot, allow, rests_on, snapshot};
+use super::breakdown::SUBTASKS_DONE;
+use super::create::CREATED_THERE;
+use super::{Refused, Snapshot, allow, flows, rests_on, snapshot};
 use crate::store::{TaskNo, Unit};
 
 /// Which state a verdict is about: whatever the task rests on now, or a record that the reviewer saw.
 pub type About = Option<RecordId>;
 
-fn verdict(unit: &mut Unit<'_>, no: TaskNo, about: About, doing: &str) -> Result<(RecordId, String), Refused> {
+/// What a Finish says that stands for an accept of a task that rests on no record.
+pub const ACCEPTED: &str = "accepted by its flow";
+
+/// Tells whether a Finish follows from something else, so that nobody forced it.
+#[must_use]
+pub fn is_of_course(reason: &str) -> bool {
+    reason == CREATED_THERE || reason == SUBTASKS_DONE || reason.starts_with(ACCEPTED)
+}
+
+/// Refuses a verdict that neither the task's flow nor, where it says nothing, the built-in rules allow.
+fn permit(unit: &mut Unit<'_>, no: TaskNo, verdict: Verdict, refused: &str, otherwise: &str) -> Result<(), Refused> {
+    let (name, flow) = flows::of_task(unit, no)?;
+    let from = unit.row(no)?.queue.clone();
+    if Queue::parse(&from).is_ok_and(|from| permits(flow.as_ref(), verdict, &from)) {
+        return Ok(());
+    }
+    Err(Refused::step(
+        refused,
+        match flow.filter(|flow| !flow.steps().is_empty()) {
+            Some(_) => format!("the flow '{name}' has no transition from '{from}' to '{}'", verdict.to().as_str()),
+            None => otherwise.to_owned(),
+        },
+    ))
+}
+
+fn verdict(unit: &mut Unit<'_>, no: TaskNo, about: About, verdict: Verdict) -> Result<(RecordId, String), Refused> {
     let on = rests_on(unit, no)?;
     let row = unit.row(no)?;
+    let doing = if verdict == Verdict::Accept { "accept" } else { "reject" };
     let refused = format!("Cannot {doing} task '{}' from '{}'", row.id, row.queue);
-    if !matches!(row.queue.as_str(), "provisional" | "claimed") {
-        return Err(Refused::step(refused, "only work that is claimed or submitted can be judged"));
-    }
+    permit(unit, no, verdict, &refused, "only work that is claimed or submitted can be judged")?;
     match (on, about) {
         (Some(on), Some(seen)) if on != seen => {
             Err(Refused::step(refused, "the work that was reviewed is no longer what the task rests on"))
@@ -29,20 +56,32 @@ fn verdict(unit: &mut Unit<'_>, no: TaskNo, about: About, doing: &str) -> Result
 /// Accepts what the task rests on.
 ///
 /// # Errors
-/// When nothing is there to accept.
+/// When nothing is there to accept, or the task's flow does not allow it.
 pub fn accept(unit: &mut Unit<'_>, no: TaskNo, about: About, by: &str, reason: &str) -> Result<Snapshot, Refused> {
-    let (on, refused) = verdict(unit, no, about, "accept")?;
+    if about.is_none() && rests_on(unit, no)?.is_none() && flows::of_task(unit, no)?.1.is_some() {
+        return accept_untouched(unit, no, by, reason);
+    }
+    let (on, refused) = verdict(unit, no, about, Verdict::Accept)?;
     allow(unit, no, &Act::Accept { on }, &refused)?;
     unit.write(no, Body::Accept { on, by: by.to_owned(), reason: reason.to_owned() })?;
     Ok(snapshot(unit, no)?)
 }
 
+/// Accepts a task that nobody has worked on or moved, where its flow leads from there to done.
+fn accept_untouched(unit: &mut Unit<'_>, no: TaskNo, by: &str, reason: &str) -> Result<Snapshot, Refused> {
+    let row = unit.row(no)?;
+    let refused = format!("Cannot accept task '{}' from '{}'", row.id, row.queue);
+    permit(unit, no, Verdict::Accept, &refused, "nothing was submitted")?;
+    let reason = if reason.is_empty() { ACCEPTED.to_owned() } else { format!("{ACCEPTED}: {reason}") };
+    finish(unit, no, by, &reason)
+}
+
 /// Rejects what the task rests on; it goes back to incoming.
 ///
 /// # Errors
-/// When nothing is there to reject.
+/// When nothing is there to reject, or the task's flow does not allow it.
 pub fn reject(unit: &mut Unit<'_>, no: TaskNo, about: About, by: &str, reason: &str) -> Result<Snapshot, Refused> {
-    let (on, refused) = verdict(unit, no, about, "reject")?;
+    let (on, refused) = verdict(unit, no, about, Verdict::Reject)?;
     allow(unit, no, &Act::Reject { on }, &refused)?;
     unit.write(no, Body::Reject { on, by: by.to_owned(), reason: reason.to_owned() })?;
     Ok(snapshot(unit, no)?)
@@ -127,19 +166,20 @@ pub fn move_to(unit: &mut Unit<'_>, no: TaskNo, step: Move) -> Result<Snapshot, 
 /// Sends claimed or submitted work back for another attempt, which counts as an attempt.
 ///
 /// # Errors
-/// When the task is in another queue, unless `any` queue is allowed.
+/// When neither the task's flow nor the built-in rules allow it from its queue, unless `any` queue is allowed.
 pub fn requeue(unit: &mut Unit<'_>, no: TaskNo, by: &str, reason: &str, any: bool, reopen: bool) -> Result<Snapshot, Refused> {
     let row = unit.row(no)?;
     let refused = format!("Cannot requeue task '{}' from '{}'", row.id, row.queue);
     let cause = match row.queue.as_str() {
-        "claimed" | "provisional" => Cause::Requeue,
         "done" | "cancelled" if reopen => Cause::Reopen,
         "done" | "cancelled" if any => {
             return Err(Refused::step(refused, "the task is finished: say that you want to reopen it (--reopen)"));
         }
-        _ if any || reopen => Cause::Requeue,
-        _ => return Err(Refused::step(refused, "only claimed or submitted work can be requeued")),
+        _ => Cause::Requeue,
     };
+    if !any && !reopen {
+        permit(unit, no, Verdict::Requeue, &refused, "only claimed or submitted work can be requeued")?;
+    }
     let step = Move { queue: Queue::Incoming, cause, by: by.to_owned(), reason: reason.to_owned(), keep: None };
     move_to(unit, no, step)
 }

@@ -11,12 +11,14 @@ pub mod drafts;
 pub mod edit;
 pub mod fail;
 pub mod finish;
+pub mod flows;
 pub mod idempotency;
 pub mod judge;
 pub mod keys;
 pub mod members;
 pub mod orchestrators;
 pub mod projects;
+pub mod roles;
 
 use octopoid_crdt::ids::{Name, RecordId};
 use octopoid_crdt::lifecycle::Act;

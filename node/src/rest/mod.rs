@@ -15,6 +15,7 @@ mod conflicts;
 mod drafts;
 mod events;
 mod find;
+mod flows;
 mod forward;
 mod heartbeats;
 mod hosts;
@@ -26,6 +27,7 @@ mod orchestrators;
 mod params;
 mod projects;
 mod refusal;
+mod roles;
 mod serve;
 mod steps;
 mod task_fields;
@@ -66,6 +68,8 @@ pub fn router(app: App) -> Router {
         .nest("/api/v1/tasks", task_routes().merge(holder_routes(&app)))
         .nest("/api/v1/projects", project_routes())
         .nest("/api/v1/drafts", draft_routes())
+        .nest("/api/v1/flows", flow_routes())
+        .nest("/api/v1/roles", role_routes())
         .nest("/api/v1/orchestrators", orchestrator_routes())
         .nest("/api/v1/node", node_routes())
         .nest("/api/v1/cluster", cluster_routes())
@@ -120,6 +124,14 @@ fn draft_routes() -> Router<App> {
     Router::new()
         .route("/", get(drafts::list).post(drafts::create))
         .route("/{id}", get(drafts::show).patch(drafts::edit).delete(drafts::delete))
+}
+
+fn flow_routes() -> Router<App> {
+    Router::new().route("/", get(flows::list)).route("/{name}", get(flows::show).put(flows::put).delete(flows::delete))
+}
+
+fn role_routes() -> Router<App> {
+    Router::new().route("/", get(roles::list)).route("/register", post(roles::register)).route("/{name}", get(roles::show))
 }
 
 fn orchestrator_routes() -> Router<App> {

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use super::{cluster, conflicts, drafts, events, metrics, node, orchestrators, projects, steps, tasks, trail, work};
+use super::{cluster, conflicts, drafts, events, flows, metrics, node, orchestrators, projects, roles, steps, tasks, trail, work};
 
 /// Names the token.
 struct BearerToken;
@@ -32,6 +32,7 @@ impl utoipa::Modify for BearerToken {
         trail::messages, trail::history, trail::attempts, work::log, work::diff,
         projects::list, projects::create, projects::show, projects::tasks, projects::edit, projects::delete,
         drafts::list, drafts::create, drafts::show, drafts::edit, drafts::delete,
+        flows::list, flows::put, flows::show, flows::delete, roles::register, roles::list, roles::show,
         orchestrators::register, orchestrators::heartbeat, orchestrators::list, orchestrators::show, orchestrators::edit,
         orchestrators::rotate_key, orchestrators::poll,
         events::stream,

@@ -21,7 +21,7 @@ use super::texts;
 use super::times::{now_ms, rfc3339};
 use crate::ops::keys::{self, Key};
 use crate::ops::orchestrators::{self, Listed, Registration, Wish};
-use crate::ops::{self, Refused, admission};
+use crate::ops::{self, Refused, flows};
 use crate::store::{Fault, Filter, Reader, Sort, Unit};
 
 /// The first half of the id of a node that is in no named cluster.
@@ -135,7 +135,7 @@ pub(super) async fn register(State(app): State<App>, input: Input<RegisterOrches
 }
 
 /// Finds the one orchestrator that an id means.
-fn wanted(app: &App, reader: &Reader, caller: &Caller, scope: Option<&str>, id: &str) -> Result<Orchestrator, Refusal> {
+pub(super) fn wanted(app: &App, reader: &Reader, caller: &Caller, scope: Option<&str>, id: &str) -> Result<Orchestrator, Refusal> {
     let mut found = app.orchestrators(reader, scope.or(caller.bound()))?;
     found.retain(|known| known.id == id);
     if let Some(own) = found.iter().position(|known| known.scope == app.settings.scope.as_str()) {
@@ -257,7 +257,7 @@ pub(super) async fn poll(State(app): State<App>, params: Params, call: Call) -> 
             queue_counts: queue_counts(reader, &scope)?,
             provisional_tasks: provisional(reader, &scope)?,
             orchestrator_registered: registered,
-            flows: flows(reader, &scope)?,
+            flows: flow_states(reader, &scope)?,
             scope: Some(scope),
         })
     });
@@ -288,7 +288,7 @@ fn provisional(reader: &Reader, scope: &str) -> Result<Vec<PollTask>, Fault> {
     Ok(tasks.collect())
 }
 
-fn flows(reader: &Reader, scope: &str) -> Result<std::collections::BTreeMap<String, FlowStates>, Fault> {
-    let items = reader.items(admission::FLOWS, Some(scope))?.into_iter();
-    Ok(items.map(|(_, name, item)| (name, FlowStates { states: admission::states(&item.json) })).collect())
+fn flow_states(reader: &Reader, scope: &str) -> Result<std::collections::BTreeMap<String, FlowStates>, Fault> {
+    let flows = flows::list(reader, scope)?.into_iter();
+    Ok(flows.map(|flow| (flow.name, FlowStates { states: flow.stored.states })).collect())
 }

@@ -21,7 +21,7 @@ use super::task_fields::{self, Patch};
 use super::task_view::{Shown, with_bodies};
 use super::texts;
 use crate::ops::edit::Changes;
-use crate::ops::{self, Expect, Refused, admission, projects};
+use crate::ops::{self, Expect, Refused, admission, flows, projects};
 use crate::store::index::Facet;
 use crate::store::{Fault, Filter, Reader, Sort, TaskNo, Unit};
 
@@ -96,7 +96,7 @@ pub(super) async fn create(State(app): State<App>, input: Input<NewTask>) -> Res
     });
     let prepared = prepared.await?;
     let operation = move |unit: &mut Unit<'_>| {
-        admission::queue_of_flow(unit, scope.as_str(), flow.as_deref().unwrap_or("default"), &queue)?;
+        admission::queue_of_flow(unit, scope.as_str(), flow.as_deref().filter(|flow| !flow.is_empty()).unwrap_or(flows::DEFAULT), &queue)?;
         check_project(unit, scope.as_str(), project.as_deref())?;
         Ok(ops::create::create(unit, prepared)?)
     };
@@ -181,7 +181,6 @@ pub(super) async fn edit(State(app): State<App>, segments: Segments, input: Inpu
 fn apply(unit: &mut Unit<'_>, no: TaskNo, expect: &Expect, patch: Patch) -> Result<ops::Snapshot, Refusal> {
     let row = unit.row(no)?;
     expect.check(row)?;
-    let (scope, flow) = (row.scope.clone(), row.text("flow").unwrap_or("default").to_owned());
     let holder = row.holder.as_ref().map(|holder| holder.agent.clone());
     let mut changes = Changes { edits: patch.edits, blocked_by: patch.blocked_by, by: NOBODY.to_owned(), ..Changes::default() };
     if patch.queue == Some(Queue::Failed) {
@@ -198,7 +197,11 @@ fn apply(unit: &mut Unit<'_>, no: TaskNo, expect: &Expect, patch: Patch) -> Resu
         changes.release = patch.release && holder.is_some();
     }
     if let Some(queue) = &patch.queue {
-        admission::queue_of_flow(unit, &scope, &flow, queue)?;
+        let flow = changes.edits.iter().find_map(|edit| match edit {
+            Edit::Set { field, value: Value::Text(flow) } if field == "flow" => Some(flow.as_str()),
+            Edit::Set { .. } | Edit::Content(_) | Edit::Add { .. } | Edit::Remove { .. } => None,
+        });
+        admission::step_of_flow(unit, no, flow, queue)?;
         // Everything is checked before anything is written.
         if *queue == Queue::Cancelled
             && unit.row(no)?.queue != "cancelled"

@@ -15,11 +15,11 @@ use super::input::{Call, Segments};
 use super::params::Params;
 use super::refusal::Refusal;
 use super::times::rfc3339;
+use crate::ops::breakdown::SUBTASKS_DONE;
+use crate::ops::create::CREATED_THERE;
+use crate::ops::judge;
 use crate::run::Usage;
 use crate::store::{Fault, Reader, StoredLog, TaskNo, TaskRow};
-
-/// The reason with which a task is put into its first queue.
-const CREATED_THERE: &str = "created in this queue";
 
 /// A task's log with the records that it is of.
 pub(super) struct Trail {
@@ -190,9 +190,8 @@ impl Trail {
             #[expect(clippy::wildcard_enum_match_arm, reason = "every other kind says nothing to anybody")]
             let (kind, by, reason) = match &payload.body {
                 Body::Reject { by, reason, .. } => ("rejection", by, reason),
-                Body::Move { cause: Cause::ForceQueue, by, reason, .. } | Body::Finish { by, reason } if reason != CREATED_THERE => {
-                    ("force_queue", by, reason)
-                }
+                Body::Move { cause: Cause::ForceQueue, by, reason, .. } => ("force_queue", by, reason),
+                Body::Finish { by, reason } if !judge::is_of_course(reason) => ("force_queue", by, reason),
                 _ => return None,
             };
             Some(Message {
@@ -263,7 +262,9 @@ fn tell(body: &Body) -> Option<Told> {
         Body::Release { cause: Cause::Superseded, reason, .. } => ("superseded", None, said(reason)),
         Body::Release { reason, .. } => ("requeued", None, with("released", reason)),
         Body::Expire { reason, .. } => ("lease_expired", None, said(reason)),
-        Body::Finish { by, reason } if reason == "subtasks_done" => ("accepted", Some(by.clone()), said(reason)),
+        Body::Finish { by, reason } if reason == SUBTASKS_DONE || reason.starts_with(judge::ACCEPTED) => {
+            ("accepted", Some(by.clone()), said(reason))
+        }
         Body::Finish { by, reason } => ("force_queue", Some(by.clone()), with("to done", reason)),
         Body::Move { reason, .. } if reason == CREATED_THERE => return None,
         Body::Move { queue, cause, by, reason, .. } => {

@@ -25,6 +25,7 @@ use super::{gc, recover};
 use crate::agent::StopReason;
 use crate::causes::describe;
 use crate::config::{Agent, AgentsFile, BuiltIn, Reload};
+use crate::ops::breakdown::SUBTASKS_DONE;
 use crate::ops::claim::{Claimant, choose, claim, expire, withdraw};
 use crate::ops::fail::{exhausted, give_up};
 use crate::ops::judge::{accept, finish};
@@ -424,7 +425,7 @@ impl Scheduler {
         let page = self.context.store.reader()?.list(&filter, Sort::Priority, 0, 500)?;
         for (no, row) in page.tasks.into_iter().filter(|(_, row)| row.open_blockers.is_empty()) {
             tracing::info!(task = %row.id, "every subtask is done");
-            let finished = self.context.write(move |unit| finish(unit, no, "octopoid", "subtasks_done").map(drop)).await;
+            let finished = self.context.write(move |unit| finish(unit, no, "octopoid", SUBTASKS_DONE).map(drop)).await;
             ignore_refusal(finished)?;
         }
         Ok(())
@@ -528,9 +529,8 @@ fn next(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Snapshot>, Re
 fn next_of(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Snapshot>, Refused> {
     loop {
         let Some(no) = choose(unit, claimant)? else { return Ok(None) };
-        if claimant.queue != Queue::Provisional.as_str()
-            && let Some(why) = exhausted(unit.row(no)?)
-        {
+        let judged = claimant.queue == Queue::Provisional.as_str() || unit.row(no)?.attempt.is_some();
+        if !judged && let Some(why) = exhausted(unit.row(no)?) {
             let last = unit.last_reason(no)?.map(|reason| format!(", the last one: {reason}")).unwrap_or_default();
             give_up(unit, no, &format!("{why}{last}"))?;
             continue;

@@ -194,9 +194,10 @@ fn is_ready(row: &TaskRow) -> bool {
         && match row.queue.as_str() {
             "provisional" => row.holder.is_none() && row.rests_on.is_some(),
             "claimed" | "done" | "cancelled" | "failed" | "blocked" | "backlog" => false,
-            // In a flow's state that keeps an attempt open, work is judged and none begins; a task that was broken down is
-            // finished when its subtasks are.
-            _ => row.attempt.is_none() && row.open_blockers.is_empty() && !row.is_broken_down(),
+            // In a flow's state that keeps an attempt open, work is judged and none begins.
+            _ if row.attempt.is_some() => row.holder.is_none() && row.rests_on.is_some(),
+            // A task that was broken down is finished when its subtasks are.
+            _ => row.open_blockers.is_empty() && !row.is_broken_down(),
         }
 }
 

@@ -92,6 +92,11 @@ async fn a_key_sees_its_own_scope_alone_by_every_way() {
     node.task_with("theirs", json!({ "scope": "b" })).await;
     node.task("default-task").await;
     node.post("/api/v1/projects", json!({ "id": "p", "title": "P", "scope": "b" })).await.is(201);
+    node.post("/api/v1/drafts", json!({ "title": "D", "scope": "b" })).await.is(201);
+    let flow = json!({ "states": ["incoming", "claimed", "done", "failed"], "scope": "b" }).to_string();
+    node.call(Method::PUT, "/api/v1/flows/f", &[], Some(flow)).await.is(200);
+    register(&node, "b", "m9").await;
+    node.post("/api/v1/roles/register", json!({ "orchestrator_id": "prod-m9", "roles": [{ "name": "r" }] })).await.is(200);
     let bearer = format!("Bearer {key}");
     let call = |method: Method, path: &'static str, body: Option<Value>| {
         let bearer = bearer.clone();
@@ -113,6 +118,12 @@ async fn a_key_sees_its_own_scope_alone_by_every_way() {
         (Method::GET, "/api/v1/tasks/resolve/theirs"),
         (Method::GET, "/api/v1/projects/p"),
         (Method::DELETE, "/api/v1/projects/p"),
+        (Method::GET, "/api/v1/drafts/1"),
+        (Method::PATCH, "/api/v1/drafts/1"),
+        (Method::DELETE, "/api/v1/drafts/1"),
+        (Method::GET, "/api/v1/flows/f"),
+        (Method::DELETE, "/api/v1/flows/f"),
+        (Method::GET, "/api/v1/roles/r"),
     ] {
         let body = (method == Method::PATCH).then(|| json!({ "title": "x" }));
         assert_eq!(call(method.clone(), path, body).await.status.as_u16(), 404, "{method} {path}");
@@ -130,6 +141,12 @@ async fn a_key_sees_its_own_scope_alone_by_every_way() {
         (Method::POST, "/api/v1/projects", Some(json!({ "id": "x", "title": "x", "scope": "b" }))),
         (Method::POST, "/api/v1/orchestrators/register", Some(json!({ "cluster": "c", "machine_id": "m", "repo_url": "r", "scope": "b" }))),
         (Method::POST, "/api/v1/orchestrators/scopes/b/rotate-key", None),
+        (Method::GET, "/api/v1/drafts?scope=b", None),
+        (Method::GET, "/api/v1/flows/f?scope=b", None),
+        (Method::GET, "/api/v1/roles?scope=b", None),
+        (Method::POST, "/api/v1/drafts", Some(json!({ "title": "x", "scope": "b" }))),
+        (Method::PUT, "/api/v1/flows/f", Some(json!({ "states": [], "scope": "b" }))),
+        (Method::POST, "/api/v1/roles/register", Some(json!({ "orchestrator_id": "prod-m9", "roles": [], "scope": "b" }))),
         (Method::GET, "/api/v1/node/status", None),
         (Method::POST, "/api/v1/node/stop", None),
         (Method::POST, "/api/v1/node/pause", None),
@@ -138,6 +155,9 @@ async fn a_key_sees_its_own_scope_alone_by_every_way() {
     ] {
         assert_eq!(call(method.clone(), path, body).await.status.as_u16(), 403, "{method} {path}");
     }
+    call(Method::POST, "/api/v1/roles/register", Some(json!({ "orchestrator_id": "prod-m9", "roles": [] })))
+        .await
+        .refuses(400, &["orchestrator_id"]);
     assert_eq!(node.get("/api/v1/tasks/theirs").await.is(200)["queue"], "incoming");
     assert_eq!(node.get("/api/v1/tasks/mine").await.is(200)["queue"], "incoming");
 }

@@ -12,12 +12,14 @@ mod conflict;
 mod draft;
 mod error;
 mod event;
+mod flow;
 mod health;
 mod history;
 mod message;
 mod node;
 mod orchestrator;
 mod project;
+mod role;
 mod scheduler;
 mod task;
 mod transition;
@@ -33,6 +35,7 @@ pub use conflict::{AdoptRequest, Conflict, ConflictList, ConflictingCreation};
 pub use draft::{Draft, DraftDeleted, DraftList, DraftPatch, NewDraft};
 pub use error::{ClientError, ErrorBody, ErrorKind};
 pub use event::Event;
+pub use flow::{Flow, FlowDeleted, FlowList, FlowTransition, PutFlow};
 pub use health::Health;
 pub use history::{AttemptInfo, Attempts, History, HistoryEvent};
 pub use message::{Message, Messages, NewMessage};
@@ -41,9 +44,10 @@ pub use node::{
     Retrying, StopAnswer, StopRequest,
 };
 pub use orchestrator::{
-    Heartbeat, HeartbeatAnswer, Orchestrator, OrchestratorList, OrchestratorPatch, RegisterAnswer, RegisterOrchestrator, Role, RoleList,
+    Heartbeat, HeartbeatAnswer, Orchestrator, OrchestratorList, OrchestratorPatch, RegisterAnswer, RegisterOrchestrator,
 };
 pub use project::{NewProject, Project, ProjectList, ProjectPatch, ProjectTasks};
+pub use role::{NewRole, RegisterRoles, RegisteredRoles, Role, RoleList};
 pub use scheduler::{FlowStates, PollResponse, PollTask};
 pub use task::{Deleted, NewTask, Task, TaskList, TaskPatch};
 pub use transition::{

@@ -113,23 +113,3 @@ pub struct HeartbeatAnswer {
     /// When it was heard.
     pub last_heartbeat: String,
 }
-
-/// A job that agents have, registered by an orchestrator.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Role {
-    /// Its name.
-    pub name: String,
-    /// The queue that its agents claim from.
-    pub claims_from: Option<String>,
-    /// What it is for.
-    pub description: Option<String>,
-}
-
-/// Registered roles.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct RoleList {
-    /// The roles.
-    pub roles: Vec<Role>,
-}

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod drafts;
+mod flows;
 mod nodes;
 mod orchestrators;
 mod projects;

@@ -5,7 +5,7 @@ use http::Method;
 use super::{Client, request::Call};
 use crate::{
     ClientError, Heartbeat, HeartbeatAnswer, Orchestrator, OrchestratorList, OrchestratorPatch, PollResponse, RegisterAnswer,
-    RegisterOrchestrator, RoleList,
+    RegisterOrchestrator,
 };
 
 /// Which orchestrators a list holds.
@@ -66,13 +66,5 @@ impl Client {
     pub async fn poll(&self, orchestrator_id: &str, scope: Option<&str>) -> Result<PollResponse, ClientError> {
         let call = Call::new(Method::GET, &["scheduler", "poll"])?;
         self.answer(call.query("orchestrator_id", Some(orchestrator_id)).query("scope", scope)).await
-    }
-
-    /// Lists the registered roles of a scope; the node's own by default.
-    ///
-    /// # Errors
-    /// As every call.
-    pub async fn roles(&self, scope: Option<&str>) -> Result<RoleList, ClientError> {
-        self.answer(Call::new(Method::GET, &["roles"])?.query("scope", scope)).await
     }
 }

@@ -1,0 +1,1 @@
+"""The client for code with ``async``. The one in ``_sync`` is written from it."""

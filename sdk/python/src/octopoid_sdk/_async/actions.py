@@ -1,0 +1,49 @@
+"""What agents propose and people decide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Union, cast
+
+from .._call import given, patch, path, post, read
+from .transport import AsyncTransport
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..models import Action, NewAction
+
+
+class AsyncActions:
+    """What agents propose and people decide."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def create(self, **fields: Unpack[NewAction]) -> Action:
+        """Proposes an action."""
+        return cast("Action", await self._transport.json(post(path("actions"), fields)))
+
+    async def get(self, action_id: str) -> Optional[Action]:
+        """Shows an action; None when there is none of that id."""
+        return cast("Optional[Action]", await self._transport.json_or_none(read(path("actions", action_id))))
+
+    async def list(
+        self,
+        entity_type: Optional[str] = None,
+        entity_id: Optional[str] = None,
+        status: Optional[Union[str, Sequence[str]]] = None,
+        scope: Optional[str] = None,
+        limit: Optional[int] = None,
+        offset: Optional[int] = None,
+    ) -> List[Action]:
+        """Lists actions; expired ones are never listed."""
+        filters = given(entity_type=entity_type, entity_id=entity_id, status=status, scope=scope, limit=limit, offset=offset)
+        return cast("List[Action]", (await self._transport.json(read(path("actions"), filters)))["actions"])
+
+    async def execute(self, action_id: str) -> Action:
+        """Asks for a proposed action to be done."""
+        return cast("Action", await self._transport.json(post(path("actions", action_id, "execute"), {})))
+
+    async def update(self, action_id: str, status: str, result: Any = None) -> Action:
+        """Tells how an action goes."""
+        return cast("Action", await self._transport.json(patch(path("actions", action_id), given(status=status, result=result))))

@@ -1,0 +1,48 @@
+"""What is said about tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List, Optional, cast
+
+from .._call import given, path, post, read
+from .transport import AsyncTransport
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..models import Message, NewMessage
+
+
+class AsyncMessages:
+    """What is said about tasks; nothing is ever taken back."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def create(self, **fields: Unpack[NewMessage]) -> Message:
+        """Says something about a task."""
+        return cast("Message", await self._transport.json(post(path("messages"), fields)))
+
+    async def list(
+        self,
+        task_id: Optional[str] = None,
+        to_actor: Optional[str] = None,
+        type: Optional[str] = None,
+        thread_id: Optional[str] = None,
+        unreplied: Optional[bool] = None,
+        scope: Optional[str] = None,
+        limit: Optional[int] = None,
+        offset: Optional[int] = None,
+    ) -> List[Message]:
+        """Lists messages, oldest first; ``thread_id`` is a first message, which is listed with what answers it."""
+        filters = given(
+            task_id=task_id,
+            to_actor=to_actor,
+            type=type,
+            thread_id=thread_id,
+            unreplied=unreplied,
+            scope=scope,
+            limit=limit,
+            offset=offset,
+        )
+        return cast("List[Message]", (await self._transport.json(read(path("messages"), filters)))["messages"])

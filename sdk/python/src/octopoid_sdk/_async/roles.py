@@ -1,0 +1,31 @@
+"""The jobs that agents have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List, Optional, Sequence, cast
+
+from .._call import given, path, post, read
+from .transport import AsyncTransport
+
+if TYPE_CHECKING:
+    from ..models import NewRole, Role
+
+
+class AsyncRoles:
+    """The jobs that agents have."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def register(self, orchestrator_id: str, roles: Sequence[NewRole]) -> List[Role]:
+        """Tells which roles an orchestrator has agents for; harmless when repeated."""
+        call = post(path("roles", "register"), {"orchestrator_id": orchestrator_id, "roles": [*roles]})
+        return cast("List[Role]", (await self._transport.json(call))["roles"])
+
+    async def get(self, name: str) -> Optional[Role]:
+        """Shows a role; None when there is none of that name."""
+        return cast("Optional[Role]", await self._transport.json_or_none(read(path("roles", name))))
+
+    async def list(self, scope: Optional[str] = None) -> List[Role]:
+        """Lists roles."""
+        return cast("List[Role]", (await self._transport.json(read(path("roles"), given(scope=scope))))["roles"])

@@ -1,0 +1,37 @@
+# Written by scripts/generate_sync.py from ../_async/flows.py: run it, do not edit.
+"""Which states tasks go through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, cast
+
+from .._call import given, path, put, read, remove
+from .transport import Transport
+
+if TYPE_CHECKING:
+    from ..models import Flow, Transition
+
+
+class Flows:
+    """Which states tasks go through."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def put(self, name: str, states: Sequence[str], transitions: Sequence[Transition], scope: Optional[str] = None) -> Flow:
+        """Makes a flow, or replaces it. Its states hold at least incoming, claimed, done and failed."""
+        flow = given(states=[*states], transitions=[*transitions], scope=scope)
+        return cast("Flow", self._transport.json(put(path("flows", name), flow)))
+
+    def get(self, name: str) -> Optional[Flow]:
+        """Shows a flow; None when there is none of that name."""
+        return cast("Optional[Flow]", self._transport.json_or_none(read(path("flows", name))))
+
+    def list(self, scope: Optional[str] = None) -> List[Flow]:
+        """Lists flows."""
+        return cast("List[Flow]", (self._transport.json(read(path("flows"), given(scope=scope))))["flows"])
+
+    def delete(self, name: str) -> Dict[str, str]:
+        """Deletes a flow."""
+        gone = {"message": "Flow deleted", "name": name}
+        return cast("Dict[str, str]", self._transport.json(remove(path("flows", name), gone)))

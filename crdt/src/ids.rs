@@ -216,6 +216,22 @@ impl FromStr for AttemptName {
         let (epoch, claim) = text.split_once('-').ok_or_else(wrong)?;
         let mut bytes = [0; 4];
         hex::decode_to_slice(claim, &mut bytes).map_err(|_| wrong())?;
-        Ok(Self { epoch: epoch.parse().map_err(|_| wrong())?, claim: bytes })
+        let name = Self { epoch: epoch.parse().map_err(|_| wrong())?, claim: bytes };
+        // One attempt has one name: no leading zero or plus, no capitals.
+        if name.to_string() == text { Ok(name) } else { Err(wrong()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_has_one_name_and_no_other() {
+        let name: AttemptName = "12-3fa9c2d1".parse().expect("a name");
+        assert_eq!(name.to_string(), "12-3fa9c2d1");
+        for other in ["012-3fa9c2d1", "+12-3fa9c2d1", "12-3FA9C2D1", "12-3fa9c2d", "12-3fa9c2d1-", "-3fa9c2d1", "12"] {
+            assert!(other.parse::<AttemptName>().is_err(), "{other}");
+        }
     }
 }

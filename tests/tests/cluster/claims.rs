@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use octopoid_client::{ClaimRequest, NewTask, RenewRequest, SubmitRequest, TaskFilter};
-use octopoid_tests::{Agent, Cluster, shown};
+use octopoid_tests::{Agent, Cluster, Project, shown};
 use rustix::process::Signal;
 
 /// Counts how often each task was started.
@@ -142,6 +142,35 @@ async fn a_claim_made_at_one_node_is_renewed_and_submitted_through_another() {
     let submit = SubmitRequest { commits_count: 0, turns_used: 1, agent_name: Some("script".to_owned()), ..SubmitRequest::default() };
     assert_eq!(cluster.machines[1].client().submit(&id, &submit).await.expect("submitted there").queue, "provisional");
     cluster.until_all_show("provisional", 1).await;
+}
+
+#[tokio::test]
+async fn a_task_that_runs_for_many_leases_keeps_its_holder_and_adds_no_record() {
+    const TTL: Duration = Duration::from_secs(2);
+    let worker = Agent::new("worker", "implement", r#"note starts x; await go; echo x > done; commit "work""#);
+    let mut cluster = Cluster::of(2, false, &[]).await;
+    for machine in &mut cluster.machines {
+        machine.configure("# leases:\n#   ttl_seconds: 300 ", &format!("leases:\n  ttl_seconds: {} ", TTL.as_secs()));
+        machine.stop(&[]).await;
+    }
+    cluster.machines[1].agents(&[worker]);
+    for machine in &mut cluster.machines {
+        let _ = machine.start().await;
+    }
+    cluster.until_connected().await;
+    let id = cluster.machines[0].enqueue("Takes its time", &["--role", "implement"]);
+    let _ = cluster.machines[1].until_noted("starts", 1).await;
+    cluster.until_all_show("claimed", 1).await;
+    let records = async |machine: &Project| machine.client().doctor(false).await.expect("a doctor").records;
+    let before = [records(&cluster.machines[0]).await, records(&cluster.machines[1]).await];
+    // Ten renewals and more, at the end of which every lease that was not renewed has run out.
+    tokio::time::sleep(TTL * 4).await;
+    assert_eq!([records(&cluster.machines[0]).await, records(&cluster.machines[1]).await], before, "renewals are no records");
+    cluster.until_all_show("claimed", 1).await;
+    cluster.machines[1].put("go");
+    cluster.until_all_show("provisional", 1).await;
+    let attempts = cluster.machines[0].client().attempts(&id).await.expect("the attempts").attempts;
+    assert_eq!(attempts.len(), 1, "{attempts:#?}");
 }
 
 #[tokio::test]

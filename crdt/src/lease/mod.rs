@@ -6,7 +6,11 @@
 //! **Invariants**: a lease is due only after 1.1 × its length of silence on the observer's own clock; an observer that starts
 //! anew waits a full length again; one observer's delay differs from another's, so that one of them writes the Expire.
 
+mod wake;
+
 use std::collections::{BTreeSet, HashMap};
+
+pub use wake::{GRACE_MS, PULSE_MS, Wake};
 
 use crate::ids::{AuthorKey, RecordId};
 

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use octopoid_client::AwaitingMerge;
 use octopoid_crdt::ids::RecordId;
+use octopoid_crdt::lease::PULSE_MS;
 use octopoid_crdt::record::{Cause, Queue};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -125,6 +126,7 @@ impl Scheduler {
         let mut events = self.context.store.events();
         let mut soon: Option<tokio::time::Instant> = None;
         let mut merge_poll = tokio::time::interval(MERGE_POLL);
+        let _ends_with_this = self.pulse();
         let mut once_done = false;
         let result = loop {
             if self.over(once_done) {
@@ -183,6 +185,20 @@ impl Scheduler {
         }
         self.end().await;
         result
+    }
+
+    /// Lets the leases see that this node runs, beside a loop that may be busy: a standstill shows by its absence.
+    fn pulse(&self) -> JoinSet<()> {
+        let store = self.context.store.clone();
+        let mut pulse = JoinSet::new();
+        pulse.spawn(async move {
+            let mut beats = tokio::time::interval(Duration::from_millis(PULSE_MS));
+            loop {
+                beats.tick().await;
+                store.leases().pulse();
+            }
+        });
+        pulse
     }
 
     fn over(&self, once_done: bool) -> bool {

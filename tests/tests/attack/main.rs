@@ -5,5 +5,7 @@ mod equivocation;
 mod forged;
 mod quarantine;
 mod removal;
+mod restored;
+mod standstill;
 mod versions;
 mod view;

@@ -370,6 +370,12 @@ impl Project {
         fs::read_to_string(self.root.path().join("node.stderr")).unwrap_or_default()
     }
 
+    /// Returns the node's whole log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir().join("logs/node.log")).unwrap_or_default()
+    }
+
     /// Returns the end of what the node wrote, for messages.
     #[must_use]
     pub fn logs(&self) -> String {

@@ -59,6 +59,33 @@ async fn appear() -> ([u8; 32], Network, Events) {
     (seed, network, events)
 }
 
+/// Somebody with a key who is no member.
+pub struct Stranger {
+    network: Network,
+    // The network ends when nobody listens to it.
+    _events: Events,
+}
+
+impl Stranger {
+    /// Draws a key.
+    pub async fn appear() -> Self {
+        let (_, network, events) = appear().await;
+        Self { network, _events: events }
+    }
+
+    /// Speaks the join protocol to a running node, in bytes that are none of its frames.
+    ///
+    /// # Panics
+    /// When the node does not answer.
+    pub async fn say_nonsense(&self, machine: &Project) {
+        let (peer, address) = address_of(machine);
+        let mut stream = self.network.dial_join(format!("{address}/p2p/{peer}").parse().expect("an address")).await.expect("it answers");
+        stream.send(&[0xff; 64]).await.expect("sent");
+        let answer = JoinFrame::decode(&stream.receive().await.expect("an answer")).expect("a step of joining");
+        assert!(matches!(answer, JoinFrame::Refused(_)), "{answer:?}");
+    }
+}
+
 /// Returns where a running node can be reached, and its key.
 fn address_of(machine: &Project) -> (PeerKey, Multiaddr) {
     let said = machine.run(&["peers", "addresses"]);

@@ -4,8 +4,13 @@ use std::time::Duration;
 
 use octopoid_client::InviteRequest;
 use octopoid_crdt::peer::join::Ticket;
-use octopoid_tests::{Cluster, Project, until_within};
+use octopoid_tests::{Cluster, Project, until, until_within};
 use serde_json::Value;
+
+fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time after 1970");
+    u64::try_from(since.as_millis()).expect("a time")
+}
 
 #[tokio::test]
 async fn a_machine_joins_by_a_ticket_and_shares_the_queue_both_ways() {
@@ -74,6 +79,26 @@ async fn a_ticket_lets_one_machine_in_and_the_second_is_told_why_not() {
     let spoilt = format!("{}x", &ticket[..ticket.len() - 1]);
     let said = Project::clone_of(first).run(&["init", "--join", &spoilt]);
     assert!(said.refused(1).contains("ticket"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_ticket_whose_time_is_over_lets_nobody_in_whatever_the_guests_clock_says() {
+    let cluster = Cluster::of(1, false, &[]).await;
+    let first = &cluster.machines[0];
+    let request = InviteRequest { expires_seconds: Some(1), ..InviteRequest::default() };
+    let text = first.client().invite(&request).await.expect("an invitation").ticket;
+    let mut ticket: Ticket = text.parse().expect("a ticket");
+    until(async || if now_ms() > ticket.expires_ms { Ok(()) } else { Err("it is valid".to_owned()) }).await.expect("a second goes by");
+    // The time in the ticket is for people: one that says otherwise changes nothing.
+    ticket.expires_ms += 3_600_000;
+    for ticket in [text, ticket.to_text().expect("a ticket")] {
+        let machine = Project::clone_of(first);
+        let said = machine.run(&["init", "--machine-id", "late", "--join", &ticket]);
+        assert!(said.refused(1).contains("expired"), "{said:?}");
+        assert!(!machine.dir().join("runtime/octopoid.redb").exists(), "nothing of the cluster is kept");
+    }
+    let members = first.client().peers().await.expect("members").members;
+    assert_eq!(members.len(), 1, "{members:#?}");
 }
 
 #[tokio::test]

@@ -39,6 +39,9 @@ pub struct Args {
     /// Measures a cluster of so many nodes: first sync of --tasks whole lives, propagation, claims at all nodes at once.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16), conflicts_with_all = ["url", "operations", "restart", "scale"])]
     pub nodes: u32,
+    /// With --nodes: also measures how soon changes are seen while so many strangers crowd the first node's door.
+    #[arg(long, default_value_t = 0, requires = "nodes", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub strangers: u32,
     /// Measures a node that runs already, in a scope of its own there.
     #[arg(long, requires = "token")]
     pub url: Option<String>,

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use octopoid_node::daemon::{self, JoinClusterError};
@@ -18,6 +19,7 @@ use super::http::{Connection, Endpoint, HttpError, Request};
 use super::node::{Node, NodeError};
 use super::report::Report;
 use super::scratch::{Scratch, ScratchError};
+use super::strangers::Strangers;
 
 /// How often it is looked whether a node has caught up.
 const GLANCE: Duration = Duration::from_millis(10);
@@ -53,6 +55,9 @@ pub enum ClusterError {
     /// A node answered something else.
     #[error("a node answered {0}")]
     Answer(String),
+    /// The strangers have no thread.
+    #[error("failed to send the strangers")]
+    Strangers(#[source] std::io::Error),
     /// A node did not catch up.
     #[error("a node did not catch up within {} s", PATIENCE.as_secs())]
     Slow,
@@ -63,9 +68,17 @@ struct Figures {
     records: u64,
     first_sync: Duration,
     seen: Vec<Duration>,
+    crowded: Option<Crowded>,
     claims: u64,
     claiming: Duration,
     duplicates: usize,
+    rss_mib: Vec<f64>,
+}
+
+/// What was measured while strangers crowded the first node's door.
+struct Crowded {
+    connections: usize,
+    seen: Vec<Duration>,
     rss_mib: Vec<f64>,
 }
 
@@ -93,16 +106,19 @@ pub async fn measure(args: &Args) -> Result<Report, ClusterError> {
         nodes.push((next.layout(), node));
         kept.push(next);
     }
-    let seen = follow_changes(&nodes[0].1, &nodes[nodes.len() - 1].1).await?;
+    let (here, there) = (&nodes[0].1, &nodes[nodes.len() - 1].1);
+    let seen = follow_changes(here, there, "change").await?;
+    let crowded = crowd(args, here, there).await?;
+    let changes = if crowded.is_some() { 2 * CHANGES } else { CHANGES };
     for (_, node) in &nodes {
-        until_total(node, tasks + CHANGES as u64).await?;
+        until_total(node, tasks + changes as u64).await?;
     }
     let (claims, claiming, duplicates) = claim_all(args, &nodes.iter().map(|(_, node)| node).collect::<Vec<_>>()).await?;
     let rss_mib = nodes.iter().filter_map(|(_, node)| node.usage().rss_mib).collect();
     for (_, node) in nodes {
         node.stop().await?;
     }
-    Ok(report(args, &Figures { records, first_sync, seen, claims, claiming, duplicates, rss_mib }))
+    Ok(report(args, &Figures { records, first_sync, seen, crowded, claims, claiming, duplicates, rss_mib }))
 }
 
 fn scratch(args: &Args) -> Result<Scratch, ClusterError> {
@@ -136,11 +152,11 @@ async fn until_total(node: &Node, tasks: u64) -> Result<(), ClusterError> {
 }
 
 /// Makes tasks at one node, one after the other, and asks for each at another until it is there: from the request to the answer.
-async fn follow_changes(here: &Node, there: &Node) -> Result<Vec<Duration>, ClusterError> {
+async fn follow_changes(here: &Node, there: &Node, name: &str) -> Result<Vec<Duration>, ClusterError> {
     let (mut here, mut there) = (Connection::open(&here.endpoint).await?, Connection::open(&there.endpoint).await?);
     let mut seen = Vec::with_capacity(CHANGES);
     for number in 0..CHANGES {
-        let id = format!("change-{number}");
+        let id = format!("{name}-{number}");
         let body = json!({ "id": id, "file_path": format!("{id}.md"), "title": "a change", "queue": "backlog" });
         let began = Instant::now();
         let answer = here.call(&Request::post("/api/v1/tasks", &body)).await?;
@@ -157,6 +173,25 @@ async fn follow_changes(here: &Node, there: &Node) -> Result<Vec<Duration>, Clus
     }
     seen.sort_unstable();
     Ok(seen)
+}
+
+/// Follows changes while `--strangers` strangers crowd the door of the node that makes them.
+async fn crowd(args: &Args, here: &Node, there: &Node) -> Result<Option<Crowded>, ClusterError> {
+    if args.strangers == 0 {
+        return Ok(None);
+    }
+    let strangers = Strangers::crowd(args.strangers as usize, door(here).await?).await.map_err(ClusterError::Strangers)?;
+    let seen = follow_changes(here, there, "crowded").await?;
+    let rss_mib = [here, there].into_iter().filter_map(|node| node.usage().rss_mib).collect();
+    Ok(Some(Crowded { connections: strangers.opened(), seen, rss_mib }))
+}
+
+/// Returns where other nodes reach a node.
+async fn door(node: &Node) -> Result<SocketAddr, ClusterError> {
+    let cluster = call(node, &Request::get("/api/v1/cluster")).await?;
+    let address = cluster["addresses"][0].as_str().unwrap_or_default();
+    let port = address.split('/').nth(4).and_then(|port| port.parse().ok());
+    Ok(SocketAddr::from(([127, 0, 0, 1], port.ok_or_else(|| ClusterError::Answer(cluster.to_string()))?)))
 }
 
 /// Claims all open tasks with so many clients at each node, all at once.
@@ -199,7 +234,7 @@ async fn client(endpoint: Endpoint, number: usize) -> Result<Vec<String>, Cluste
 }
 
 fn report(args: &Args, figures: &Figures) -> Report {
-    let at = |percent: usize| figures.seen.get((figures.seen.len() * percent / 100).min(figures.seen.len() - 1)).map_or(0.0, ms);
+    let at = |percent: usize| percentile(&figures.seen, percent);
     let rate = figures.claims as f64 / figures.claiming.as_secs_f64();
     let mut text = String::new();
     let _ = writeln!(text, "{} nodes on loopback, {} clients", args.nodes, args.clients);
@@ -212,12 +247,40 @@ fn report(args: &Args, figures: &Figures) -> Report {
         figures.claiming.as_secs_f64(),
         figures.duplicates
     );
-    let _ = writeln!(text, "RSS: {} MiB", figures.rss_mib.iter().map(|mib| format!("{mib:.0}")).collect::<Vec<_>>().join(", "));
+    let _ = writeln!(text, "RSS: {} MiB", listed(&figures.rss_mib));
+    let crowded = figures.crowded.as_ref().map(|crowded| {
+        let with = |percent: usize| percentile(&crowded.seen, percent);
+        let _ = writeln!(
+            text,
+            "among {} strangers ({} connections): p50 {:.2} ms, p99 {:.2} ms, {:.2} and {:.2} times as long; RSS: {} MiB",
+            args.strangers,
+            crowded.connections,
+            with(50),
+            with(99),
+            with(50) / at(50),
+            with(99) / at(99),
+            listed(&crowded.rss_mib)
+        );
+        json!({
+            "strangers": args.strangers, "connections": crowded.connections, "seen_p50_ms": with(50), "seen_p99_ms": with(99),
+            "p50_ratio": with(50) / at(50), "p99_ratio": with(99) / at(99), "rss_mib": crowded.rss_mib,
+        })
+    });
     let json = json!({
         "nodes": args.nodes, "clients": args.clients, "records": figures.records, "first_sync_s": figures.first_sync.as_secs_f64(),
         "seen_p50_ms": at(50), "seen_p99_ms": at(99), "claims_per_second": rate, "duplicates": figures.duplicates, "rss_mib": figures.rss_mib,
+        "crowded": crowded,
     });
     Report { text, json, good: figures.duplicates == 0 }
+}
+
+/// Returns a percentile of sorted times, in milliseconds.
+fn percentile(times: &[Duration], percent: usize) -> f64 {
+    times.get((times.len() * percent / 100).min(times.len().saturating_sub(1))).map_or(0.0, ms)
+}
+
+fn listed(mib: &[f64]) -> String {
+    mib.iter().map(|mib| format!("{mib:.0}")).collect::<Vec<_>>().join(", ")
 }
 
 fn ms(duration: &Duration) -> f64 {

@@ -12,6 +12,7 @@ mod measure;
 mod node;
 mod report;
 mod scratch;
+mod strangers;
 mod tasks;
 mod workload;
 

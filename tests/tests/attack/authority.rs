@@ -111,6 +111,8 @@ async fn who_has_seen_that_a_task_is_finished_changes_nothing_about_it() {
     cluster.until_all_show("done", 1).await;
     let subject = task_subject(&id);
     let finish = rogue.until_told("the finish", |payload| matches!(payload.body, Body::Finish { .. })).await.id();
+    let events = async |machine: &Project| machine.client().history(&id).await.expect("history").history.len();
+    let before = events(&cluster.machines[1]).await;
     let text = || "rogue".to_owned();
     let bodies = [
         Body::Cancel { by: text(), reason: text() },
@@ -121,5 +123,8 @@ async fn who_has_seen_that_a_task_is_finished_changes_nothing_about_it() {
     ];
     let written: Vec<Verified> = bodies.into_iter().map(|body| rogue.write(subject, body)).collect();
     are_kept_and_change_nothing(&cluster, &mut rogue, &written).await;
+    for machine in &cluster.machines {
+        assert_eq!(events(machine).await, before, "nothing of it is part of the task's history");
+    }
     they_serve(&cluster).await;
 }

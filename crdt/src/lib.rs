@@ -1,5 +1,6 @@
 //! The rules of Octopoid: records, lifecycle, documents. No IO, clock, randomness or async.
 
+pub mod action;
 pub mod chain;
 pub mod document;
 pub mod draft;

@@ -2,6 +2,7 @@
 //!
 //! **Invariants**: an operation checks everything before it writes; a refusal leaves no trace.
 
+pub mod actions;
 pub mod admission;
 pub mod breakdown;
 pub mod claim;
@@ -16,6 +17,7 @@ pub mod idempotency;
 pub mod judge;
 pub mod keys;
 pub mod members;
+pub mod messages;
 pub mod orchestrators;
 pub mod projects;
 pub mod roles;

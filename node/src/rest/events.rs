@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{self, KeepAlive, KeepAliveStream, Sse};
 use octopoid_client::{ErrorBody, Event};
-use octopoid_crdt::record::Body;
+use octopoid_crdt::record::{Body, Verified};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,6 +22,8 @@ use super::input::Call;
 use super::params::Params;
 use super::refusal::Refusal;
 use super::times::rfc3339;
+use crate::ops::{flows, roles};
+use crate::store::posts::{self, MessageEntry};
 use crate::store::{Fault, Reader};
 
 /// How many events wait for a slow listener; then it waits for itself, and reads on from the store.
@@ -31,7 +33,7 @@ const CHUNK: u64 = 256;
 /// How often a quiet stream shows that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Names what a record means to those who listen.
+/// Names what a record means to those who listen to a task.
 #[expect(clippy::wildcard_enum_match_arm, reason = "every other kind speaks of no task")]
 const fn kind(body: &Body) -> Option<&'static str> {
     Some(match body {
@@ -52,34 +54,76 @@ const fn kind(body: &Body) -> Option<&'static str> {
     })
 }
 
+/// Tells of a record of a task or another document.
+fn of_document(reader: &Reader, record: &Verified) -> Result<Option<Event>, Fault> {
+    let body = &record.payload().body;
+    let Some(no) = reader.by_subject(&record.payload().subject)? else { return Ok(None) };
+    let Some(row) = reader.row(no)? else { return Ok(None) };
+    let Some(collection) = row.collection else {
+        let Some(kind) = kind(body) else { return Ok(None) };
+        let (queue, version) = (Some(row.queue), Some(row.version));
+        return Ok(Some(Event {
+            kind: kind.to_owned(),
+            task_id: Some(row.id),
+            scope: Some(row.scope),
+            queue,
+            version,
+            ..Event::default()
+        }));
+    };
+    #[expect(clippy::wildcard_enum_match_arm, reason = "every other kind speaks of tasks or changes nothing")]
+    let what = match body {
+        Body::DocCreate { .. } => "created",
+        Body::DocChange { .. } => "updated",
+        Body::DocDelete { .. } => "deleted",
+        _ => return Ok(None),
+    };
+    Ok(Some(Event { kind: format!("{collection}.{what}"), entity_id: Some(row.id), scope: Some(row.scope), ..Event::default() }))
+}
+
+/// Tells of an entry of a plain collection; nothing of keys, and of orchestrators only what the scheduler's poll tells.
+fn of_entry(record: &Verified) -> Option<Event> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the caller gives entries alone")]
+    let (kind, scope, entity_id, task_id) = match &record.payload().body {
+        Body::Put { collection, scope, key, value } => {
+            let kind = match (collection.as_str(), value) {
+                (flows::COLLECTION, Some(_)) => "flow.updated",
+                (flows::COLLECTION, None) => "flow.deleted",
+                (roles::COLLECTION, Some(_)) => "role.registered",
+                (posts::ACTION_STATES, Some(_)) => "action.updated",
+                _ => return None,
+            };
+            (kind, scope, key.clone(), None)
+        }
+        Body::Append { collection, scope, value, .. } => match collection.as_str() {
+            posts::MESSAGES => {
+                ("message.created", scope, record.id().to_string(), posts::parse::<MessageEntry>(value).map(|entry| entry.task_id))
+            }
+            posts::ACTIONS => ("action.created", scope, record.id().to_string(), None),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(Event { kind: kind.to_owned(), scope: Some(scope.to_string()), entity_id: Some(entity_id), task_id, ..Event::default() })
+}
+
 /// Reads the events from one arrival number on; returns them with the number to go on from.
 fn read(reader: &Reader, from: u64, scope: Option<&str>) -> Result<(Vec<Event>, u64), Fault> {
     let end = reader.next_arrival()?.min(from.saturating_add(CHUNK));
     let mut events = Vec::new();
     for arrival in from..end {
         let Some(record) = reader.record(arrival)? else { continue };
-        let payload = record.payload();
-        let Some(kind) = kind(&payload.body) else { continue };
-        let Some(no) = reader.by_subject(&payload.subject)? else { continue };
-        let Some(row) = reader.row(no)? else { continue };
-        if scope.is_some_and(|scope| scope != row.scope) {
-            continue;
-        }
-        events.push(Event {
-            id: arrival.to_string(),
-            kind: kind.to_owned(),
-            timestamp: rfc3339(payload.wall_ms),
-            task_id: Some(row.id),
-            scope: Some(row.scope),
-            queue: Some(row.queue),
-            version: Some(row.version),
-            peer: None,
-        });
+        let told = match &record.payload().body {
+            Body::Put { .. } | Body::Append { .. } => of_entry(&record),
+            _document => of_document(reader, &record)?,
+        };
+        let Some(event) = told.filter(|event| scope.is_none_or(|scope| event.scope.as_deref() == Some(scope))) else { continue };
+        events.push(Event { id: arrival.to_string(), timestamp: rfc3339(record.payload().wall_ms), ..event });
     }
     Ok((events, end.max(from)))
 }
 
-/// Streams what happens to tasks.
+/// Streams what happens to tasks, and to projects, drafts, messages, actions, flows and roles.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events",
     params(("Last-Event-ID" = Option<String>, Header, description = "Goes on after this event"),
         ("last_event_id" = Option<u64>, Query, description = "The same, for clients that set no headers"),

@@ -8,6 +8,7 @@
 //! panic reaches a client; no body, stream or table grows with what a client sends.
 
 mod access;
+mod actions;
 mod app;
 mod cluster;
 mod commit;
@@ -20,6 +21,7 @@ mod forward;
 mod heartbeats;
 mod hosts;
 mod input;
+mod messages;
 mod metrics;
 mod node;
 mod openapi;
@@ -70,6 +72,8 @@ pub fn router(app: App) -> Router {
         .nest("/api/v1/drafts", draft_routes())
         .nest("/api/v1/flows", flow_routes())
         .nest("/api/v1/roles", role_routes())
+        .route("/api/v1/messages", get(messages::list).post(messages::create))
+        .nest("/api/v1/actions", action_routes())
         .nest("/api/v1/orchestrators", orchestrator_routes())
         .nest("/api/v1/node", node_routes())
         .nest("/api/v1/cluster", cluster_routes())
@@ -97,7 +101,7 @@ fn task_routes() -> Router<App> {
         .route("/{id}/force-queue", post(steps::force_queue))
         .route("/{id}/hooks/{name}/complete", post(steps::complete_hook))
         .route("/{id}/merge", post(steps::merge))
-        .route("/{id}/messages", get(trail::messages))
+        .route("/{id}/messages", get(messages::of_task))
         .route("/{id}/history", get(trail::history))
         .route("/{id}/attempts", get(trail::attempts))
         .route("/{id}/log", get(work::log))
@@ -132,6 +136,13 @@ fn flow_routes() -> Router<App> {
 
 fn role_routes() -> Router<App> {
     Router::new().route("/", get(roles::list)).route("/register", post(roles::register)).route("/{name}", get(roles::show))
+}
+
+fn action_routes() -> Router<App> {
+    Router::new()
+        .route("/", get(actions::list).post(actions::create))
+        .route("/{id}", get(actions::show).patch(actions::edit))
+        .route("/{id}/execute", post(actions::execute))
 }
 
 fn orchestrator_routes() -> Router<App> {

@@ -7,7 +7,9 @@ use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use super::{cluster, conflicts, drafts, events, flows, metrics, node, orchestrators, projects, roles, steps, tasks, trail, work};
+use super::{
+    actions, cluster, conflicts, drafts, events, flows, messages, metrics, node, orchestrators, projects, roles, steps, tasks, trail, work,
+};
 
 /// Names the token.
 struct BearerToken;
@@ -29,10 +31,11 @@ impl utoipa::Modify for BearerToken {
         tasks::list, tasks::create, tasks::show, tasks::edit, tasks::delete, tasks::resolve_prefix,
         steps::claim, steps::renew, steps::submit, steps::accept, steps::reject, steps::requeue, steps::release, steps::cancel,
         steps::force_queue, steps::complete_hook, steps::merge,
-        trail::messages, trail::history, trail::attempts, work::log, work::diff,
+        messages::of_task, trail::history, trail::attempts, work::log, work::diff,
         projects::list, projects::create, projects::show, projects::tasks, projects::edit, projects::delete,
         drafts::list, drafts::create, drafts::show, drafts::edit, drafts::delete,
         flows::list, flows::put, flows::show, flows::delete, roles::register, roles::list, roles::show,
+        messages::list, messages::create, actions::list, actions::create, actions::show, actions::execute, actions::edit,
         orchestrators::register, orchestrators::heartbeat, orchestrators::list, orchestrators::show, orchestrators::edit,
         orchestrators::rotate_key, orchestrators::poll,
         events::stream,

@@ -1,10 +1,10 @@
-//! What happened to a task, told from its records: history, attempts and messages.
+//! What happened to a task, told from its records: history and attempts.
 //!
 //! **Invariants**: nothing here is stored beside the records, so no history can differ from the state.
 
 use axum::Json;
 use axum::extract::State;
-use octopoid_client::{AttemptInfo, Attempts, ErrorBody, History, HistoryEvent, Message, Messages};
+use octopoid_client::{AttemptInfo, Attempts, ErrorBody, History, HistoryEvent};
 use octopoid_crdt::ids::{AttemptName, Oid, RecordId};
 use octopoid_crdt::lifecycle::{Attempt, AttemptStatus, Entry, Removals, TaskState};
 use octopoid_crdt::record::{Body, Cause, Payload, Queue};
@@ -12,7 +12,6 @@ use octopoid_crdt::record::{Body, Cause, Payload, Queue};
 use super::app::App;
 use super::find::find;
 use super::input::{Call, Segments};
-use super::params::Params;
 use super::refusal::Refusal;
 use super::times::rfc3339;
 use crate::ops::breakdown::SUBTASKS_DONE;
@@ -183,31 +182,6 @@ impl Trail {
         let reason = reason_of(&payload.body).filter(|reason| !reason.is_empty()).map(str::to_owned);
         (Some(rfc3339(payload.wall_ms)), reason)
     }
-
-    /// Tells what reviews and forced moves said, which the next attempt and people read.
-    fn messages(&self) -> Vec<Message> {
-        let told = self.entries.iter().filter(|(entry, _)| entry.counts()).filter_map(|(entry, payload)| {
-            #[expect(clippy::wildcard_enum_match_arm, reason = "every other kind says nothing to anybody")]
-            let (kind, by, reason) = match &payload.body {
-                Body::Reject { by, reason, .. } => ("rejection", by, reason),
-                Body::Move { cause: Cause::ForceQueue, by, reason, .. } => ("force_queue", by, reason),
-                Body::Finish { by, reason } if !judge::is_of_course(reason) => ("force_queue", by, reason),
-                _ => return None,
-            };
-            Some(Message {
-                id: entry.id.to_string(),
-                task_id: self.row.id.clone(),
-                from_actor: by.clone(),
-                to_actor: None,
-                kind: kind.to_owned(),
-                content: reason.clone(),
-                parent_message_id: None,
-                scope: self.row.scope.clone(),
-                created_at: rfc3339(payload.wall_ms),
-            })
-        });
-        told.collect()
-    }
 }
 
 /// Returns the branch of an attempt.
@@ -326,17 +300,4 @@ pub(super) async fn history(State(app): State<App>, segments: Segments, call: Ca
 pub(super) async fn attempts(State(app): State<App>, segments: Segments, call: Call) -> Result<Json<Attempts>, Refusal> {
     let attempts = app.trail(&segments, &call, |app, _, trail| Ok(trail.attempts(app))).await?;
     Ok(Json(Attempts { attempts }))
-}
-
-/// Shows what was said about a task, oldest first.
-#[utoipa::path(get, path = "/api/v1/tasks/{id}/messages", tag = "tasks",
-    params(("id" = String, Path, description = "The task"), ("type" = Option<String>, Query, description = "Only messages of this type"),
-        ("limit" = Option<u64>, Query, description = "Page size"), ("offset" = Option<u64>, Query, description = "How many to skip")),
-    responses((status = 200, body = Messages), (status = 404, body = ErrorBody)))]
-pub(super) async fn messages(State(app): State<App>, segments: Segments, params: Params, call: Call) -> Result<Json<Messages>, Refusal> {
-    let (window, kind) = (params.window()?, params.text("type")?);
-    let mut messages = app.trail(&segments, &call, |_, _, trail| Ok(trail.messages())).await?;
-    messages.retain(|message| kind.as_ref().is_none_or(|kind| message.kind == *kind));
-    let (messages, total) = window.cut(messages);
-    Ok(Json(Messages { messages, total, offset: window.offset, limit: window.limit }))
 }

@@ -152,7 +152,7 @@ fn compare(stored: &Reader, fresh: &Reader, found: &mut Findings) -> Result<(), 
         };
     }
     tables!("record_ids" RECORD_IDS, "tips" TIPS, "subjects" SUBJECTS, "task_ids" TASK_IDS, "entries" ENTRIES);
-    tables!("rows" ROWS, "contents" CONTENTS, "items" ITEMS, "document_ids" DOCUMENT_IDS);
+    tables!("rows" ROWS, "contents" CONTENTS, "items" ITEMS, "posts" POSTS, "document_ids" DOCUMENT_IDS);
     tables!("cluster_records" CLUSTER_RECORDS, "seen_sets" SEEN_SETS);
     documents(old, new, found)?;
     lists(stored, fresh, found)?;

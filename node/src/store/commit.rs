@@ -172,6 +172,16 @@ impl Unit<'_> {
                 }
             }
         }
+        if !self.posts.is_empty() {
+            let mut posts = txn.open_table(tables::POSTS)?;
+            for ((scope, facet, value, at), until_ms) in &self.posts {
+                let key = (scope.as_str(), *facet, value.as_str(), at.wall_ms, at.seq, at.id.as_bytes());
+                match until_ms {
+                    Some(until_ms) => drop(posts.insert(key, *until_ms)?),
+                    None => drop(posts.remove(key)?),
+                }
+            }
+        }
         if !self.item_records.is_empty() {
             let mut records = txn.open_multimap_table(tables::ITEM_RECORDS)?;
             for (subject, arrival) in &self.item_records {

@@ -64,11 +64,17 @@ impl Said {
         if let Body::Put { collection, scope, key, value } = &payload.body {
             return Some(Self::Set((collection.clone(), scope.to_string(), key.clone()), value.clone()));
         }
-        let Body::Append { collection, scope, key, value } = &payload.body else { return None };
-        // The same on every node, unlike an arrival number.
-        let key = format!("{key}/{:020}/{}", payload.wall_ms, record.id());
-        Some(Self::Added((collection.clone(), scope.to_string(), key), value.clone()))
+        let Body::Append { value, .. } = &payload.body else { return None };
+        Some(Self::Added(appended_key(record)?, value.clone()))
     }
+}
+
+/// Returns where the entry is kept that a record adds to an append-only collection.
+pub(super) fn appended_key(record: &Verified) -> Option<ItemKey> {
+    let payload = record.payload();
+    let Body::Append { collection, scope, key, .. } = &payload.body else { return None };
+    // The same on every node, unlike an arrival number.
+    Some((collection.clone(), scope.to_string(), format!("{key}/{:020}/{}", payload.wall_ms, record.id())))
 }
 
 impl Unit<'_> {
@@ -81,7 +87,7 @@ impl Unit<'_> {
         Ok(row.and_then(ItemRow::shown))
     }
 
-    fn item_row(&mut self, at: &ItemKey) -> Result<Option<ItemRow>, WriteFault> {
+    pub(super) fn item_row(&mut self, at: &ItemKey) -> Result<Option<ItemRow>, WriteFault> {
         if let Some(item) = self.items.get(at) {
             return Ok(item.clone());
         }
@@ -90,8 +96,11 @@ impl Unit<'_> {
     }
 
     fn set_item(&mut self, at: ItemKey, row: Option<ItemRow>) -> Result<(), WriteFault> {
-        let before = self.items.insert(at.clone(), row);
-        self.undoable(|| Step::Item(at.clone(), before));
+        self.following_posts(&at, |unit| {
+            let before = unit.items.insert(at.clone(), row);
+            unit.undoable(|| Step::Item(at.clone(), before));
+            Ok(())
+        })?;
         if at.0 == conflicts::COLLECTION { self.dismissed_anew(&at.1, &at.2) } else { Ok(()) }
     }
 

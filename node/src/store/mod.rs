@@ -17,6 +17,7 @@ mod list;
 mod load;
 mod members;
 mod open;
+pub mod posts;
 mod read;
 mod rebuild;
 mod row;

@@ -30,6 +30,7 @@ pub struct Reader {
     documents: Lazy<u64, &'static [u8]>,
     items: Lazy<(&'static str, &'static str, &'static str), &'static [u8]>,
     answers: Lazy<&'static str, &'static [u8]>,
+    pub(super) posts: Lazy<tables::PostTableKey, u64>,
 }
 
 /// A task's log with the arrival number of each of its records.
@@ -84,6 +85,7 @@ impl Reader {
             documents: Lazy::new(tables::DOCUMENTS),
             items: Lazy::new(tables::ITEMS),
             answers: Lazy::new(tables::IDEMPOTENCY),
+            posts: Lazy::new(tables::POSTS),
         }
     }
 

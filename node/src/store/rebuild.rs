@@ -126,6 +126,7 @@ fn create_views(txn: &WriteTransaction) -> Result<(), Fault> {
     txn.open_multimap_table(tables::DEPENDENTS)?;
     txn.open_table(tables::ITEMS)?;
     txn.open_multimap_table(tables::ITEM_RECORDS)?;
+    txn.open_table(tables::POSTS)?;
     txn.open_table(tables::DOCUMENT_IDS)?;
     txn.open_table(tables::CLUSTER_RECORDS)?;
     txn.open_table(tables::SEEN_SETS)?;
@@ -147,6 +148,7 @@ fn drop_views(txn: &WriteTransaction) -> Result<(), Fault> {
     txn.delete_multimap_table(tables::DEPENDENTS)?;
     txn.delete_table(tables::ITEMS)?;
     txn.delete_multimap_table(tables::ITEM_RECORDS)?;
+    txn.delete_table(tables::POSTS)?;
     txn.delete_table(tables::DOCUMENT_IDS)?;
     txn.delete_table(tables::CLUSTER_RECORDS)?;
     txn.delete_table(tables::SEEN_SETS)?;

@@ -10,7 +10,7 @@ use redb::{Key, MultimapTableDefinition, ReadOnlyTable, ReadTransaction, TableDe
 /// The version of what cannot be derived: records, local tables and facts; a store with another one is refused.
 pub const SCHEMA: u64 = 2;
 /// The version of the views; a store with an older one gets them derived anew, one with a newer one is refused.
-pub const VIEWS: u64 = 3;
+pub const VIEWS: u64 = 4;
 
 /// Facts of the store itself, by the names below.
 pub const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -52,6 +52,10 @@ pub const DEPENDENTS: MultimapTableDefinition<&[u8; 32], u64> = MultimapTableDef
 pub const ITEMS: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("items");
 /// Subject of an entry of a plain collection → arrival numbers of its records.
 pub const ITEM_RECORDS: MultimapTableDefinition<&[u8; 32], u64> = MultimapTableDefinition::new("item_records");
+/// How a post is found: scope, facet, value, its author's time and number in the session, its record.
+pub type PostTableKey = (&'static str, u8, &'static str, u64, u64, &'static [u8; 32]);
+/// (scope, facet, value, time, number, record id) → until when it is listed, in milliseconds since 1970: messages and actions by filter.
+pub const POSTS: TableDefinition<PostTableKey, u64> = TableDefinition::new("posts");
 /// (collection, scope, id) → number of a document that is not a task's, such as a project's.
 pub const DOCUMENT_IDS: TableDefinition<(&str, &str, &str), u64> = TableDefinition::new("document_ids");
 

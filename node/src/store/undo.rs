@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use octopoid_crdt::ids::Subject;
 
 use super::items::{ItemKey, ItemRow};
+use super::posts::PostKey;
 use super::row::TaskNo;
 use super::slot::Slot;
 use super::state::Mark;
@@ -21,6 +22,7 @@ pub(super) enum Step {
     DocumentId(ItemKey, Option<TaskNo>),
     Item(ItemKey, Option<Option<ItemRow>>),
     ItemRecord(Subject, u64),
+    Post(PostKey, Option<Option<u64>>),
     Dependent((Subject, TaskNo), Option<bool>),
     Run([u8; 32], Option<Option<Vec<u8>>>),
     Answer(String, Option<Option<Vec<u8>>>),
@@ -98,6 +100,7 @@ impl Unit<'_> {
                 Step::DocumentId(at, before) => put_back(&mut self.document_ids, at, before),
                 Step::Item(at, before) => restore(&mut self.items, at, before),
                 Step::ItemRecord(subject, arrival) => drop(self.item_records.remove(&(subject, arrival))),
+                Step::Post(at, before) => restore(&mut self.posts, at, before),
                 Step::Dependent(at, before) => restore(&mut self.dependents, at, before),
                 Step::Run(at, before) => restore(&mut self.runs, at, before),
                 Step::Answer(at, before) => restore(&mut self.answers, at, before),

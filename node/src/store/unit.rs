@@ -19,6 +19,7 @@ use octopoid_crdt::record::{Body, Payload, PayloadError, SignError, Verified, li
 use super::items::{ItemKey, ItemRow};
 use super::list::{Filter, Merge};
 use super::members::Counted;
+use super::posts::PostKey;
 use super::read::{Reader, StoredLog};
 use super::row::{TaskNo, TaskRow};
 use super::slot::Slot;
@@ -79,6 +80,7 @@ pub struct Unit<'w> {
     pub(super) counted: Vec<Counted>,
     pub(super) items: BTreeMap<ItemKey, Option<ItemRow>>,
     pub(super) item_records: BTreeSet<(Subject, u64)>,
+    pub(super) posts: BTreeMap<PostKey, Option<u64>>,
     pub(super) document_ids: HashMap<ItemKey, TaskNo>,
     pub(super) dependents: BTreeMap<(Subject, TaskNo), bool>,
     pub(super) runs: BTreeMap<[u8; 32], Option<Vec<u8>>>,
@@ -110,6 +112,7 @@ impl<'w> Unit<'w> {
             counted: Vec::new(),
             items: BTreeMap::new(),
             item_records: BTreeSet::new(),
+            posts: BTreeMap::new(),
             document_ids: HashMap::new(),
             dependents: BTreeMap::new(),
             runs: BTreeMap::new(),

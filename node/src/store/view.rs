@@ -31,6 +31,9 @@ impl Unit<'_> {
             let blocked_before = slot.row.blocks;
             if std::mem::take(&mut slot.stale) {
                 self.derive(no)?;
+                if self.slot(no)?.row.collection.is_none() {
+                    self.post_told(no)?;
+                }
             }
             if std::mem::take(&mut self.slot(no)?.blockers_stale) {
                 self.look_at_blockers(no)?;

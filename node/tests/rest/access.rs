@@ -124,6 +124,7 @@ async fn a_key_sees_its_own_scope_alone_by_every_way() {
         (Method::GET, "/api/v1/flows/f"),
         (Method::DELETE, "/api/v1/flows/f"),
         (Method::GET, "/api/v1/roles/r"),
+        (Method::GET, "/api/v1/tasks/theirs/messages"),
     ] {
         let body = (method == Method::PATCH).then(|| json!({ "title": "x" }));
         assert_eq!(call(method.clone(), path, body).await.status.as_u16(), 404, "{method} {path}");
@@ -144,6 +145,14 @@ async fn a_key_sees_its_own_scope_alone_by_every_way() {
         (Method::GET, "/api/v1/drafts?scope=b", None),
         (Method::GET, "/api/v1/flows/f?scope=b", None),
         (Method::GET, "/api/v1/roles?scope=b", None),
+        (Method::GET, "/api/v1/messages?scope=b", None),
+        (Method::GET, "/api/v1/actions?scope=b", None),
+        (
+            Method::POST,
+            "/api/v1/messages",
+            Some(json!({ "task_id": "theirs", "from_actor": "a", "type": "t", "content": "c", "scope": "b" })),
+        ),
+        (Method::POST, "/api/v1/actions", Some(json!({ "entity_type": "task", "entity_id": "t", "label": "l", "scope": "b" }))),
         (Method::POST, "/api/v1/drafts", Some(json!({ "title": "x", "scope": "b" }))),
         (Method::PUT, "/api/v1/flows/f", Some(json!({ "states": [], "scope": "b" }))),
         (Method::POST, "/api/v1/roles/register", Some(json!({ "orchestrator_id": "prod-m9", "roles": [], "scope": "b" }))),
@@ -154,6 +163,15 @@ async fn a_key_sees_its_own_scope_alone_by_every_way() {
         (Method::GET, "/metrics", None),
     ] {
         assert_eq!(call(method.clone(), path, body).await.status.as_u16(), 403, "{method} {path}");
+    }
+    let message = json!({ "task_id": "theirs", "from_actor": "a", "type": "t", "content": "c" });
+    call(Method::POST, "/api/v1/messages", Some(message)).await.is(404);
+    let action = json!({ "entity_type": "task", "entity_id": "t", "label": "l", "scope": "b" });
+    let action = node.post("/api/v1/actions", action).await.is(201)["id"].as_str().expect("an id").to_owned();
+    for (method, path) in [(Method::GET, ""), (Method::PATCH, ""), (Method::POST, "/execute")] {
+        let body = (method == Method::PATCH).then(|| json!({ "status": "failed" }).to_string());
+        let path = format!("/api/v1/actions/{action}{path}");
+        node.call(method, &path, &[("authorization", &bearer)], body).await.is(404);
     }
     call(Method::POST, "/api/v1/roles/register", Some(json!({ "orchestrator_id": "prod-m9", "roles": [] })))
         .await

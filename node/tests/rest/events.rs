@@ -106,3 +106,41 @@ async fn events_of_other_scopes_are_left_out_and_a_bad_id_is_refused() {
     node.task("next").await;
     assert_eq!(future.event().await["task_id"], "next", "an id of the future goes on from now");
 }
+
+#[tokio::test]
+async fn what_changes_besides_tasks_is_told_by_its_own_name() {
+    let node = Node::start();
+    node.task("t").await;
+    let mut listener = Listener::open(&node, "/api/v1/events", None).await;
+    node.post("/api/v1/projects", json!({ "id": "p", "title": "P" })).await.is(201);
+    node.patch("/api/v1/projects/p", json!({ "title": "Q" })).await.is(200);
+    node.delete("/api/v1/projects/p").await.is(200);
+    node.post("/api/v1/drafts", json!({ "title": "D" })).await.is(201);
+    let message = json!({ "task_id": "t", "from_actor": "a", "type": "note", "content": "c" });
+    let message = node.post("/api/v1/messages", message).await.is(201)["id"].clone();
+    let action = node.post("/api/v1/actions", json!({ "entity_type": "task", "entity_id": "t", "label": "l" })).await.is(201)["id"].clone();
+    let execute = format!("/api/v1/actions/{}/execute", action.as_str().expect("an id"));
+    node.post(&execute, json!({})).await.is(200);
+    let flow = json!({ "states": ["incoming", "claimed", "done", "failed"] }).to_string();
+    node.call(axum::http::Method::PUT, "/api/v1/flows/f", &[], Some(flow)).await.is(200);
+    node.delete("/api/v1/flows/f").await.is(200);
+    let register = json!({ "cluster": "c", "machine_id": "m", "repo_url": "r" });
+    node.post("/api/v1/orchestrators/register", register).await.is(201);
+    node.post("/api/v1/roles/register", json!({ "orchestrator_id": "c-m", "roles": [{ "name": "gate" }] })).await.is(200);
+    for (kind, entity, task) in [
+        ("project.created", json!("p"), Value::Null),
+        ("project.updated", json!("p"), Value::Null),
+        ("project.deleted", json!("p"), Value::Null),
+        ("draft.created", json!("1"), Value::Null),
+        ("message.created", message, json!("t")),
+        ("action.created", action.clone(), Value::Null),
+        ("action.updated", action, Value::Null),
+        ("flow.updated", json!("f"), Value::Null),
+        ("flow.deleted", json!("f"), Value::Null),
+        ("role.registered", json!("gate"), Value::Null),
+    ] {
+        let event = listener.event().await;
+        assert_eq!((&event["type"], &event["entity_id"], &event["task_id"]), (&json!(kind), &entity, &task));
+        assert_eq!((&event["scope"], &event["queue"]), (&json!("default"), &Value::Null));
+    }
+}

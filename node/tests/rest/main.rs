@@ -3,6 +3,7 @@
 #![recursion_limit = "256"]
 
 mod access;
+mod actions;
 mod concurrency;
 mod conflicts;
 mod contract;
@@ -12,6 +13,7 @@ mod flows;
 mod hosts;
 mod injection;
 mod lifecycle;
+mod messages;
 mod node;
 mod orchestrators;
 mod projects;

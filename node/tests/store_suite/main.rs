@@ -12,6 +12,7 @@ mod lists;
 mod machine;
 mod members;
 mod model;
+mod posts;
 mod projects;
 mod receiving;
 mod restored;

@@ -6,6 +6,7 @@
 //! **Invariants**: a type of an answer always writes every field, null where it is unset. A type of a request tells
 //! a field that was left out from one that is null. A client never waits or reads without a bound.
 
+mod action;
 mod client;
 mod cluster;
 mod conflict;
@@ -26,11 +27,9 @@ mod transition;
 mod transport;
 mod wire;
 
-pub use client::{Client, DiffQuery, DraftFilter, EventStream, LogQuery, OrchestratorFilter, ProjectFilter, TaskFilter, TextStream, Token};
-pub use cluster::{
-    ApproveRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, Invitation, InviteRequest, MemberInfo, Peers, PendingMember,
-    RemoveRequest,
-};
+pub use client::{ActionFilter, Client, DiffQuery, DraftFilter, EventStream, LogQuery, MessageFilter, OrchestratorFilter, ProjectFilter, TaskFilter, TextStream, Token};
+pub use cluster::{ApproveRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, Invitation, InviteRequest, MemberInfo, Peers, PendingMember, RemoveRequest};
+pub use action::{Action, ActionList, ActionPatch, NewAction};
 pub use conflict::{AdoptRequest, Conflict, ConflictList, ConflictingCreation};
 pub use draft::{Draft, DraftDeleted, DraftList, DraftPatch, NewDraft};
 pub use error::{ClientError, ErrorBody, ErrorKind};

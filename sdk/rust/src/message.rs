@@ -21,6 +21,9 @@ pub struct Message {
     pub content: String,
     /// The message that it answers.
     pub parent_message_id: Option<String>,
+    /// The first message of its thread; its own id where it is that.
+    #[serde(default)]
+    pub thread_id: Option<String>,
     /// The tenant.
     pub scope: String,
     /// When it was written.

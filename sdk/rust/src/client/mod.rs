@@ -6,6 +6,7 @@
 mod cluster;
 mod drafts;
 mod flows;
+mod messages;
 mod nodes;
 mod orchestrators;
 mod projects;
@@ -21,6 +22,7 @@ use http::{HeaderValue, Method, Response, header};
 use serde::de::DeserializeOwned;
 
 pub use drafts::DraftFilter;
+pub use messages::{ActionFilter, MessageFilter};
 pub use nodes::LogQuery;
 pub use orchestrators::OrchestratorFilter;
 pub use projects::ProjectFilter;

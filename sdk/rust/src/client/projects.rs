@@ -1,9 +1,9 @@
-//! Calls about projects and messages.
+//! Calls about projects.
 
 use http::Method;
 
 use super::{Client, request::Call};
-use crate::{ClientError, Message, NewMessage, NewProject, Project, ProjectList, ProjectPatch, ProjectTasks};
+use crate::{ClientError, NewProject, Project, ProjectList, ProjectPatch, ProjectTasks};
 
 /// Which projects a list holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,13 +70,5 @@ impl Client {
     /// As every call; 409 while it has tasks.
     pub async fn delete_project(&self, id: &str) -> Result<serde_json::Value, ClientError> {
         self.answer(Call::new(Method::DELETE, &["projects", id])?).await
-    }
-
-    /// Writes a message on a task.
-    ///
-    /// # Errors
-    /// As every call.
-    pub async fn create_message(&self, message: &NewMessage) -> Result<Message, ClientError> {
-        self.answer(Call::new(Method::POST, &["messages"])?.body(message)?).await
     }
 }

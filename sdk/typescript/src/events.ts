@@ -62,6 +62,7 @@ async function* connected(
   signal?.addEventListener('abort', end, { once: true })
   let timer = setTimeout(() => limit.abort(), Math.min(SILENCE_MS, transport.settings.timeoutMs))
   try {
+    decoder.restart()
     const call = read('/api/v1/events', { scope: options.scope })
     const head = { accept: 'text/event-stream', lastEventId: decoder.lastId || undefined }
     const response = await transport.open(call, head, limit.signal)
@@ -73,10 +74,9 @@ async function* connected(
       yield undefined
       const piece = await reader?.read()
       if (piece === undefined || piece.done) return
-      for (const frame of decoder.feed(text.decode(piece.value, { stream: true }))) yield event(frame.data)
+      for (const data of decoder.feed(text.decode(piece.value, { stream: true }))) yield event(data)
     }
   } catch (cause) {
-    if (cause instanceof OctopoidAPIError || cause instanceof OctopoidConnectionError) throw cause
     if (cause instanceof OctopoidError) throw cause
     if (limit.signal.aborted) throw new OctopoidTimeoutError('the node sends no more events', { cause })
     throw new OctopoidConnectionError('the stream of events broke off', { cause })

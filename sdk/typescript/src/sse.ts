@@ -2,42 +2,43 @@
 
 import { OctopoidError } from './errors.js'
 
-/** One event as the stream holds it. */
-export interface Frame {
-  /** The id of this event, or of the last one that had any. */
-  id: string
-  data: string
-}
-
 /** The longest event that is read, in characters: far above what a node sends. */
 const LONGEST = 1024 * 1024
 
 /** Collects lines until an empty one ends an event. */
 export class Decoder {
-  /** The id to go on after; an event without data may bring it. */
+  /** The id to go on after: that of the last whole event, with data or without. */
   lastId: string
+  #id: string
   #rest = ''
   #data: string[] = []
   #size = 0
 
   constructor(lastId = '') {
     this.lastId = lastId
+    this.#id = lastId
   }
 
-  /** Takes the next piece of the stream, and returns the events that it completes. */
-  feed(piece: string): Frame[] {
-    const frames: Frame[] = []
+  /** Begins with another connection: what the last one left half is sent again. */
+  restart(): void {
+    this.#id = this.lastId
+    this.#rest = ''
+    this.#data = []
+    this.#size = 0
+  }
+
+  /** Takes the next piece of the stream, and iterates over the data of the events that it completes. */
+  *feed(piece: string): Generator<string, void, void> {
     const lines = (this.#rest + piece).split('\n')
     this.#rest = lines.pop() ?? ''
     for (const line of lines) {
-      const frame = this.#take(line.endsWith('\r') ? line.slice(0, -1) : line)
-      if (frame !== undefined) frames.push(frame)
+      const data = this.#take(line.endsWith('\r') ? line.slice(0, -1) : line)
+      if (data !== '') yield data
     }
     if (this.#rest.length + this.#size > LONGEST) throw new OctopoidError(`an event exceeds ${LONGEST} characters`)
-    return frames
   }
 
-  #take(line: string): Frame | undefined {
+  #take(line: string): string {
     if (line === '') return this.#end()
     const colon = line.indexOf(':')
     const field = colon < 0 ? line : line.slice(0, colon)
@@ -46,16 +47,17 @@ export class Decoder {
       this.#data.push(value)
       this.#size += value.length
     } else if (field === 'id' && !value.includes('\0')) {
-      this.lastId = value
+      this.#id = value
     }
-    return undefined
+    return ''
   }
 
-  #end(): Frame | undefined {
+  /** Ends an event, and returns its data; an event without data is none, but its id counts. */
+  #end(): string {
     const data = this.#data.join('\n')
+    this.lastId = this.#id
     this.#data = []
     this.#size = 0
-    // An event without data is none, says the standard.
-    return data === '' ? undefined : { id: this.lastId, data }
+    return data
   }
 }

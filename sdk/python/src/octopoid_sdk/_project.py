@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -22,7 +22,7 @@ class LocalNode:
     """A project's running node."""
 
     url: str
-    api_key: str
+    api_key: str = field(repr=False)
     machine_id: str
     """The machine's name, which the node tells at ``/api/health``."""
 
@@ -38,7 +38,7 @@ class Target:
     """Where calls go."""
 
     url: str
-    api_key: Optional[str]
+    api_key: Optional[str] = field(repr=False)
     greet: Optional[LocalNode] = None
     """The node that must answer as itself before its key is sent."""
 
@@ -97,7 +97,9 @@ def _runtime(start: Path, named: Optional[str]) -> Optional[Path]:
 def _node(runtime: Path) -> Optional[LocalNode]:
     node = json.loads(_small(runtime / "node.json"))
     api_key = _small(runtime / "api.token").strip()
-    url, pid, machine_id = node["api_url"], node["pid"], node.get("machine_id")
+    if not isinstance(node, dict):
+        return None
+    url, pid, machine_id = node.get("api_url"), node.get("pid"), node.get("machine_id")
     if not (isinstance(url, str) and isinstance(pid, int) and _lives(pid)):
         return None
     return LocalNode(url, key(api_key), machine_id if isinstance(machine_id, str) else "")

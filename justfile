@@ -4,6 +4,10 @@
 test:
     cargo test --workspace
 
+# Tests the SDKs for TypeScript and Python against target/debug/octopoid.
+sdks:
+    .ci/sdks
+
 # Formats, and refuses warnings.
 lint:
     cargo fmt --all

@@ -83,6 +83,19 @@ def test_the_readme_does_what_it_says_as_it_is_printed(user: User, own: Node, bl
     assert "- The link to the guide is broken (docs)\n" in _run_block(user, own, 4, blocks[4])
 
 
+def test_the_guide_does_what_it_says_as_it_is_printed(user: User, own: Node) -> None:
+    guide = (ROOT / "../../docs/sdk.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", guide, re.M | re.S)
+    assert len(blocks) == 2
+    for number, block in enumerate(blocks):
+        program = user.folder / f"guide_{number}.py"
+        program.write_text(block, encoding="utf-8")
+        user.run(str(program), cwd=own.folder)
+    with OctopoidSDK(own.url, own.api_key) as sdk:
+        (task,) = sdk.tasks.list(scope="site")
+    assert task["id"] == "first"
+
+
 def test_the_readme_approves_the_work_of_writers_and_nothing_else(user: User, own: Node, blocks: List[str]) -> None:
     with OctopoidSDK(own.url, own.api_key) as sdk:
         for id, role, commits in (("written", "docs", 1), ("empty", "docs", 0), ("built", "implement", 1)):

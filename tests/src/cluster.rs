@@ -118,12 +118,24 @@ impl Cluster {
     /// When the machines share none.
     #[must_use]
     pub fn merged_at_origin(&self) -> Vec<String> {
-        let origin = self.origin.as_ref().expect("a shared repository");
-        let home = self.machines[0].home();
         let format = "--format=%(trailers:key=Octopoid-Task,valueonly,separator=%x2C)";
-        let output = command("git", origin.path(), &home).args(["log", "--first-parent", format, "main"]).stdin(Stdio::null()).output();
-        let log = Said::new("git log".to_owned(), output.expect("git runs"));
-        log.ok().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+        let log = self.git_at_origin(&["log", "--first-parent", format, "main"]);
+        log.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Returns what the shared repository holds under a name such as `main:README`.
+    ///
+    /// # Panics
+    /// When the machines share none, or it holds no such thing.
+    #[must_use]
+    pub fn at_origin(&self, object: &str) -> String {
+        self.git_at_origin(&["show", object])
+    }
+
+    fn git_at_origin(&self, args: &[&str]) -> String {
+        let origin = self.origin.as_ref().expect("a shared repository");
+        let output = command("git", origin.path(), &self.machines[0].home()).args(args).stdin(Stdio::null()).output();
+        Said::new(format!("git {}", args.join(" ")), output.expect("git runs")).ok().to_owned()
     }
 
     /// Returns how one machine sees another.

@@ -4,4 +4,5 @@ mod claims;
 mod joining;
 mod kills;
 mod offline;
+mod partition;
 mod work;

@@ -27,9 +27,15 @@ mod transition;
 mod transport;
 mod wire;
 
-pub use client::{ActionFilter, Client, DiffQuery, DraftFilter, EventStream, LogQuery, MessageFilter, OrchestratorFilter, ProjectFilter, TaskFilter, TextStream, Token};
-pub use cluster::{ApproveRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, Invitation, InviteRequest, MemberInfo, Peers, PendingMember, RemoveRequest};
 pub use action::{Action, ActionList, ActionPatch, NewAction};
+pub use client::{
+    ActionFilter, Client, DiffQuery, DraftFilter, EventStream, LogQuery, MessageFilter, OrchestratorFilter, ProjectFilter, TaskFilter,
+    TextStream, Token,
+};
+pub use cluster::{
+    ApproveRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, Invitation, InviteRequest, MemberInfo, Peers, PendingMember,
+    RemoveRequest,
+};
 pub use conflict::{AdoptRequest, Conflict, ConflictList, ConflictingCreation};
 pub use draft::{Draft, DraftDeleted, DraftList, DraftPatch, NewDraft};
 pub use error::{ClientError, ErrorBody, ErrorKind};

@@ -25,6 +25,8 @@ use super::strangers::Strangers;
 const GLANCE: Duration = Duration::from_millis(10);
 /// How long a node may take to catch up.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a node has nothing to do before it is looked at.
+const REST: Duration = Duration::from_secs(2);
 /// How many changes are followed from one node to another.
 const CHANGES: usize = 500;
 
@@ -73,6 +75,8 @@ struct Figures {
     claiming: Duration,
     duplicates: usize,
     rss_mib: Vec<f64>,
+    /// Of the first node, with 0, 1, 2 … other members connected and nothing to do.
+    resting_mib: Vec<f64>,
 }
 
 /// What was measured while strangers crowded the first node's door.
@@ -93,6 +97,7 @@ pub async fn measure(args: &Args) -> Result<Report, ClusterError> {
     let mut nodes = vec![(first.layout(), Node::start(&first.layout()).await?)];
     let mut kept = vec![first];
     let mut first_sync = Duration::ZERO;
+    let mut resting_mib = vec![resting(&nodes[0].1).await];
     for number in 1..args.nodes {
         let next = scratch(args)?;
         let ticket = call(&nodes[0].1, &Request::post("/api/v1/cluster/invites", &json!({}))).await?;
@@ -105,6 +110,7 @@ pub async fn measure(args: &Args) -> Result<Report, ClusterError> {
         first_sync = first_sync.max(began.elapsed());
         nodes.push((next.layout(), node));
         kept.push(next);
+        resting_mib.push(resting(&nodes[0].1).await);
     }
     let (here, there) = (&nodes[0].1, &nodes[nodes.len() - 1].1);
     let seen = follow_changes(here, there, "change").await?;
@@ -118,7 +124,13 @@ pub async fn measure(args: &Args) -> Result<Report, ClusterError> {
     for (_, node) in nodes {
         node.stop().await?;
     }
-    Ok(report(args, &Figures { records, first_sync, seen, crowded, claims, claiming, duplicates, rss_mib }))
+    Ok(report(args, &Figures { records, first_sync, seen, crowded, claims, claiming, duplicates, rss_mib, resting_mib }))
+}
+
+/// Returns what a node holds in memory a moment after it has nothing to do.
+async fn resting(node: &Node) -> f64 {
+    tokio::time::sleep(REST).await;
+    node.usage().rss_mib.unwrap_or_default()
 }
 
 fn scratch(args: &Args) -> Result<Scratch, ClusterError> {
@@ -248,6 +260,10 @@ fn report(args: &Args, figures: &Figures) -> Report {
         figures.duplicates
     );
     let _ = writeln!(text, "RSS: {} MiB", listed(&figures.rss_mib));
+    let others = figures.resting_mib.len().saturating_sub(1).max(1) as f64;
+    let per_member = (figures.resting_mib.last().unwrap_or(&0.0) - figures.resting_mib.first().unwrap_or(&0.0)) / others;
+    let shown = figures.resting_mib.iter().map(|mib| format!("{mib:.1}")).collect::<Vec<_>>().join(", ");
+    let _ = writeln!(text, "RSS of the first node at rest, with each other member: {shown} MiB, {per_member:.2} for one");
     let crowded = figures.crowded.as_ref().map(|crowded| {
         let with = |percent: usize| percentile(&crowded.seen, percent);
         let _ = writeln!(
@@ -269,6 +285,7 @@ fn report(args: &Args, figures: &Figures) -> Report {
     let json = json!({
         "nodes": args.nodes, "clients": args.clients, "records": figures.records, "first_sync_s": figures.first_sync.as_secs_f64(),
         "seen_p50_ms": at(50), "seen_p99_ms": at(99), "claims_per_second": rate, "duplicates": figures.duplicates, "rss_mib": figures.rss_mib,
+        "resting_mib": figures.resting_mib, "per_member_mib": per_member,
         "crowded": crowded,
     });
     Report { text, json, good: figures.duplicates == 0 }

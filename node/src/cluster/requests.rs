@@ -12,6 +12,7 @@ use octopoid_net::{CHUNK_LIMIT, RequestError, Responder};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::reads::{self, PassedRead};
 use super::shared::{Shared, peer_key};
 use crate::git::BUNDLE_LIMIT;
 
@@ -25,9 +26,11 @@ const PIECE: Duration = Duration::from_secs(120);
 /// What a member asks.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "lowercase")]
-enum Ask {
+pub(super) enum Ask {
     /// To run a call at the node that wrote the claim.
     Call(PassedCall),
+    /// To read a log or a difference.
+    Read(PassedRead),
     /// For a branch.
     Branch(BranchAsk),
 }
@@ -162,6 +165,11 @@ pub(super) async fn answer(shared: Arc<Shared>, peer: AuthorKey, bytes: Bytes, m
         Ask::Branch(ask) => {
             if let Some(give) = shared.branches.get() {
                 give_branch(give.clone(), ask, responder).await;
+            }
+        }
+        Ask::Read(read) => {
+            if let Some(answers) = shared.reads.get() {
+                reads::answer(answers.clone(), read, responder).await;
             }
         }
         Ask::Call(call) => {

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use super::address_book::AddressBook;
 use super::namesakes::Namesakes;
 use super::presence::{OTHERS, OTHERS_ADDRESSES, Presence};
+use super::reads::AnswerReads;
 use super::requests::{AnswerCalls, GiveBranches};
 use super::settling::Settling;
 use super::strikes::StrikeBook;
@@ -51,6 +52,8 @@ pub(super) struct Shared {
     pub describe: Describe,
     /// Answers calls that members pass on, once the API is there.
     pub calls: OnceLock<AnswerCalls>,
+    /// Answers members that read, once the API is there.
+    pub reads: OnceLock<AnswerReads>,
     /// Packs branches for members, once the repository is there.
     pub branches: OnceLock<GiveBranches>,
 }

@@ -19,6 +19,7 @@ use super::contenders::{contenders, is_open};
 use super::driver::Driver;
 use super::namesakes::Namesakes;
 use super::presence::Presence;
+use super::reads::{AnswerReads, PassedRead, Pieces};
 use super::requests::{AnswerCalls, AskError, BranchAsk, GiveBranches, PassedAnswer, PassedCall};
 use super::settling::{Outcome, Settling};
 use super::shared::{Shared, peer_key};
@@ -145,6 +146,7 @@ impl Cluster {
             turned: Notify::new(),
             describe: settings.describe,
             calls: OnceLock::new(),
+            reads: OnceLock::new(),
             branches: OnceLock::new(),
         });
         resume_own(&shared)?;
@@ -214,6 +216,20 @@ impl Cluster {
     pub fn answer_calls(&self, calls: AnswerCalls) {
         // Set once, when the API is made.
         let _ = self.shared.calls.set(calls);
+    }
+
+    /// Sets what answers members that read.
+    pub fn answer_reads(&self, reads: AnswerReads) {
+        // Set once, when the API is made.
+        let _ = self.shared.reads.set(reads);
+    }
+
+    /// Reads a log or a difference at another node; returns an HTTP status and the text as it comes.
+    ///
+    /// # Errors
+    /// When that node is not connected, or does not answer.
+    pub async fn read_at(&self, node: &AuthorKey, read: &PassedRead) -> Result<(u16, Pieces), AskError> {
+        self.shared.read_at(node, read).await
     }
 
     /// Tells why this node may not work for its cluster, if so: it may only read, or its repository is another one.

@@ -194,7 +194,8 @@ fn diff_source(repository: Arc<Repository>) -> DiffSource {
     Arc::new(move |query: &DiffQuery| {
         let failed = |error: &dyn std::error::Error| DiffError::Failed(error.to_string());
         let head = match &query.head {
-            Some(head) => head.clone(),
+            Some(head) if repository.has_commit(head).unwrap_or(true) => head.clone(),
+            Some(head) => return Err(DiffError::Nothing(format!("commit {head}, which was submitted, is not in this repository"))),
             None => {
                 let branch: Branch = query.branch.parse().map_err(|error: BranchError| failed(&error))?;
                 repository
@@ -283,6 +284,7 @@ pub async fn start(
         tokio::spawn(carry_over::take_along(layout.clone(), opened.store.clone(), rest::router(app.clone()), bearer));
         cluster.give_branches(run::give_branches(context.repository.clone(), context.main_branch.clone(), layout.runtime_dir()));
         cluster.answer_calls(rest::answer_calls(&app, &rest::router(app.clone())));
+        cluster.answer_reads(rest::answer_reads(&app, &rest::router(app.clone())));
     }
     let pid_file = options.pid_file.then(|| layout.pid_file());
     let announce =

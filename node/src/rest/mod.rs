@@ -14,6 +14,7 @@ mod cluster;
 mod commit;
 mod conflicts;
 mod drafts;
+mod elsewhere;
 mod events;
 mod find;
 mod flows;
@@ -54,6 +55,7 @@ use octopoid_client::ErrorBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use app::{API_VERSION, ApiToken, App, Auth, DiffError, DiffQuery, DiffSource, RenderLine, Settings};
+pub use elsewhere::answer_reads;
 pub use forward::answer_calls;
 pub use hosts::Hosts;
 pub use openapi::openapi;

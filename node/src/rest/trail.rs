@@ -5,8 +5,8 @@
 use axum::Json;
 use axum::extract::State;
 use octopoid_client::{AttemptInfo, Attempts, ErrorBody, History, HistoryEvent};
-use octopoid_crdt::ids::{AttemptName, Oid, RecordId};
-use octopoid_crdt::lifecycle::{Attempt, AttemptStatus, Entry, Removals, TaskState};
+use octopoid_crdt::ids::{AttemptName, AuthorKey, Oid, RecordId};
+use octopoid_crdt::lifecycle::{Act, Attempt, AttemptStatus, Entry, Removals, TaskState};
 use octopoid_crdt::record::{Body, Cause, Payload, Queue};
 
 use super::app::App;
@@ -28,6 +28,12 @@ pub(super) struct Trail {
 }
 
 impl Trail {
+    /// Returns who made the review of a name.
+    pub(super) fn reviewer(&self, name: &AttemptName) -> Option<AuthorKey> {
+        let named = |entry: &Entry| matches!(entry.act, Act::Review { .. }) && entry.id.0.starts_with(&name.claim);
+        self.entries.iter().map(|(entry, _)| entry).find(|entry| named(entry)).map(|entry| entry.author)
+    }
+
     /// Reads a task's records.
     pub(super) fn read(reader: &Reader, masks: &Removals, no: TaskNo, row: TaskRow) -> Result<Self, Fault> {
         let StoredLog { log, arrivals, .. } = reader.log(no)?;

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use octopoid_client::ErrorBody;
-use octopoid_crdt::ids::AttemptName;
+use octopoid_crdt::ids::{AttemptName, AuthorKey};
 use octopoid_crdt::lifecycle::{Attempt, AttemptStatus};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -20,7 +20,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::app::{App, DiffError, DiffQuery, RenderLine};
+use super::elsewhere::Place;
 use super::find::find;
+use super::forward::PassedOn;
 use super::input::{Call, Segments};
 use super::params::Params;
 use super::refusal::Refusal;
@@ -39,7 +41,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// After how many looks without news it is asked whether the attempt still runs.
 const LOOKS: u32 = 5;
 
-const TEXT: [(header::HeaderName, &str); 2] =
+pub(super) const TEXT: [(header::HeaderName, &str); 2] =
     [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
 
 /// Returns the attempt that a query names, else the current, else the latest one.
@@ -57,6 +59,11 @@ fn chosen(trail: &Trail, name: Option<AttemptName>) -> Result<&Attempt, Refusal>
     }
 }
 
+/// Says where an attempt or review was made.
+fn place(trail: &Trail, attempt: AttemptName, node: AuthorKey) -> Place {
+    Place { node, scope: trail.row.scope.clone(), task: trail.row.id.clone(), attempt }
+}
+
 fn attempt_name(params: &Params) -> Result<Option<AttemptName>, Refusal> {
     let Some(text) = params.text("attempt")? else { return Ok(None) };
     let name = text.parse().map_err(|_| Refusal::field("attempt", "an attempt is named like 1-3fa9c2d1"))?;
@@ -68,19 +75,29 @@ fn attempt_name(params: &Params) -> Result<Option<AttemptName>, Refusal> {
     params(("id" = String, Path, description = "The task"), ("attempt" = Option<String>, Query, description = "The current one by default"),
         ("stat" = Option<bool>, Query, description = "One line for each file")),
     responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub(super) async fn diff(State(app): State<App>, segments: Segments, params: Params, call: Call) -> Result<Response, Refusal> {
+pub(super) async fn diff(
+    State(app): State<App>,
+    segments: Segments,
+    params: Params,
+    passed: Option<Extension<PassedOn>>,
+    call: Call,
+) -> Result<Response, Refusal> {
     let (name, stat) = (attempt_name(&params)?, params.flag("stat")?.unwrap_or(false));
     let query = app.trail(&segments, &call, move |_, _, trail| {
         let attempt = chosen(trail, name)?;
         let submit = attempt.submit.as_ref();
         let (base, head) = (submit.and_then(|submit| submit.base.clone()), submit.and_then(|submit| submit.head.clone()));
-        Ok(DiffQuery { base: base.or_else(|| trail.base_of(attempt)), head, branch: branch(&trail.row, attempt), stat })
+        let query = DiffQuery { base: base.or_else(|| trail.base_of(attempt)), head, branch: branch(&trail.row, attempt), stat };
+        Ok((query, place(trail, attempt.name, attempt.claimant)))
     });
-    let query = query.await?;
+    let (query, place) = query.await?;
     let source = app.settings.diff.clone().ok_or_else(|| Refusal::NotFound("this project has no repository".to_owned()))?;
     let compared = tokio::task::spawn_blocking(move || source(&query)).await.map_err(|_| Refusal::Defect)?;
     match compared {
         Ok(text) => Ok((TEXT, text).into_response()),
+        Err(DiffError::Nothing(_)) if passed.is_none() && app.is_elsewhere(&place) => {
+            app.read_elsewhere(&place, "diff", if stat { "&stat=true" } else { "" }).await
+        }
         Err(DiffError::Nothing(why)) => Err(Refusal::NotFound(why)),
         Err(DiffError::Failed(why)) => Err(Unavailable::Failed(why.into()).into()),
     }
@@ -91,21 +108,32 @@ pub(super) async fn diff(State(app): State<App>, segments: Segments, params: Par
     params(("id" = String, Path, description = "The task"), ("attempt" = Option<String>, Query, description = "The current one by default; a review by the name in its history"),
         ("raw" = Option<bool>, Query, description = "As the agent's program printed it"),
         ("follow" = Option<bool>, Query, description = "Waits for more until the attempt ends")),
-    responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = ErrorBody)))]
-pub(super) async fn log(State(app): State<App>, segments: Segments, params: Params, call: Call) -> Result<Response, Refusal> {
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub(super) async fn log(
+    State(app): State<App>,
+    segments: Segments,
+    params: Params,
+    passed: Option<Extension<PassedOn>>,
+    call: Call,
+) -> Result<Response, Refusal> {
     let name = attempt_name(&params)?;
     let (raw, follow) = (params.flag("raw")?.unwrap_or(false), params.flag("follow")?.unwrap_or(false));
     let found = app.trail(&segments, &call, move |app, _, trail| {
-        // A review is no attempt, and has a folder of its own all the same.
-        let review = name.filter(|name| app.attempt_logs(&trail.row, name).is_dir());
-        let name = chosen(trail, name).map(|attempt| attempt.name).or_else(|refusal| review.ok_or(refusal))?;
-        let folder = app.attempt_logs(&trail.row, &name);
-        let target =
-            Target { scope: Some(trail.row.scope.clone()), own_scope: trail.row.scope.clone(), bound: None, id: trail.row.id.clone() };
-        Ok((folder, target, name))
+        let attempt = chosen(trail, name).map(|attempt| place(trail, attempt.name, attempt.claimant));
+        // A review is no attempt, and has a log of its own all the same.
+        let review = name.and_then(|name| Some(place(trail, name, trail.reviewer(&name)?)));
+        let place = attempt.or_else(|refusal| review.ok_or(refusal))?;
+        Ok((app.attempt_logs(&trail.row, &place.attempt), place))
     });
-    let (folder, target, attempt) = found.await?;
+    let (folder, place) = found.await?;
     let path = folder.join("stdout.log");
+    if passed.is_none() && app.is_elsewhere(&place) && tokio::fs::metadata(&path).await.is_err() {
+        let options = [("&raw=true", raw), ("&follow=true", follow)];
+        let options: String = options.into_iter().filter(|(_, wanted)| *wanted).map(|(option, _)| option).collect();
+        return app.read_elsewhere(&place, "log", &options).await;
+    }
+    let attempt = place.attempt;
+    let target = Target { scope: Some(place.scope.clone()), own_scope: place.scope, bound: None, id: place.task };
     if !follow && tokio::fs::metadata(&path).await.is_err() {
         return Err(Refusal::NotFound(format!("attempt {attempt} left no log on this node")));
     }

@@ -3,6 +3,7 @@
 mod claims;
 mod joining;
 mod kills;
+mod logs;
 mod offline;
 mod partition;
 mod work;

@@ -10,6 +10,7 @@ use octopoid_crdt::ids::{AuthorKey, ClusterId, Name};
 use octopoid_crdt::peer::join::{Code, JoinError, JoinFrame, JoinFrameError, Joiner, JoinerOutput, Refusal, Ticket, TicketError};
 use octopoid_crdt::record::Verified;
 use octopoid_net::{DialError, Event, Events, JoinStream, Limits, Multiaddr, Network, PeerKey, SecretKey};
+use tokio::sync::mpsc;
 
 use super::carry_over::{CarryError, put_aside};
 use super::identity::{self, KeyError};
@@ -22,6 +23,8 @@ use crate::store::{self, Store};
 
 /// How long the local network is searched.
 const SEARCH: Duration = Duration::from_secs(5);
+/// How many nodes that mDNS shows wait to be asked; as many as the network itself keeps.
+const SIGHTINGS: usize = 256;
 /// How long one step of the host may take.
 const STEP: Duration = Duration::from_secs(10);
 /// How often the host is asked whether somebody has approved.
@@ -191,7 +194,7 @@ pub async fn join_by_name(layout: &Layout, cluster: &Name, machine: &Name, confi
         }
     }
     let (network, events) = opening.network(true).await?;
-    let found = search(&network, events, opening.me, cluster, machine).await;
+    let found = search(&network, sightings(events), opening.me, cluster, machine).await;
     let joined = match found {
         Ok(Some(asked)) => asked.finish(&network, confirm).await.map(Some),
         Ok(None) => Ok(None),
@@ -218,10 +221,25 @@ struct Asked {
     address: Multiaddr,
 }
 
+/// Passes on whom mDNS shows, and takes every other event for as long as the network lasts: it stops when nobody does, and another
+/// machine that searches is told at once that nobody can join by this one.
+fn sightings(mut events: Events) -> mpsc::Receiver<(PeerKey, Multiaddr)> {
+    let (seen, sightings) = mpsc::channel(SIGHTINGS);
+    tokio::spawn(async move {
+        while let Some(event) = events.next().await {
+            if let Event::Discovered { peer, address } = event {
+                // Nobody looks once a cluster was found.
+                let _ = seen.try_send((peer, address));
+            }
+        }
+    });
+    sightings
+}
+
 /// Asks every node that mDNS shows, as it appears.
 async fn search(
     network: &Network,
-    mut events: Events,
+    mut sightings: mpsc::Receiver<(PeerKey, Multiaddr)>,
     me: AuthorKey,
     cluster: &Name,
     machine: &Name,
@@ -229,8 +247,7 @@ async fn search(
     let mut tried = BTreeSet::new();
     let mut refused = None;
     let end = tokio::time::Instant::now() + SEARCH;
-    while let Ok(Some(event)) = tokio::time::timeout_at(end, events.next()).await {
-        let Event::Discovered { peer, address } = event else { continue };
+    while let Ok(Some((peer, address))) = tokio::time::timeout_at(end, sightings.recv()).await {
         if !tried.insert((peer, address.clone())) {
             continue;
         }

@@ -60,3 +60,23 @@ async fn a_machine_that_is_denied_is_told_so_and_keeps_nothing_of_the_cluster() 
     let late = office.machines[0].run(&["peers", "approve", &code]);
     assert_ne!(late.code, Some(0), "a denied code lets nobody in: {late:?}");
 }
+
+#[tokio::test]
+async fn two_machines_that_ask_at_the_same_time_are_both_let_in() {
+    let Some(mut office) = Office::of(3) else { return };
+    let _ = office.found().await;
+    let first = office.ask(1, "laptop");
+    let first_code = office.pending_code("laptop").await;
+    // The one that waits sees the other appear.
+    let second = office.ask(2, "desktop");
+    let second_code = office.pending_code("desktop").await;
+    for code in [&first_code, &second_code] {
+        let _ = office.machines[0].run(&["peers", "approve", code]).ok();
+    }
+    for asking in [first, second] {
+        let said = asking.ended(&office).await;
+        assert!(said.ok().contains("this machine is a member of the cluster"), "{said:?}");
+    }
+    let peers = office.machines[0].run(&["peers", "list", "--json"]).json();
+    assert_eq!(peers["members"].as_array().map(Vec::len), Some(3), "{peers}");
+}

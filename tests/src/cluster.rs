@@ -1,11 +1,10 @@
 //! Several nodes on one machine that form a cluster, each with its own clone of one repository.
 
-use std::{fs, path::PathBuf, process::Stdio, time::Duration};
+use std::{fs, time::Duration};
 
 use octopoid_client::{InviteRequest, MemberInfo, TaskFilter};
-use tempfile::TempDir;
 
-use crate::{Agent, Project, Said, command};
+use crate::{Agent, Origin, Project};
 
 /// Projects that belong to one cluster; the first one founded it.
 #[derive(Debug)]
@@ -13,7 +12,7 @@ pub struct Cluster {
     /// The machines.
     pub machines: Vec<Project>,
     /// The bare repository that they share, if they do.
-    origin: Option<TempDir>,
+    origin: Option<Origin>,
 }
 
 impl Cluster {
@@ -24,7 +23,7 @@ impl Cluster {
     /// When that fails.
     pub async fn of(count: usize, origin: bool, agents: &[Agent]) -> Self {
         let first = Project::repository();
-        let shared = origin.then(|| bare(&first));
+        let shared = origin.then(|| Origin::of(&first));
         let mut cluster = Self { machines: Vec::new(), origin: shared };
         cluster.prepare(&first, agents);
         let mut first = first;
@@ -66,10 +65,7 @@ impl Cluster {
         let name = format!("machine-{}", self.machines.len() + 1);
         let _ = project.run(&["init", "--machine-id", &name, "--api-port", "0"]).ok();
         if let Some(origin) = &self.origin {
-            let path = origin.path().display().to_string();
-            let _ = command("git", &project.repo(), &project.home()).args(["remote", "remove", "origin"]).output().expect("git runs");
-            project.git(&["remote", "add", "origin", &path]);
-            project.git(&["fetch", "-q", "origin"]);
+            origin.add_to(project);
         }
         let config = project.dir().join("config.yaml");
         let text = fs::read_to_string(&config).expect("config.yaml");
@@ -118,24 +114,16 @@ impl Cluster {
     /// When the machines share none.
     #[must_use]
     pub fn merged_at_origin(&self) -> Vec<String> {
-        let format = "--format=%(trailers:key=Octopoid-Task,valueonly,separator=%x2C)";
-        let log = self.git_at_origin(&["log", "--first-parent", format, "main"]);
-        log.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+        self.origin().merged()
     }
 
-    /// Returns what the shared repository holds under a name such as `main:README`.
+    /// Returns the repository that the machines share.
     ///
     /// # Panics
-    /// When the machines share none, or it holds no such thing.
+    /// When they share none.
     #[must_use]
-    pub fn at_origin(&self, object: &str) -> String {
-        self.git_at_origin(&["show", object])
-    }
-
-    fn git_at_origin(&self, args: &[&str]) -> String {
-        let origin = self.origin.as_ref().expect("a shared repository");
-        let output = command("git", origin.path(), &self.machines[0].home()).args(args).stdin(Stdio::null()).output();
-        Said::new(format!("git {}", args.join(" ")), output.expect("git runs")).ok().to_owned()
+    pub fn origin(&self) -> &Origin {
+        self.origin.as_ref().expect("a shared repository")
     }
 
     /// Returns how one machine sees another.
@@ -156,13 +144,4 @@ pub async fn shown(machine: &Project, queue: &str, count: u64) -> Result<(), Str
     let filter = TaskFilter { queue: vec![queue.to_owned()], limit: Some(1), ..TaskFilter::default() };
     let list = machine.client().tasks(&filter).await.map_err(|error| error.to_string())?;
     if list.total == count { Ok(()) } else { Err(format!("{} in {queue}", list.total)) }
-}
-
-/// Makes a bare repository of a project's, as its remote.
-fn bare(project: &Project) -> TempDir {
-    let folder = tempfile::tempdir().expect("scratch folder");
-    let from: PathBuf = project.repo();
-    let output = command("git", folder.path(), &project.home()).args(["clone", "-q", "--bare"]).arg(from).arg(".").output();
-    let _ = Said::new("git clone --bare".to_owned(), output.expect("git runs")).ok();
-    folder
 }

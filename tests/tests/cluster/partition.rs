@@ -110,7 +110,8 @@ async fn what_one_side_submitted_wins_and_the_agents_of_the_other_are_stopped_wh
         cluster.machines[0].until_merged(id).await;
     }
     let mut merged = cluster.merged_at_origin();
-    (merged.sort(), ids.sort());
+    merged.sort();
+    ids.sort();
     assert_eq!(merged, ids, "each was merged once");
 }
 
@@ -135,7 +136,8 @@ async fn tasks_that_both_sides_finished_are_merged_once_and_all_say_by_which_att
         }
     }
     let mut merged = cluster.merged_at_origin();
-    (merged.sort(), ids.sort());
+    merged.sort();
+    ids.sort();
     assert_eq!(merged, ids, "each was merged once");
     let starts: Vec<(usize, Start)> =
         (0..2).flat_map(|machine| starts(&cluster, machine).into_iter().map(move |start| (machine, start))).collect();
@@ -145,7 +147,7 @@ async fn tasks_that_both_sides_finished_are_merged_once_and_all_say_by_which_att
         let conflict = conflicts.iter().find(|conflict| conflict.task_id == start.task).expect("a conflict");
         let lost = conflict.attempts[0].attempt == start.attempt;
         assert_ne!(lost, conflict.winner.as_ref() == Some(&start.attempt), "one of both: {conflict:#?}");
-        let there = cluster.at_origin(&format!("main:work-{}", start.task));
+        let there = cluster.origin().git(&["show", &format!("main:work-{}", start.task)]);
         assert_eq!(there == start.attempt, !lost, "what won is what was merged: {there}, {conflict:#?}");
     }
 }

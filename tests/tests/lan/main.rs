@@ -4,5 +4,6 @@
 
 mod office;
 
+mod agents;
 mod approval;
 mod partition;

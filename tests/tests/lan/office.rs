@@ -6,14 +6,21 @@ use std::{
     time::Duration,
 };
 
-use octopoid_tests::{Lan, Project, Said, until_within};
+use octopoid_tests::{Agent, Lan, Origin, Project, Said, until_within};
 use serde_json::Value;
+
+/// How soon after the network was mended all must show the same.
+pub const HEALED: Duration = Duration::from_secs(5);
 
 /// Machines that a test gives commands.
 pub struct Office {
     // Dropped before the network that their nodes are in.
     pub machines: Vec<Project>,
     pub lan: Lan,
+    /// The repository that they share, if they do.
+    pub origin: Option<Origin>,
+    /// The agents of each machine; without any, tasks stay where the test puts them.
+    agents: Vec<Agent>,
 }
 
 impl Office {
@@ -26,17 +33,42 @@ impl Office {
             machine.move_to(&lan.namespace(number));
             machines.push(machine);
         }
-        Some(Self { machines, lan })
+        Some(Self { machines, lan, origin: None, agents: Vec::new() })
+    }
+
+    /// Forms a cluster of so many running machines by the codes that they show. With agents they share a bare repository, which all
+    /// reach by its path whatever becomes of the network.
+    pub async fn cluster(count: usize, agents: &[Agent]) -> Option<Self> {
+        let mut office = Self::of(count)?;
+        if !agents.is_empty() {
+            let origin = Origin::of(&office.machines[0]);
+            office.machines.iter().for_each(|machine| origin.add_to(machine));
+            office.origin = Some(origin);
+            office.agents = agents.to_vec();
+        }
+        let _ = office.found().await;
+        for number in 1..count {
+            office.let_in(number, &format!("machine-{}", number + 1)).await;
+        }
+        office.until_connected(count - 1).await;
+        Some(office)
+    }
+
+    /// Starts a machine that is a project now.
+    async fn start(&mut self, number: usize) {
+        let machine = &mut self.machines[number];
+        if self.origin.is_some() {
+            machine.configure("merge: never", "merge: auto");
+        }
+        machine.agents(&self.agents);
+        machine.start().await;
     }
 
     /// Makes the first machine the founder of the cluster `home`, starts it, and returns what `init` said.
     pub async fn found(&mut self) -> Said {
-        let first = &mut self.machines[0];
-        let said = first.run(&["init", "--cluster", "home", "--machine-id", "mac-studio"]);
+        let said = self.machines[0].run(&["init", "--cluster", "home", "--machine-id", "mac-studio"]);
         let _ = said.ok();
-        // No agents: tasks stay where the test puts them.
-        first.agents(&[]);
-        first.start().await;
+        self.start(0).await;
         said
     }
 
@@ -57,8 +89,7 @@ impl Office {
         let _ = self.machines[0].run(&["peers", "approve", &code]).ok();
         let said = asking.ended(self).await;
         let _ = said.ok();
-        self.machines[number].agents(&[]);
-        self.machines[number].start().await;
+        self.start(number).await;
     }
 
     /// Waits until the first machine shows that one of this name asks, and returns the code.
@@ -77,16 +108,22 @@ impl Office {
 
     /// Waits until every machine sees so many others connected.
     pub async fn until_connected(&self, others: usize) {
-        for machine in &self.machines {
-            machine
-                .until(&format!("{others} others are connected"), async || {
-                    let peers = machine.run(&["peers", "list", "--json"]).json();
-                    let members = peers["members"].as_array().expect("a list");
-                    let connected = members.iter().filter(|member| member["state"] == "connected").count();
-                    if connected == others { Ok(()) } else { Err(peers.to_string()) }
-                })
-                .await;
+        for number in 0..self.machines.len() {
+            self.until_sees(number, others).await;
         }
+    }
+
+    /// Waits until a machine sees so many others connected.
+    pub async fn until_sees(&self, number: usize, others: usize) {
+        let machine = &self.machines[number];
+        machine
+            .until(&format!("{others} others are connected"), async || {
+                let peers = machine.run(&["peers", "list", "--json"]).json();
+                let members = peers["members"].as_array().expect("a list");
+                let connected = members.iter().filter(|member| member["state"] == "connected").count();
+                if connected == others { Ok(()) } else { Err(peers.to_string()) }
+            })
+            .await;
     }
 
     /// Waits until every machine shows the same tasks, as they should be; returns what they show.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use octopoid_tests::{Lan, Project};
 use serde_json::{Value, json};
 
-use super::office::{Office, Shown};
+use super::office::{HEALED, Office, Shown};
 
-/// How often machines are cut off and joined again, in each way.
-const CYCLES: usize = 3;
-/// How soon after that all must show the same.
-const HEALED: Duration = Duration::from_secs(5);
+/// How often three machines are cut off and joined again, in each way.
+const CYCLES: usize = 6;
+/// How often four or five are.
+const CYCLES_OF_MORE: usize = 4;
 
 /// Long enough that a node which doubled its pauses up to half a minute would be in the middle of one of 20 s to 30 s.
 const LONG: Duration = Duration::from_secs(58);
@@ -32,15 +32,6 @@ fn find<'t>(tasks: &'t [Shown], id: &str) -> Option<&'t Shown> {
     tasks.iter().find(|task| task.id == id)
 }
 
-async fn three_machines() -> Option<Office> {
-    let mut office = Office::of(3)?;
-    let _ = office.found().await;
-    office.let_in(1, "laptop").await;
-    office.let_in(2, "desktop").await;
-    office.until_connected(2).await;
-    Some(office)
-}
-
 /// Puts a task before all machines that both sides will want.
 async fn wanted(office: &Office, cycle: usize) -> String {
     let id = office.machines[0].enqueue(&format!("Wanted by both {cycle}"), &["--priority", "P0"]);
@@ -49,17 +40,11 @@ async fn wanted(office: &Office, cycle: usize) -> String {
     id
 }
 
-/// Waits until the second machine, and the first of it, know that they do not reach each other.
+/// Waits until the second machine and all others know that they do not reach each other.
 async fn until_cut_off(office: &Office) {
-    for (number, others) in [(1, 0), (0, 1)] {
-        let machine = &office.machines[number];
-        machine
-            .until(&format!("{others} others are connected"), async || {
-                let peers = machine.run(&["peers", "list", "--json"]).json();
-                let connected = peers["members"].as_array().expect("a list").iter().filter(|member| member["state"] == "connected").count();
-                if connected == others { Ok(()) } else { Err(peers.to_string()) }
-            })
-            .await;
+    for number in 0..office.machines.len() {
+        let others = if number == 1 { 0 } else { office.machines.len() - 2 };
+        office.until_sees(number, others).await;
     }
 }
 
@@ -82,28 +67,47 @@ async fn cycle(office: &Office, number: usize, cut: impl FnOnce(&Lan), mend: imp
         .await;
     let holder = find(&agreed, &id).and_then(|task| task.holder.clone());
     assert!(matches!(holder.as_deref(), Some("left" | "right")), "{holder:?}");
-    office.until_connected(2).await;
+    office.until_connected(office.machines.len() - 1).await;
     (id, claimed)
 }
 
-#[tokio::test]
-async fn both_sides_of_a_pulled_cable_work_on_and_agree_on_one_claim_when_it_is_plugged_in_again() {
-    let Some(office) = three_machines().await else { return };
-    for number in 0..CYCLES {
+async fn pull_and_plug(machines: usize, cycles: usize) {
+    let Some(office) = Office::cluster(machines, &[]).await else { return };
+    for number in 0..cycles {
         let (id, claimed) = cycle(&office, number, |lan| lan.pull(1), |lan| lan.plug(1)).await;
         assert_eq!(claimed, Some(id), "each side may start it");
     }
 }
 
-#[tokio::test]
-async fn machines_of_which_one_does_not_reach_the_others_agree_when_it_does_again() {
-    let Some(office) = three_machines().await else { return };
-    for number in 0..CYCLES {
-        let cut = |lan: &Lan| [0, 2].iter().for_each(|other| lan.swallow(1, *other));
-        let mend = |lan: &Lan| [0, 2].iter().for_each(|other| lan.let_through(1, *other));
+/// Lets the second machine hear the others and not reach them.
+async fn swallow_and_let_through(machines: usize, cycles: usize) {
+    let Some(office) = Office::cluster(machines, &[]).await else { return };
+    let others = || (0..machines).filter(|other| *other != 1);
+    for number in 0..cycles {
+        let cut = |lan: &Lan| others().for_each(|other| lan.swallow(1, other));
+        let mend = |lan: &Lan| others().for_each(|other| lan.let_through(1, other));
         // What the silent machine claims depends on what it still heard.
         let _ = cycle(&office, number, cut, mend).await;
     }
+}
+
+/// Runs two offices at once: they wait for silence most of the time.
+fn at_once<F: Future<Output = ()>, G: Future<Output = ()>>(one: impl FnOnce() -> F + Send, other: impl FnOnce() -> G) {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    std::thread::scope(|scope| {
+        scope.spawn(|| runtime().block_on(one()));
+        runtime().block_on(other());
+    });
+}
+
+#[test]
+fn both_sides_of_a_pulled_cable_work_on_and_agree_on_one_claim_when_it_is_plugged_in_again() {
+    at_once(|| pull_and_plug(3, CYCLES), || pull_and_plug(5, CYCLES_OF_MORE));
+}
+
+#[test]
+fn machines_of_which_one_does_not_reach_the_others_agree_when_it_does_again() {
+    at_once(|| swallow_and_let_through(3, CYCLES), || swallow_and_let_through(4, CYCLES_OF_MORE));
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! Who works on what: once, and by whom.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use octopoid_client::{ClaimRequest, NewTask, RenewRequest, SubmitRequest, TaskFilter};
-use octopoid_tests::{Agent, Cluster, Project, shown};
+use octopoid_tests::{Agent, Cluster, Project, lives, shown};
 use rustix::process::Signal;
 
 /// Counts how often each task was started.
@@ -192,4 +192,48 @@ async fn a_holder_that_is_killed_is_found_out_by_the_others_and_the_task_goes_on
     cluster.machines[0].until_task(&id, "is reclaimed", |task| task.claimed_by.as_deref() != Some("dies")).await;
     let history = cluster.machines[0].client().history(&id).await.expect("history").history;
     assert!(history.iter().any(|event| event.event == "lease_expired"), "{history:#?}");
+}
+
+/// The lease of a holder that dies, in seconds; renewed every fifth of it.
+const LEASE: f64 = 5.0;
+
+#[tokio::test]
+async fn the_next_attempt_after_a_holder_that_was_killed_is_told_of_its_branch_and_its_agent_dies_with_its_nodes_next_start() {
+    let dies = r#"echo begun > work; commit "begin"; note held "$OCTOPOID_ATTEMPT $$"; while [ -d "$TABLE" ]; do sleep 0.1; done"#;
+    let heir = r#"cp "$OCTOPOID_PROMPT_FILE" "$TABLE/prompt"; echo done > work; commit "do it""#;
+    let mut cluster = Cluster::of(1, true, &[]).await;
+    let mut holder = cluster.joined(&[Agent::new("dies", "implement", dies)]).await;
+    let config = holder.read(".octopoid/config.yaml");
+    holder.write(".octopoid/config.yaml", &format!("{config}\nleases:\n  ttl_seconds: {LEASE:.0}\n"));
+    holder.start().await;
+    cluster.machines.push(holder);
+    cluster.until_connected().await;
+    let id = cluster.machines[0].enqueue("To be inherited", &["--role", "implement"]);
+    let held = cluster.machines[1].until_noted("held", 1).await.remove(0);
+    let (attempt, pid) = held.split_once(' ').expect("an attempt and its process");
+    let pid = pid.parse().expect("a process");
+    cluster.machines[0].until_task(&id, "is held", |task| task.claimed_by.as_deref() == Some("dies")).await;
+    // Several renewals later the lease is alive because of them alone.
+    tokio::time::sleep(Duration::from_secs_f64(1.5 * LEASE)).await;
+    assert_eq!(cluster.machines[0].task(&id).await.claimed_by.as_deref(), Some("dies"), "who renews keeps it");
+
+    cluster.machines[1].take_node().kill9();
+    let killed = Instant::now();
+    cluster.machines[0].agents(&[Agent::new("heir", "implement", heir)]);
+    cluster.machines[0].until_task(&id, "is given back", |task| task.claimed_by.as_deref() != Some("dies")).await;
+    let silent = killed.elapsed().as_secs_f64();
+    // The last renewal was up to a fifth of the lease before; who takes it away is spread over a while.
+    assert!(silent > (1.1 - 0.2) * LEASE - 0.5, "taken away after {silent} s, before the lease had run out");
+    cluster.machines[0].until_task(&id, "is done by the heir", |task| task.queue == "provisional").await;
+    let prompt = cluster.machines[0].noted("prompt");
+    assert!(prompt.contains(&format!("octopoid/{id}/{attempt}")), "the prompt names the earlier attempt's branch:\n{prompt}");
+    let history = cluster.machines[0].client().history(&id).await.expect("history").history;
+    assert!(history.iter().any(|event| event.event == "lease_expired"), "{history:#?}");
+
+    assert!(lives(pid), "nobody was there to end the agent");
+    cluster.machines[1].start().await;
+    cluster.until_connected().await;
+    cluster.machines[1].until("its agent is dead", async || if lives(pid) { Err(pid.to_string()) } else { Ok(()) }).await;
+    assert_eq!(cluster.machines[1].git(&["show", &format!("octopoid/{id}/{attempt}:work")]), "begun", "its work is kept");
+    cluster.until_all_show("provisional", 1).await;
 }

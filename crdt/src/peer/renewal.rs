@@ -102,6 +102,12 @@ impl Checked {
         self.0.claim
     }
 
+    /// Returns who signed it.
+    #[must_use]
+    pub const fn author(&self) -> AuthorKey {
+        self.0.author
+    }
+
     /// Returns the frame's part to send on.
     #[must_use]
     pub fn renewal(&self) -> &Renewal {

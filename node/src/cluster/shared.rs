@@ -220,7 +220,14 @@ impl Shared {
     pub fn renewed(&self, renewal: &Checked) -> bool {
         self.know_lease(renewal.of());
         let heard = self.renewals().hear(renewal);
-        let Heard::Extended { seconds } = heard else { return false };
+        let seconds = match heard {
+            Heard::Extended { seconds } => seconds,
+            Heard::NotTheHolder => {
+                self.strike(renewal.author(), &"it renewed the lease of another member");
+                return false;
+            }
+            Heard::Old | Heard::NotOpen => return false,
+        };
         self.leases().handle(LeaseInput::Renewed { of: renewal.of(), seconds: Some(seconds) });
         self.settling.tell(SettleInput::Started { of: renewal.of() });
         true

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use octopoid_crdt::ids::RecordId;
-use octopoid_crdt::peer::{ClaimAnswer, Message};
+use octopoid_crdt::ids::{ClusterId, RecordId};
+use octopoid_crdt::peer::{ClaimAnswer, Message, Renewal};
 use octopoid_crdt::record::{Body, Verified};
 use octopoid_net::{Event, Events, Network, PeerKey};
 
@@ -33,7 +33,9 @@ pub(super) struct Heard {
     pub talks: BTreeMap<PeerKey, Talk>,
     /// The lowest and the highest version that it says it speaks.
     pub versions: (u64, u64),
-    cluster: octopoid_crdt::ids::ClusterId,
+    /// Renewals of leases, as they were told.
+    pub renewals: Vec<Renewal>,
+    cluster: ClusterId,
 }
 
 /// Hears until the network ends.
@@ -50,7 +52,7 @@ pub(super) async fn listen(mut events: Events, network: Network, heard: Arc<Mute
 
 impl Heard {
     pub(super) fn new(genesis: Verified) -> Self {
-        Self { cluster: genesis.cluster(), held: Held::of(genesis), talks: BTreeMap::new(), versions: (1, 1) }
+        Self { cluster: genesis.cluster(), held: Held::of(genesis), talks: BTreeMap::new(), versions: (1, 1), renewals: Vec::new() }
     }
 
     /// Tells whether a node said that it holds what is held here.
@@ -114,7 +116,11 @@ impl Heard {
                 talk.rebukes.push(reason);
                 Vec::new()
             }
-            Message::Unknown { .. } | Message::Renew { .. } | Message::Presence { .. } => Vec::new(),
+            Message::Renew { renewals } => {
+                self.renewals.extend(renewals);
+                Vec::new()
+            }
+            Message::Unknown { .. } | Message::Presence { .. } => Vec::new(),
         }
     }
 

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use octopoid_client::InviteRequest;
 use octopoid_crdt::ids::{AuthorKey, ClusterId, RecordId};
-use octopoid_crdt::peer::Message;
 use octopoid_crdt::peer::join::{JoinFrame, Joiner, JoinerOutput, Ticket};
+use octopoid_crdt::peer::{Message, Renewal};
 use octopoid_crdt::record::{Payload, Signer, Verified};
 use octopoid_net::{Event, Events, Limits, Multiaddr, Network, PeerKey, SecretKey, Settings, bootstrap, start};
 use tokio::task::JoinHandle;
@@ -251,6 +251,20 @@ impl Insider {
             if status.failed_dials >= times { Ok(()) } else { Err(format!("{status:#?}")) }
         };
         until(look).await.unwrap_or_else(|seen| panic!("never refused {times} times: {seen}"));
+    }
+
+    /// Returns the renewals of a claim that it was told of.
+    #[must_use]
+    pub fn renewals(&self, of: &RecordId) -> Vec<Renewal> {
+        self.heard().renewals.iter().filter(|renewal| renewal.of() == *of).cloned().collect()
+    }
+
+    /// Sends renewals to a node.
+    ///
+    /// # Panics
+    /// When it is not connected.
+    pub fn renew(&self, peer: &PeerKey, renewals: Vec<Renewal>) {
+        self.send(peer, Message::Renew { renewals }.encode().expect("a frame of renewals"));
     }
 
     /// Sends the bytes of a frame, whatever they are.

@@ -3,6 +3,8 @@
 use ed25519_dalek::{Signer as _, SigningKey};
 use octopoid_crdt::document::{Actor, Document, Edit, Fields};
 use octopoid_crdt::ids::{ClusterId, RecordId, SessionId, Subject};
+use octopoid_crdt::peer::Renewal;
+use octopoid_crdt::peer::renewal::Renewals;
 use octopoid_crdt::record::{Body, Payload, Queue, Signer, SubjectRule, Verified};
 
 use super::Insider;
@@ -85,6 +87,18 @@ impl Insider {
         let payload = draft.encode().expect("a well-formed payload");
         let signed = [b"octopoid/record/v1\0".as_slice(), self.pen.cluster.as_bytes(), &payload].concat();
         [payload, self.pen.key.sign(&signed).to_bytes().to_vec()].concat()
+    }
+
+    /// Signs a renewal of a claim, whosever that is.
+    ///
+    /// # Panics
+    /// Never: any lease can be signed for.
+    #[must_use]
+    pub fn renewal(&self, of: RecordId, starts: u32) -> Renewal {
+        let mut renewals = Renewals::default();
+        renewals.opened(of, self.key());
+        let signed = renewals.sign(&self.pen.signer, self.pen.cluster, of, 300, starts).expect("an open lease");
+        signed.renewal().clone()
     }
 
     /// Goes on after a record of its own, and holds it.

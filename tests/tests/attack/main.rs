@@ -11,6 +11,7 @@ mod forged;
 mod namesake;
 mod quarantine;
 mod removal;
+mod renewal;
 mod restored;
 mod standstill;
 mod versions;

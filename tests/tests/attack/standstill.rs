@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use crate::view::they_serve;
 
 /// The leases of agents, in seconds.
-const LEASE: u32 = 2;
+const LEASE: u32 = 3;
 /// How soon after it goes on a node must show what is true.
 const SOON: Duration = Duration::from_secs(5);
 

@@ -80,7 +80,7 @@ fn named(row: &TaskRow, kind: &str) -> Vec<RecordId> {
 }
 
 /// Lists the tasks about which something lost that nobody has dismissed, the newest first.
-#[utoipa::path(get, path = "/api/v1/cluster/conflicts", tag = "cluster",
+#[utoipa::path(get, path = "/api/v1/cluster/conflicts", tag = "conflicts",
     params(("scope" = Option<String>, Query, description = "Only tasks of this tenant"),
         ("limit" = Option<u64>, Query, description = "Page size"), ("offset" = Option<u64>, Query, description = "How many to skip")),
     responses((status = 200, body = ConflictList), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody)))]
@@ -96,7 +96,7 @@ pub(super) async fn list(State(app): State<App>, params: Params, call: Call) -> 
 }
 
 /// Shows what lost about a task, dismissed or not.
-#[utoipa::path(get, path = "/api/v1/cluster/conflicts/{id}", tag = "cluster", params(("id" = String, Path, description = "The task")),
+#[utoipa::path(get, path = "/api/v1/cluster/conflicts/{id}", tag = "conflicts", params(("id" = String, Path, description = "The task")),
     responses((status = 200, body = Conflict), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn show(State(app): State<App>, segments: Segments, call: Call) -> Result<Json<Conflict>, Refusal> {
     call.caller.must_be_node()?;
@@ -104,7 +104,7 @@ pub(super) async fn show(State(app): State<App>, segments: Segments, call: Call)
 }
 
 /// Takes an attempt up again that lost. Its submitted work waits for a verdict; without any, the next attempt starts from its branch.
-#[utoipa::path(post, path = "/api/v1/cluster/conflicts/{id}/adopt", tag = "cluster", request_body = AdoptRequest,
+#[utoipa::path(post, path = "/api/v1/cluster/conflicts/{id}/adopt", tag = "conflicts", request_body = AdoptRequest,
     params(("id" = String, Path, description = "The task")),
     responses((status = 200, body = Task), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
@@ -117,7 +117,7 @@ pub(super) async fn adopt(State(app): State<App>, segments: Segments, input: Inp
 }
 
 /// Hides on all nodes what lost about a task so far; what is lost later shows again.
-#[utoipa::path(post, path = "/api/v1/cluster/conflicts/{id}/dismiss", tag = "cluster", params(("id" = String, Path, description = "The task")),
+#[utoipa::path(post, path = "/api/v1/cluster/conflicts/{id}/dismiss", tag = "conflicts", params(("id" = String, Path, description = "The task")),
     responses((status = 200, body = Conflict), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody)))]
 pub(super) async fn dismiss(State(app): State<App>, segments: Segments, call: Call) -> Result<Json<Conflict>, Refusal> {

@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr, Required, ResponseBuilder};
 
 use super::{
     actions, cluster, conflicts, drafts, events, flows, messages, metrics, node, orchestrators, projects, roles, steps, tasks, trail, work,
@@ -21,10 +24,85 @@ impl utoipa::Modify for BearerToken {
     }
 }
 
+/// Adds to every call what is decided before and after its handler: who may call, which bodies are read, which scope is meant.
+struct Everywhere;
+
+/// What the layers around every handler answer.
+const ALWAYS: [(&str, &str); 6] = [
+    ("400", "The query or the path is malformed"),
+    ("401", "No token, or an unknown one"),
+    ("403", "The token is of another scope, or the Origin of another site"),
+    ("405", "The path takes other methods"),
+    ("421", "The Host is of another place"),
+    ("503", "The store does not write, or what the call needs is not reachable now"),
+];
+/// What looking for what a path names may answer besides.
+const BY_ID: [(&str, &str); 2] = [("404", "There is nothing of this name"), ("409", "It is in several scopes, or its state forbids the call")];
+/// What reading a body may answer besides.
+const WITH_BODY: [(&str, &str); 4] = [
+    ("400", "The body is malformed, or a field of it is wrong"),
+    ("408", "The body took too long"),
+    ("413", "The body is too large"),
+    ("415", "The body is no JSON"),
+];
+
+impl utoipa::Modify for Everywhere {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        for (path, item) in &mut api.paths.paths {
+            let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+            for operation in methods.into_iter().flatten() {
+                name(operation);
+                add_answers(operation, &ALWAYS);
+                if path.contains('{') {
+                    add_answers(operation, &BY_ID);
+                }
+                if operation.request_body.is_some() {
+                    add_answers(operation, &WITH_BODY);
+                }
+                if has(operation, "Idempotency-Key") {
+                    add_answers(operation, &[("422", "The Idempotency-Key came with another request")]);
+                }
+                // Every call below the version takes the scope in its query, whether its handler looks at it or not.
+                if path.starts_with("/api/v1/") && !has(operation, "scope") {
+                    operation.parameters.get_or_insert_default().push(scope().into());
+                }
+            }
+        }
+    }
+}
+
+/// Makes an operation's id unique: handlers of several tags have the same names.
+fn name(operation: &mut Operation) {
+    let tag = operation.tags.iter().flatten().next();
+    if let (Some(tag), Some(id)) = (tag, &operation.operation_id) {
+        operation.operation_id = Some(format!("{tag}_{id}"));
+    }
+}
+
+fn add_answers(operation: &mut Operation, answers: &[(&str, &str)]) {
+    for (status, description) in answers {
+        let content = Content::new(Some(Ref::from_schema_name("ErrorBody")));
+        let answer = ResponseBuilder::new().description(*description).content("application/json", content);
+        operation.responses.responses.entry((*status).to_owned()).or_insert_with(|| answer.build().into());
+    }
+}
+
+/// Tells whether an operation takes a parameter of this name, wherever it is sent.
+fn has(operation: &Operation, name: &str) -> bool {
+    let named = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == name);
+    operation.parameters.iter().flatten().any(named)
+}
+
+fn scope() -> Parameter {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let scope = ParameterBuilder::new().name("scope").parameter_in(ParameterIn::Query).required(Required::False);
+    scope.description(Some("Tenant")).schema(Some(text)).build()
+}
+
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Octopoid", version = "2.0.0", description = "The REST API of an Octopoid node", license(name = "MIT")),
-    modifiers(&BearerToken),
+    modifiers(&BearerToken, &Everywhere),
     security(("token" = [])),
     paths(
         node::health, node::root, metrics::show, describe,

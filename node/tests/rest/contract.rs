@@ -45,6 +45,23 @@ async fn every_call_that_is_described_is_answered() {
 }
 
 #[test]
+fn every_call_has_an_id_of_its_own_and_tells_who_may_not_call() {
+    let api: Value = serde_json::from_str(octopoid_node::rest::openapi()).expect("json");
+    let mut known = std::collections::BTreeSet::new();
+    for (path, item) in api["paths"].as_object().expect("paths") {
+        for (method, call) in item.as_object().expect("an item") {
+            let id = call["operationId"].as_str().expect("an id").to_owned();
+            assert!(known.insert(id.clone()), "{method} {path}: {id} is another call's id");
+            for status in ["400", "401", "403", "421", "503"] {
+                assert!(call["responses"][status].is_object(), "{method} {path} does not tell of {status}");
+            }
+            let scoped = call["parameters"].as_array().is_some_and(|all| all.iter().any(|parameter| parameter["name"] == "scope"));
+            assert!(scoped || !path.starts_with("/api/v1/"), "{method} {path} does not take a scope");
+        }
+    }
+}
+
+#[test]
 fn every_reference_of_the_description_leads_somewhere() {
     let api: Value = serde_json::from_str(octopoid_node::rest::openapi()).expect("json");
     let text = octopoid_node::rest::openapi();

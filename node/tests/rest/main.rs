@@ -14,6 +14,7 @@ mod hosts;
 mod injection;
 mod lifecycle;
 mod messages;
+mod model;
 mod node;
 mod orchestrators;
 mod projects;

@@ -248,7 +248,7 @@ pub(super) async fn deny(State(app): State<App>, input: Input<CodeRequest>) -> R
 }
 
 /// Removes a member, by its name or peer id. What it wrote until now stays in effect.
-#[utoipa::path(post, path = "/api/v1/cluster/peers/{name}/remove", tag = "cluster", request_body = RemoveRequest,
+#[utoipa::path(post, path = "/api/v1/cluster/peers/{name}/remove", tag = "cluster", request_body = Option<RemoveRequest>,
     params(("name" = String, Path, description = "The member's name or peer id")),
     responses((status = 200, body = Peers), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn remove_peer(State(app): State<App>, segments: Segments, input: Input<RemoveRequest>) -> Result<Json<Peers>, Refusal> {
@@ -264,7 +264,7 @@ pub(super) async fn remove_peer(State(app): State<App>, segments: Segments, inpu
 }
 
 /// Makes an invitation for one machine.
-#[utoipa::path(post, path = "/api/v1/cluster/invites", tag = "cluster", request_body = InviteRequest,
+#[utoipa::path(post, path = "/api/v1/cluster/invites", tag = "cluster", request_body = Option<InviteRequest>,
     responses((status = 201, body = Invitation), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 503, body = ErrorBody)))]
 pub(super) async fn invite(State(app): State<App>, input: Input<InviteRequest>) -> Result<(StatusCode, Json<Invitation>), Refusal> {

@@ -193,7 +193,7 @@ pub(super) async fn resume_agent(State(app): State<App>, segments: Segments, cal
 }
 
 /// Ends the node. It answers first.
-#[utoipa::path(post, path = "/api/v1/node/stop", tag = "node", request_body = StopRequest,
+#[utoipa::path(post, path = "/api/v1/node/stop", tag = "node", request_body = Option<StopRequest>,
     responses((status = 200, body = StopAnswer), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub(super) async fn stop(State(app): State<App>, input: Input<StopRequest>) -> Result<Json<StopAnswer>, Refusal> {
     input.call.caller.must_be_node()?;
@@ -208,7 +208,7 @@ pub(super) async fn stop(State(app): State<App>, input: Input<StopRequest>) -> R
 }
 
 /// Removes what finished attempts left behind, or tells what it would remove.
-#[utoipa::path(post, path = "/api/v1/node/gc", tag = "node", request_body = GcRequest,
+#[utoipa::path(post, path = "/api/v1/node/gc", tag = "node", request_body = Option<GcRequest>,
     responses((status = 200, body = GcReport), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub(super) async fn gc(State(app): State<App>, input: Input<GcRequest>) -> Result<Json<GcReport>, Refusal> {
     input.call.caller.must_be_node()?;

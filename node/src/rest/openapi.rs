@@ -37,7 +37,8 @@ const ALWAYS: [(&str, &str); 6] = [
     ("503", "The store does not write, or what the call needs is not reachable now"),
 ];
 /// What looking for what a path names may answer besides.
-const BY_ID: [(&str, &str); 2] = [("404", "There is nothing of this name"), ("409", "It is in several scopes, or its state forbids the call")];
+const BY_ID: [(&str, &str); 2] =
+    [("404", "There is nothing of this name"), ("409", "It is in several scopes, or its state forbids the call")];
 /// What reading a body may answer besides.
 const WITH_BODY: [(&str, &str); 4] = [
     ("400", "The body is malformed, or a field of it is wrong"),

@@ -52,7 +52,9 @@ impl Params {
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let shown: String = text.chars().filter(|c| !c.is_control()).take(30).collect();
-        text.parse().map(Some).map_err(|_| Refusal::field(name, format!("'{shown}' is not a number from 0 up")))
+        // The description says that numbers have 63 bits, as many languages do.
+        let number = text.parse().ok().filter(|number| i64::try_from(*number).is_ok());
+        number.map(Some).ok_or_else(|| Refusal::field(name, format!("'{shown}' is not a number from 0 up")))
     }
 
     /// Returns a flag.

@@ -237,7 +237,7 @@ pub(super) async fn reject(State(app): State<App>, segments: Segments, input: In
 }
 
 /// Sends a task back to be tried again.
-#[utoipa::path(post, path = "/api/v1/tasks/{id}/requeue", tag = "tasks", request_body = RequeueRequest,
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/requeue", tag = "tasks", request_body = Option<RequeueRequest>,
     params(("id" = String, Path, description = "The task")),
     responses((status = 200, body = Task), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(super) async fn requeue(State(app): State<App>, segments: Segments, input: Input<RequeueRequest>) -> Result<Response, Refusal> {
@@ -248,7 +248,7 @@ pub(super) async fn requeue(State(app): State<App>, segments: Segments, input: I
 }
 
 /// Gives a claimed task, or its review, back.
-#[utoipa::path(post, path = "/api/v1/tasks/{id}/release", tag = "tasks", request_body = ReleaseRequest,
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/release", tag = "tasks", request_body = Option<ReleaseRequest>,
     params(("id" = String, Path, description = "The task")),
     responses((status = 200, body = Task), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(super) async fn release(State(app): State<App>, segments: Segments, input: Input<ReleaseRequest>) -> Result<Response, Refusal> {
@@ -258,7 +258,7 @@ pub(super) async fn release(State(app): State<App>, segments: Segments, input: I
 }
 
 /// Gives a task up.
-#[utoipa::path(post, path = "/api/v1/tasks/{id}/cancel", tag = "tasks", request_body = CancelRequest,
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/cancel", tag = "tasks", request_body = Option<CancelRequest>,
     params(("id" = String, Path, description = "The task")),
     responses((status = 200, body = Task), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(super) async fn cancel(State(app): State<App>, segments: Segments, input: Input<CancelRequest>) -> Result<Response, Refusal> {
@@ -315,7 +315,7 @@ pub(super) async fn complete_hook(State(app): State<App>, segments: Segments, in
 }
 
 /// Merges accepted work that awaits it.
-#[utoipa::path(post, path = "/api/v1/tasks/{id}/merge", tag = "tasks", request_body = MergeRequest,
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/merge", tag = "tasks", request_body = Option<MergeRequest>,
     params(("id" = String, Path, description = "The task")),
     responses((status = 200, body = Task), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub(super) async fn merge(State(app): State<App>, segments: Segments, input: Input<MergeRequest>) -> Result<Response, Refusal> {

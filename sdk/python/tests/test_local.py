@@ -40,31 +40,31 @@ def own() -> Iterator[Node]:
 def test_by_the_folder_from_any_depth_of_it(own: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = own.folder / "a/b/c"
     deep.mkdir(parents=True)
-    assert OctopoidSDK(project_dir=deep).tasks.list() == []
+    assert OctopoidSDK(project_dir=deep).tasks.list(queue="backlog") == []
     monkeypatch.chdir(deep)
-    assert OctopoidSDK().tasks.list() == []
+    assert OctopoidSDK().tasks.list(queue="backlog") == []
 
 
 def test_by_the_folder_that_octopoid_dir_names(own: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in (own.folder, own.folder / ".octopoid"):
         monkeypatch.setenv("OCTOPOID_DIR", str(folder))
-        assert OctopoidSDK().tasks.list() == []
+        assert OctopoidSDK().tasks.list(queue="backlog") == []
 
 
 def test_by_the_environment(own: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCTOPOID_SERVER_URL", f"{own.url}/")
     monkeypatch.setenv("OCTOPOID_API_KEY", f" {own.api_key}\n")
-    assert OctopoidSDK().tasks.list() == []
+    assert OctopoidSDK().tasks.list(queue="backlog") == []
 
 
 def test_by_its_address_alone_where_the_folder_tells_the_key(own: Node) -> None:
-    assert OctopoidSDK(own.url, project_dir=own.folder).tasks.list() == []
+    assert OctopoidSDK(own.url, project_dir=own.folder).tasks.list(queue="backlog") == []
 
 
 def test_no_proxy_stands_before_a_node_of_this_machine(own: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    assert OctopoidSDK(project_dir=own.folder).tasks.list() == []
+    assert OctopoidSDK(project_dir=own.folder).tasks.list(queue="backlog") == []
 
 
 def test_again_after_it_moved_to_another_port(own: Node) -> None:
@@ -79,8 +79,9 @@ def test_again_after_it_moved_to_another_port(own: Node) -> None:
 
 def test_events_follow_it_to_the_other_port(own: Node) -> None:
     with OctopoidSDK(project_dir=own.folder) as sdk:
+        sdk.tasks.create(id="followed", file_path="followed.md")
         events = sdk.events(last_event_id="0")
-        assert next(events)["task_id"] == "kept"
+        assert any(event["task_id"] == "followed" for event in events)
         own.restart()
         sdk.tasks.create(id="later", file_path="later.md")
         assert next(events)["task_id"] == "later"
@@ -90,8 +91,9 @@ def test_events_follow_it_to_the_other_port(own: Node) -> None:
 def test_events_that_are_no_longer_wanted_leave_nothing_open(own: Node) -> None:
     async def main() -> None:
         async with AsyncOctopoidSDK(project_dir=own.folder) as sdk:
+            await sdk.tasks.create(id="told", file_path="told.md")
             events = sdk.events(last_event_id="0")
-            assert (await events.__anext__())["task_id"] == "kept"
+            assert (await events.__anext__())["type"] == "task.created"
             await events.aclose()
 
     # What other tests left open is not meant.
@@ -122,7 +124,7 @@ def test_a_key_goes_nowhere_else(own: Node, tmp_path: Path) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
     try:
-        assert OctopoidSDK(url, project_dir=own.folder).tasks.list() == []
+        assert OctopoidSDK(url, project_dir=own.folder).tasks.list(queue="backlog") == []
         _write_project(tmp_path, {"pid": os.getpid(), "api_url": url, "machine_id": "this-machine"})
         with pytest.raises(OctopoidConnectionError, match="not the project's node"):
             OctopoidSDK(project_dir=tmp_path, max_retries=0).tasks.list()
@@ -180,8 +182,10 @@ def test_what_was_surely_never_sent_is_tried_anew_an_edit_too() -> None:
 
 
 def test_an_error_can_be_sent_to_another_process(own: Node) -> None:
-    with OctopoidSDK(own.url, own.api_key) as sdk, pytest.raises(OctopoidConflictError) as caught:
-        sdk.tasks.accept("kept", accepted_by="rev")
+    with OctopoidSDK(own.url, own.api_key) as sdk:
+        sdk.tasks.create(id="waiting", file_path="waiting.md")
+        with pytest.raises(OctopoidConflictError) as caught:
+            sdk.tasks.accept("waiting", accepted_by="rev")
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (type(copy), str(copy), copy.status_code, copy.details) == (
         OctopoidConflictError, str(caught.value), 409, caught.value.details,

@@ -22,24 +22,24 @@ describe('a client finds its node', () => {
   it('by the folder, from any depth of it', async () => {
     const deep = join(node.folder, 'a/b/c')
     mkdirSync(deep, { recursive: true })
-    assert.deepEqual(await new OctopoidSDK({ projectDir: deep }).tasks.list(), [])
+    assert.deepEqual(await new OctopoidSDK({ projectDir: deep }).tasks.list({ queue: 'backlog' }), [])
   })
 
   it('by the folder that OCTOPOID_DIR names', async () => {
     for (const folder of [node.folder, join(node.folder, '.octopoid')]) {
       process.env['OCTOPOID_DIR'] = folder
-      assert.deepEqual(await new OctopoidSDK().tasks.list(), [], folder)
+      assert.deepEqual(await new OctopoidSDK().tasks.list({ queue: 'backlog' }), [], folder)
     }
   })
 
   it('by the environment', async () => {
     process.env['OCTOPOID_SERVER_URL'] = `${node.url}/`
     process.env['OCTOPOID_API_KEY'] = ` ${node.apiKey}\n`
-    assert.deepEqual(await new OctopoidSDK().tasks.list(), [])
+    assert.deepEqual(await new OctopoidSDK().tasks.list({ queue: 'backlog' }), [])
   })
 
   it('by its address alone, where the folder tells the key', async () => {
-    assert.deepEqual(await new OctopoidSDK({ serverUrl: node.url, projectDir: node.folder }).tasks.list(), [])
+    assert.deepEqual(await new OctopoidSDK({ serverUrl: node.url, projectDir: node.folder }).tasks.list({ queue: 'backlog' }), [])
   })
 
   it('again after it moved to another port', async () => {
@@ -53,8 +53,9 @@ describe('a client finds its node', () => {
 
   it('and follows its events to the other port', async () => {
     const sdk = new OctopoidSDK({ projectDir: node.folder })
+    await sdk.tasks.create({ id: 'followed', file_path: 'followed.md' })
     const events = sdk.events({ lastEventId: '0' })
-    assert.equal((await events.next()).value.task_id, 'kept')
+    while ((await events.next()).value.task_id !== 'followed');
     const next = events.next()
     await node.restart()
     await sdk.tasks.create({ id: 'later', file_path: 'later.md' })
@@ -128,11 +129,12 @@ describe('a client finds its node', () => {
     const sdk = new OctopoidSDK({ serverUrl: node.url, apiKey: node.apiKey })
     const reason = new Error('enough')
     const told = AbortSignal.abort(reason)
+    const { id } = await sdk.tasks.create({ id: 'open', file_path: 'open.md' })
     await assert.rejects(sdk.withOptions({ signal: told }).tasks.list(), reason)
-    await assert.rejects(sdk.waitFor('later', 'done', { signal: told }), reason)
+    await assert.rejects(sdk.waitFor(id, 'done', { signal: told }), reason)
     await assert.rejects(sdk.events({ signal: told }).next(), reason)
     const later = new AbortController()
-    const waiting = sdk.waitFor('later', 'done', { signal: later.signal })
+    const waiting = sdk.waitFor(id, 'done', { signal: later.signal })
     const listening = sdk.events({ signal: later.signal }).next()
     setTimeout(() => later.abort(reason), 50)
     await assert.rejects(waiting, reason)

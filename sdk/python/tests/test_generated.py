@@ -11,8 +11,13 @@ from typing import Any, Callable, Dict, Set
 
 import pytest
 
+from octopoid_sdk._async.actions import AsyncActions
+from octopoid_sdk._async.drafts import AsyncDrafts
+from octopoid_sdk._async.flows import AsyncFlows
+from octopoid_sdk._async.messages import AsyncMessages
 from octopoid_sdk._async.orchestrators import AsyncOrchestrators
 from octopoid_sdk._async.projects import AsyncProjects
+from octopoid_sdk._async.roles import AsyncRoles
 from octopoid_sdk._async.tasks import AsyncTasks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +35,9 @@ BODIES = [
     (AsyncTasks.force_queue, "ForceQueueRequest"),
     (AsyncTasks.merge, "MergeRequest"),
     (AsyncTasks.complete_hook, "HookCompletion"),
+    (AsyncFlows.put, "PutFlow"),
+    (AsyncRoles.register, "RegisterRoles"),
+    (AsyncActions.update, "ActionPatch"),
     (AsyncOrchestrators.register, "RegisterOrchestrator"),
     (AsyncOrchestrators.update, "OrchestratorPatch"),
 ]
@@ -40,6 +48,11 @@ QUERIES = [
     (AsyncTasks.diff, "/api/v1/tasks/{id}/diff"),
     (AsyncProjects.list, "/api/v1/projects"),
     (AsyncProjects.tasks, "/api/v1/projects/{id}/tasks"),
+    (AsyncDrafts.list, "/api/v1/drafts"),
+    (AsyncMessages.list, "/api/v1/messages"),
+    (AsyncActions.list, "/api/v1/actions"),
+    (AsyncFlows.list, "/api/v1/flows"),
+    (AsyncRoles.list, "/api/v1/roles"),
     (AsyncOrchestrators.list, "/api/v1/orchestrators"),
 ]
 
@@ -58,7 +71,7 @@ def test_what_is_generated_is_up_to_date(script: str) -> None:
 @pytest.mark.parametrize(("method", "schema"), BODIES, ids=[schema for _, schema in BODIES])
 def test_a_call_takes_every_field_of_its_request(method: Callable[..., Any], schema: str) -> None:
     fields = set(API["components"]["schemas"][schema]["properties"])
-    ids = {"task_id", "name", "orchestrator_id"} - fields
+    ids = {"task_id", "name", "orchestrator_id", "action_id"} - fields
     assert _arguments(method) - ids == fields
 
 

@@ -11,6 +11,68 @@ export interface components {
             /** @description Why, for the history. */
             reason?: string | null;
         };
+        /** @description One action, every field always present. */
+        Action: {
+            /** @description What whoever executes it needs, as JSON text. */
+            action_data?: string | null;
+            /** @description What it is, `proposal` by default. */
+            action_type: string;
+            /** @description When it was proposed. */
+            created_at: string;
+            /** @description More about it. */
+            description?: string | null;
+            /** @description Which one. */
+            entity_id: string;
+            /** @description What kind of thing it is about, for example `task`. */
+            entity_type: string;
+            /** @description When its execution was asked for. */
+            executed_at?: string | null;
+            /** @description When it is no longer wanted, unless it was begun. */
+            expires_at?: string | null;
+            /** @description The action's id. */
+            id: string;
+            /** @description What people see. */
+            label: string;
+            /** @description Anything, as JSON text. */
+            metadata?: string | null;
+            /** @description Who proposed it. */
+            proposed_by: string;
+            /** @description What it led to, as text. */
+            result?: string | null;
+            /** @description The tenant. */
+            scope: string;
+            /** @description proposed, execute_requested, executing, completed or failed. */
+            status: string;
+            /** @description When its status was last set. */
+            updated_at: string;
+        };
+        /** @description One page of actions, newest first. What expired before anybody began it is left out. */
+        ActionList: {
+            /** @description The actions of this page. */
+            actions: components["schemas"]["Action"][];
+            /**
+             * Format: int64
+             * @description How many a page holds.
+             */
+            limit: number;
+            /**
+             * Format: int64
+             * @description How many were skipped.
+             */
+            offset: number;
+            /**
+             * Format: int64
+             * @description How many match in all.
+             */
+            total: number;
+        };
+        /** @description Tells how the execution of an action goes. */
+        ActionPatch: {
+            /** @description What it led to: a text, or any JSON. */
+            result?: unknown;
+            /** @description executing, completed or failed. */
+            status?: string;
+        };
         /** @description Takes an attempt up again that lost. */
         AdoptRequest: {
             /** @description Who adopts it. */
@@ -266,6 +328,79 @@ export interface components {
              */
             tasks: number;
         };
+        /** @description One draft, every field always present. */
+        Draft: {
+            /** @description Who had the idea. */
+            author?: string | null;
+            /** @description When it was made. */
+            created_at: string;
+            /** @description What it is about. */
+            domain?: string | null;
+            /** @description The file that holds the text. */
+            file_path?: string | null;
+            /**
+             * Format: int64
+             * @description The id, unique in its scope; below 2^53.
+             */
+            id: number;
+            /** @description The project that it became, or belongs to. */
+            linked_project_id?: string | null;
+            /** @description The task that it became, or belongs to. */
+            linked_task_id?: string | null;
+            /** @description The tenant. */
+            scope: string;
+            /** @description idea, draft, review, approved, implemented or archived. */
+            status: string;
+            /** @description Words to find it by, as JSON text: a list of texts. */
+            tags?: string | null;
+            /** @description One line for people. */
+            title: string;
+            /** @description When it was last changed. */
+            updated_at: string;
+        };
+        /** @description Tells that a draft is gone. */
+        DraftDeleted: {
+            /**
+             * Format: int64
+             * @description The id that it had.
+             */
+            draft_id: number;
+            /** @description `Draft deleted`. */
+            message: string;
+        };
+        /** @description One page of drafts. */
+        DraftList: {
+            /** @description The drafts of this page. */
+            drafts: components["schemas"]["Draft"][];
+            /**
+             * Format: int64
+             * @description How many a page holds.
+             */
+            limit: number;
+            /**
+             * Format: int64
+             * @description How many were skipped.
+             */
+            offset: number;
+            /**
+             * Format: int64
+             * @description How many match in all.
+             */
+            total: number;
+        };
+        /** @description Changes the fields of a draft that it names and leaves the others. */
+        DraftPatch: {
+            author?: string | null;
+            domain?: string | null;
+            file_path?: string | null;
+            linked_project_id?: string | null;
+            linked_task_id?: string | null;
+            /** @description idea, draft, review, approved, implemented or archived. */
+            status?: string;
+            /** @description All tags, instead of those before. */
+            tags?: string[] | null;
+            title?: string;
+        };
         /** @description The body of every answer that is an error. */
         ErrorBody: {
             /** @description The tasks that an id, or its beginning, could mean. */
@@ -283,19 +418,24 @@ export interface components {
         };
         /** @description One server-sent event. Its `data` line is this as JSON; `id` and `event` lines repeat the id and the kind. */
         Event: {
+            /** @description What it is about besides tasks: the id or name of the project, draft, message, action, flow or role. */
+            entity_id?: string | null;
             /** @description What `Last-Event-ID` takes to go on after this event. */
             id: string;
             /** @description The peer that it is about. */
             peer?: string | null;
             /** @description Where that task now waits. */
             queue?: string | null;
-            /** @description That task's tenant. */
+            /** @description The tenant of what it is about. */
             scope?: string | null;
-            /** @description The task that it is about. */
+            /** @description The task that it is about; of a message, its task. */
             task_id?: string | null;
             /** @description When the node saw it. */
             timestamp?: string;
-            /** @description task.created, task.updated, task.claimed and so on, peer.up or peer.down. */
+            /**
+             * @description task.created, task.updated, task.claimed and so on; project and draft with created, updated, deleted; message.created;
+             *     action.created, action.updated; flow.updated, flow.deleted; role.registered; peer.up or peer.down.
+             */
             type: string;
             /**
              * Format: int64
@@ -303,10 +443,59 @@ export interface components {
              */
             version?: number | null;
         };
+        /** @description One flow, every field always present. */
+        Flow: {
+            /** @description When it was first registered. */
+            created_at: string;
+            /** @description The name, unique in its scope; tasks name it in `flow`. */
+            name: string;
+            /** @description The tenant. */
+            scope: string;
+            /** @description The states, as JSON text: a list of names. */
+            states: string;
+            /** @description The steps, as JSON text: a list of `{"from", "to"}`. */
+            transitions: string;
+            /** @description When it was last changed. */
+            updated_at: string;
+        };
+        /** @description Tells that a flow is gone. */
+        FlowDeleted: {
+            /** @description `Flow deleted`. */
+            message: string;
+            /** @description The name that it had. */
+            name: string;
+        };
+        /** @description One page of flows, in the order of their names. */
+        FlowList: {
+            /** @description The flows of this page. */
+            flows: components["schemas"]["Flow"][];
+            /**
+             * Format: int64
+             * @description How many a page holds.
+             */
+            limit: number;
+            /**
+             * Format: int64
+             * @description How many were skipped.
+             */
+            offset: number;
+            /**
+             * Format: int64
+             * @description How many there are in all.
+             */
+            total: number;
+        };
         /** @description The states of one flow. */
         FlowStates: {
             /** @description The names of the states. */
             states: string[];
+        };
+        /** @description A step from one state to another. */
+        FlowTransition: {
+            /** @description Where it begins. */
+            from: string;
+            /** @description Where it leads. */
+            to: string;
         };
         /** @description Moves a task past its flow. */
         ForceQueueRequest: {
@@ -469,6 +658,8 @@ export interface components {
             scope: string;
             /** @description The task that it is about. */
             task_id: string;
+            /** @description The first message of its thread; its own id where it is that. */
+            thread_id?: string | null;
             /** @description Who should read it. */
             to_actor?: string | null;
             /** @description What it is, for example `rejection` or `force_queue`. */
@@ -494,6 +685,67 @@ export interface components {
              */
             total: number;
         };
+        /** @description Proposes an action. */
+        NewAction: {
+            /** @description Any JSON. */
+            action_data?: unknown;
+            /** @description Defaults to `proposal`. */
+            action_type?: string | null;
+            /** @description More about it. */
+            description?: string | null;
+            /** @description Which one. */
+            entity_id: string;
+            /** @description What kind of thing it is about. */
+            entity_type: string;
+            /** @description When it is no longer wanted. */
+            expires_at?: string | null;
+            /** @description What people see. */
+            label: string;
+            /** @description Any JSON. */
+            metadata?: unknown;
+            /** @description Who proposes it. */
+            proposed_by?: string | null;
+            /** @description Defaults to the node's own scope. */
+            scope?: string | null;
+        };
+        /** @description Asks for a new draft; its node gives the id. */
+        NewDraft: {
+            /** @description Who had the idea. */
+            author?: string | null;
+            /** @description What it is about. */
+            domain?: string | null;
+            /** @description The file that holds the text. */
+            file_path?: string | null;
+            /** @description The project that it belongs to. */
+            linked_project_id?: string | null;
+            /** @description The task that it belongs to. */
+            linked_task_id?: string | null;
+            /** @description Defaults to the node's own scope. */
+            scope?: string | null;
+            /** @description Defaults to `idea`. */
+            status?: string | null;
+            /** @description Words to find it by. */
+            tags?: string[] | null;
+            /** @description One line for people. */
+            title: string;
+        };
+        /** @description Writes a message. */
+        NewMessage: {
+            /** @description The text. */
+            content: string;
+            /** @description Who writes it. */
+            from_actor: string;
+            /** @description The message of the same task that it answers. */
+            parent_message_id?: string | null;
+            /** @description Defaults to the node's own scope. */
+            scope?: string | null;
+            /** @description The task that it is about. */
+            task_id: string;
+            /** @description Who should read it. */
+            to_actor?: string | null;
+            /** @description What it is. */
+            type: string;
+        };
         /** @description Asks for a new project. */
         NewProject: {
             /** @description Whether its tasks' submits need no review. */
@@ -516,6 +768,15 @@ export interface components {
             status?: string | null;
             /** @description One line for people; `name` means the same. */
             title?: string | null;
+        };
+        /** @description A role to be registered. */
+        NewRole: {
+            /** @description The queue that its agents claim from; `incoming` when left out. */
+            claims_from?: string | null;
+            /** @description What it is for. */
+            description?: string | null;
+            /** @description Its name. */
+            name: string;
         };
         /** @description Asks for a new task; a field left out or null takes its default. */
         NewTask: {
@@ -819,6 +1080,15 @@ export interface components {
              */
             total: number;
         };
+        /** @description Registers a flow, or replaces it; the path names it. */
+        PutFlow: {
+            /** @description Defaults to the node's own scope. */
+            scope?: string | null;
+            /** @description The states: incoming, claimed, done and failed at least. */
+            states: string[];
+            /** @description The steps; without any the built-in rules hold. */
+            transitions?: components["schemas"]["FlowTransition"][];
+        };
         /** @description The answer to a registration. */
         RegisterAnswer: {
             /** @description The scope's key, told once: at the scope's first registration. */
@@ -846,6 +1116,20 @@ export interface components {
             scope?: string | null;
             /** @description Its program's version. */
             version?: string | null;
+        };
+        /** @description Registers roles in an orchestrator's scope; harmless when repeated. */
+        RegisterRoles: {
+            /** @description Who registers them. */
+            orchestrator_id: string;
+            /** @description The roles. */
+            roles: components["schemas"]["NewRole"][];
+            /** @description The orchestrator's scope; needed only where its id is in several. */
+            scope?: string | null;
+        };
+        /** @description The roles as they are registered now. */
+        RegisteredRoles: {
+            /** @description The roles, in the order of the request. */
+            roles: components["schemas"]["Role"][];
         };
         /** @description Judges that the work is not good. */
         RejectRequest: {
@@ -910,6 +1194,41 @@ export interface components {
             retry_at: string;
             /** @description The task. */
             task_id: string;
+        };
+        /** @description A job that agents have. */
+        Role: {
+            /** @description The queue that its agents claim from. */
+            claims_from?: string | null;
+            /** @description When it was first registered. */
+            created_at?: string;
+            /** @description What it is for. */
+            description?: string | null;
+            /** @description Its name; tasks name it in `role`. */
+            name: string;
+            /** @description Who registered it as it is now. */
+            orchestrator_id?: string | null;
+            /** @description The tenant. */
+            scope?: string;
+        };
+        /** @description Registered roles, in the order of their names. */
+        RoleList: {
+            /**
+             * Format: int64
+             * @description How many a page holds.
+             */
+            limit?: number;
+            /**
+             * Format: int64
+             * @description How many were skipped.
+             */
+            offset?: number;
+            /** @description The roles of this page. */
+            roles: components["schemas"]["Role"][];
+            /**
+             * Format: int64
+             * @description How many there are in all.
+             */
+            total?: number;
         };
         /** @description The answer of a node that is about to end; it answers before it does. */
         StopAnswer: {

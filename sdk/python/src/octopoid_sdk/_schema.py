@@ -6,6 +6,9 @@ from typing import Any, Dict, List, Literal, Optional, TypedDict, Union
 
 __all__ = [
     "AcceptRequest",
+    "Action",
+    "ActionList",
+    "ActionPatch",
     "AdoptRequest",
     "AgentInstance",
     "AgentState",
@@ -23,9 +26,17 @@ __all__ = [
     "ConflictingCreation",
     "Deleted",
     "Doctor",
+    "Draft",
+    "DraftDeleted",
+    "DraftList",
+    "DraftPatch",
     "ErrorBody",
     "Event",
+    "Flow",
+    "FlowDeleted",
+    "FlowList",
     "FlowStates",
+    "FlowTransition",
     "ForceQueueRequest",
     "GcItem",
     "GcReport",
@@ -43,7 +54,11 @@ __all__ = [
     "MergeRequest",
     "Message",
     "Messages",
+    "NewAction",
+    "NewDraft",
+    "NewMessage",
     "NewProject",
+    "NewRole",
     "NewTask",
     "NodeInfo",
     "NodeStatus",
@@ -59,8 +74,11 @@ __all__ = [
     "ProjectList",
     "ProjectPatch",
     "ProjectTasks",
+    "PutFlow",
     "RegisterAnswer",
     "RegisterOrchestrator",
+    "RegisterRoles",
+    "RegisteredRoles",
     "RejectRequest",
     "ReleaseRequest",
     "RemoveRequest",
@@ -68,6 +86,8 @@ __all__ = [
     "RequeueRequest",
     "Resolved",
     "Retrying",
+    "Role",
+    "RoleList",
     "StopAnswer",
     "StopRequest",
     "StringList",
@@ -93,6 +113,62 @@ class AcceptRequest(_AcceptRequest, total=False):
     """Judges that the work is good."""
     reason: Optional[str]
     """Why, for the history."""
+
+
+class Action(TypedDict):
+    """One action, every field always present."""
+    action_data: Optional[str]
+    """What whoever executes it needs, as JSON text."""
+    action_type: str
+    """What it is, `proposal` by default."""
+    created_at: str
+    """When it was proposed."""
+    description: Optional[str]
+    """More about it."""
+    entity_id: str
+    """Which one."""
+    entity_type: str
+    """What kind of thing it is about, for example `task`."""
+    executed_at: Optional[str]
+    """When its execution was asked for."""
+    expires_at: Optional[str]
+    """When it is no longer wanted, unless it was begun."""
+    id: str
+    """The action's id."""
+    label: str
+    """What people see."""
+    metadata: Optional[str]
+    """Anything, as JSON text."""
+    proposed_by: str
+    """Who proposed it."""
+    result: Optional[str]
+    """What it led to, as text."""
+    scope: str
+    """The tenant."""
+    status: str
+    """proposed, execute_requested, executing, completed or failed."""
+    updated_at: str
+    """When its status was last set."""
+
+
+class ActionList(TypedDict):
+    """One page of actions, newest first. What expired before anybody began it is left out."""
+    actions: List[Action]
+    """The actions of this page."""
+    limit: int
+    """How many a page holds."""
+    offset: int
+    """How many were skipped."""
+    total: int
+    """How many match in all."""
+
+
+class ActionPatch(TypedDict, total=False):
+    """Tells how the execution of an action goes."""
+    result: Any
+    """What it led to: a text, or any JSON."""
+    status: str
+    """executing, completed or failed."""
 
 
 class _AdoptRequest(TypedDict):
@@ -325,6 +401,68 @@ class Doctor(TypedDict):
     """Tasks in the views."""
 
 
+class Draft(TypedDict):
+    """One draft, every field always present."""
+    author: Optional[str]
+    """Who had the idea."""
+    created_at: str
+    """When it was made."""
+    domain: Optional[str]
+    """What it is about."""
+    file_path: Optional[str]
+    """The file that holds the text."""
+    id: int
+    """The id, unique in its scope; below 2^53."""
+    linked_project_id: Optional[str]
+    """The project that it became, or belongs to."""
+    linked_task_id: Optional[str]
+    """The task that it became, or belongs to."""
+    scope: str
+    """The tenant."""
+    status: str
+    """idea, draft, review, approved, implemented or archived."""
+    tags: Optional[str]
+    """Words to find it by, as JSON text: a list of texts."""
+    title: str
+    """One line for people."""
+    updated_at: str
+    """When it was last changed."""
+
+
+class DraftDeleted(TypedDict):
+    """Tells that a draft is gone."""
+    draft_id: int
+    """The id that it had."""
+    message: str
+    """`Draft deleted`."""
+
+
+class DraftList(TypedDict):
+    """One page of drafts."""
+    drafts: List[Draft]
+    """The drafts of this page."""
+    limit: int
+    """How many a page holds."""
+    offset: int
+    """How many were skipped."""
+    total: int
+    """How many match in all."""
+
+
+class DraftPatch(TypedDict, total=False):
+    """Changes the fields of a draft that it names and leaves the others."""
+    author: Optional[str]
+    domain: Optional[str]
+    file_path: Optional[str]
+    linked_project_id: Optional[str]
+    linked_task_id: Optional[str]
+    status: str
+    """idea, draft, review, approved, implemented or archived."""
+    tags: Optional[List[str]]
+    """All tags, instead of those before."""
+    title: str
+
+
 class ErrorBody(TypedDict, total=False):
     """The body of every answer that is an error."""
     candidates: List[Resolved]
@@ -343,6 +481,8 @@ class ErrorBody(TypedDict, total=False):
 
 class Event(TypedDict):
     """One server-sent event. Its `data` line is this as JSON; `id` and `event` lines repeat the id and the kind."""
+    entity_id: Optional[str]
+    """What it is about besides tasks: the id or name of the project, draft, message, action, flow or role."""
     id: str
     """What `Last-Event-ID` takes to go on after this event."""
     peer: Optional[str]
@@ -350,21 +490,61 @@ class Event(TypedDict):
     queue: Optional[str]
     """Where that task now waits."""
     scope: Optional[str]
-    """That task's tenant."""
+    """The tenant of what it is about."""
     task_id: Optional[str]
-    """The task that it is about."""
+    """The task that it is about; of a message, its task."""
     timestamp: str
     """When the node saw it."""
     type: str
-    """task.created, task.updated, task.claimed and so on, peer.up or peer.down."""
+    """task.created, task.updated, task.claimed and so on; project and draft with created, updated, deleted;
+    message.created; action.created, action.updated; flow.updated, flow.deleted; role.registered; peer.up or peer.down."""
     version: Optional[int]
     """That task's version."""
+
+
+class Flow(TypedDict):
+    """One flow, every field always present."""
+    created_at: str
+    """When it was first registered."""
+    name: str
+    """The name, unique in its scope; tasks name it in `flow`."""
+    scope: str
+    """The tenant."""
+    states: str
+    """The states, as JSON text: a list of names."""
+    transitions: str
+    """The steps, as JSON text: a list of `{"from", "to"}`."""
+    updated_at: str
+    """When it was last changed."""
+
+
+class FlowDeleted(TypedDict):
+    """Tells that a flow is gone."""
+    message: str
+    """`Flow deleted`."""
+    name: str
+    """The name that it had."""
+
+
+class FlowList(TypedDict):
+    """One page of flows, in the order of their names."""
+    flows: List[Flow]
+    """The flows of this page."""
+    limit: int
+    """How many a page holds."""
+    offset: int
+    """How many were skipped."""
+    total: int
+    """How many there are in all."""
 
 
 class FlowStates(TypedDict):
     """The states of one flow."""
     states: List[str]
     """The names of the states."""
+
+
+FlowTransition = TypedDict('FlowTransition', {'from': str, 'to': str})
 
 
 class _ForceQueueRequest(TypedDict):
@@ -532,6 +712,8 @@ class Message(TypedDict):
     """The tenant."""
     task_id: str
     """The task that it is about."""
+    thread_id: Optional[str]
+    """The first message of its thread; its own id where it is that."""
     to_actor: Optional[str]
     """Who should read it."""
     type: str
@@ -548,6 +730,79 @@ class Messages(TypedDict):
     """How many were skipped."""
     total: int
     """How many match in all."""
+
+
+class _NewAction(TypedDict):
+    entity_id: str
+    """Which one."""
+    entity_type: str
+    """What kind of thing it is about."""
+    label: str
+    """What people see."""
+
+
+class NewAction(_NewAction, total=False):
+    """Proposes an action."""
+    action_data: Any
+    """Any JSON."""
+    action_type: Optional[str]
+    """Defaults to `proposal`."""
+    description: Optional[str]
+    """More about it."""
+    expires_at: Optional[str]
+    """When it is no longer wanted."""
+    metadata: Any
+    """Any JSON."""
+    proposed_by: Optional[str]
+    """Who proposes it."""
+    scope: Optional[str]
+    """Defaults to the node's own scope."""
+
+
+class _NewDraft(TypedDict):
+    title: str
+    """One line for people."""
+
+
+class NewDraft(_NewDraft, total=False):
+    """Asks for a new draft; its node gives the id."""
+    author: Optional[str]
+    """Who had the idea."""
+    domain: Optional[str]
+    """What it is about."""
+    file_path: Optional[str]
+    """The file that holds the text."""
+    linked_project_id: Optional[str]
+    """The project that it belongs to."""
+    linked_task_id: Optional[str]
+    """The task that it belongs to."""
+    scope: Optional[str]
+    """Defaults to the node's own scope."""
+    status: Optional[str]
+    """Defaults to `idea`."""
+    tags: Optional[List[str]]
+    """Words to find it by."""
+
+
+class _NewMessage(TypedDict):
+    content: str
+    """The text."""
+    from_actor: str
+    """Who writes it."""
+    task_id: str
+    """The task that it is about."""
+    type: str
+    """What it is."""
+
+
+class NewMessage(_NewMessage, total=False):
+    """Writes a message."""
+    parent_message_id: Optional[str]
+    """The message of the same task that it answers."""
+    scope: Optional[str]
+    """Defaults to the node's own scope."""
+    to_actor: Optional[str]
+    """Who should read it."""
 
 
 class _NewProject(TypedDict):
@@ -575,6 +830,19 @@ class NewProject(_NewProject, total=False):
     """Defaults to `draft`."""
     title: Optional[str]
     """One line for people; `name` means the same."""
+
+
+class _NewRole(TypedDict):
+    name: str
+    """Its name."""
+
+
+class NewRole(_NewRole, total=False):
+    """A role to be registered."""
+    claims_from: Optional[str]
+    """The queue that its agents claim from; `incoming` when left out."""
+    description: Optional[str]
+    """What it is for."""
 
 
 class _NewTask(TypedDict):
@@ -849,6 +1117,19 @@ class ProjectTasks(TypedDict):
     """How many there are."""
 
 
+class _PutFlow(TypedDict):
+    states: List[str]
+    """The states: incoming, claimed, done and failed at least."""
+
+
+class PutFlow(_PutFlow, total=False):
+    """Registers a flow, or replaces it; the path names it."""
+    scope: Optional[str]
+    """Defaults to the node's own scope."""
+    transitions: List[FlowTransition]
+    """The steps; without any the built-in rules hold."""
+
+
 class _RegisterAnswer(TypedDict):
     orchestrator_id: str
     """`<cluster>-<machine_id>`."""
@@ -883,6 +1164,25 @@ class RegisterOrchestrator(_RegisterOrchestrator, total=False):
     """Defaults to the node's own scope."""
     version: Optional[str]
     """Its program's version."""
+
+
+class _RegisterRoles(TypedDict):
+    orchestrator_id: str
+    """Who registers them."""
+    roles: List[NewRole]
+    """The roles."""
+
+
+class RegisterRoles(_RegisterRoles, total=False):
+    """Registers roles in an orchestrator's scope; harmless when repeated."""
+    scope: Optional[str]
+    """The orchestrator's scope; needed only where its id is in several."""
+
+
+class RegisteredRoles(TypedDict):
+    """The roles as they are registered now."""
+    roles: List[Role]
+    """The roles, in the order of the request."""
 
 
 class RejectRequest(TypedDict):
@@ -948,6 +1248,34 @@ class Retrying(TypedDict):
     """When the next attempt may start."""
     task_id: str
     """The task."""
+
+
+class Role(TypedDict):
+    """A job that agents have."""
+    claims_from: Optional[str]
+    """The queue that its agents claim from."""
+    created_at: str
+    """When it was first registered."""
+    description: Optional[str]
+    """What it is for."""
+    name: str
+    """Its name; tasks name it in `role`."""
+    orchestrator_id: Optional[str]
+    """Who registered it as it is now."""
+    scope: str
+    """The tenant."""
+
+
+class RoleList(TypedDict):
+    """Registered roles, in the order of their names."""
+    limit: int
+    """How many a page holds."""
+    offset: int
+    """How many were skipped."""
+    roles: List[Role]
+    """The roles of this page."""
+    total: int
+    """How many there are in all."""
 
 
 class StopAnswer(TypedDict):

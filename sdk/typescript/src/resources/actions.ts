@@ -7,6 +7,7 @@ import { nullIfAbsent } from './tasks.js'
 export interface ActionFilter {
   entity_type?: string | undefined
   entity_id?: string | undefined
+  action_type?: string | undefined
   status?: string | readonly string[] | undefined
   scope?: string | undefined
   limit?: number | undefined

@@ -1,5 +1,5 @@
 import { patch, path, post, read, remove } from '../call.js'
-import type { Deleted, Draft, DraftPatch, NewDraft } from '../models.js'
+import type { Draft, DraftDeleted, DraftPatch, NewDraft } from '../models.js'
 import type { Transport } from '../transport.js'
 import { nullIfAbsent } from './tasks.js'
 
@@ -8,6 +8,8 @@ export interface DraftFilter {
   status?: string | readonly string[] | undefined
   author?: string | undefined
   domain?: string | undefined
+  linked_task_id?: string | undefined
+  linked_project_id?: string | undefined
   scope?: string | undefined
   limit?: number | undefined
   offset?: number | undefined
@@ -42,7 +44,7 @@ export class Drafts {
   }
 
   /** Deletes a draft. */
-  delete(id: number): Promise<Deleted> {
-    return this.#transport.json(remove(path('drafts', id), { message: 'Draft deleted', draft_id: String(id) }))
+  delete(id: number): Promise<DraftDeleted> {
+    return this.#transport.json(remove(path('drafts', id), { message: 'Draft deleted', draft_id: id }))
   }
 }

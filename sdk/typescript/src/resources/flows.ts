@@ -1,5 +1,5 @@
 import { path, put, read, remove } from '../call.js'
-import type { Deleted, Flow, NewFlow } from '../models.js'
+import type { Flow, FlowDeleted, PutFlow } from '../models.js'
 import type { Transport } from '../transport.js'
 import { nullIfAbsent } from './tasks.js'
 
@@ -12,7 +12,7 @@ export class Flows {
   }
 
   /** Makes a flow, or replaces it. */
-  put(name: string, flow: NewFlow): Promise<Flow> {
+  put(name: string, flow: PutFlow): Promise<Flow> {
     return this.#transport.json(put(path('flows', name), flow))
   }
 
@@ -22,12 +22,12 @@ export class Flows {
   }
 
   /** Lists flows. */
-  async list(filter: { scope?: string } = {}): Promise<Flow[]> {
+  async list(filter: { scope?: string; limit?: number; offset?: number } = {}): Promise<Flow[]> {
     return (await this.#transport.json<{ flows: Flow[] }>(read(path('flows'), filter))).flows
   }
 
   /** Deletes a flow. */
-  delete(name: string): Promise<Deleted> {
+  delete(name: string): Promise<FlowDeleted> {
     return this.#transport.json(remove(path('flows', name), { message: 'Flow deleted', name }))
   }
 }

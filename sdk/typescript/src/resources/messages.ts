@@ -5,6 +5,7 @@ import type { Transport } from '../transport.js'
 /** Which messages a list holds. */
 export interface MessageFilter {
   task_id?: string | undefined
+  from_actor?: string | undefined
   to_actor?: string | undefined
   type?: string | undefined
   /** The first message of a thread: it and what answers it. */

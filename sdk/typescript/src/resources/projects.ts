@@ -1,5 +1,5 @@
 import { patch, path, post, read, remove } from '../call.js'
-import type { Deleted, NewProject, Project, ProjectPatch, Task } from '../models.js'
+import type { NewProject, Project, ProjectDeleted, ProjectPatch, Task } from '../models.js'
 import type { Transport } from '../transport.js'
 import { nullIfAbsent } from './tasks.js'
 
@@ -45,7 +45,7 @@ export class Projects {
   }
 
   /** Deletes a project that has no tasks; one that has is an `OctopoidConflictError`. */
-  delete(id: string): Promise<Deleted> {
+  delete(id: string): Promise<ProjectDeleted> {
     return this.#transport.json(remove(path('projects', id), { message: 'Project deleted', project_id: id }))
   }
 }

@@ -1,5 +1,5 @@
 import { path, post, read } from '../call.js'
-import type { NewRole, Role } from '../models.js'
+import type { RegisterRoles, Role } from '../models.js'
 import type { Transport } from '../transport.js'
 import { nullIfAbsent } from './tasks.js'
 
@@ -12,7 +12,7 @@ export class Roles {
   }
 
   /** Tells which roles an orchestrator has agents for; harmless when repeated. */
-  async register(request: { orchestrator_id: string; roles: NewRole[] }): Promise<Role[]> {
+  async register(request: RegisterRoles): Promise<Role[]> {
     return (await this.#transport.json<{ roles: Role[] }>(post(path('roles', 'register'), request))).roles
   }
 
@@ -22,7 +22,7 @@ export class Roles {
   }
 
   /** Lists roles. */
-  async list(filter: { scope?: string } = {}): Promise<Role[]> {
+  async list(filter: { scope?: string; limit?: number; offset?: number } = {}): Promise<Role[]> {
     return (await this.#transport.json<{ roles: Role[] }>(read(path('roles'), filter))).roles
   }
 }

@@ -31,19 +31,28 @@ class AsyncActions:
         self,
         entity_type: Optional[str] = None,
         entity_id: Optional[str] = None,
+        action_type: Optional[str] = None,
         status: Optional[Union[str, Sequence[str]]] = None,
         scope: Optional[str] = None,
         limit: Optional[int] = None,
         offset: Optional[int] = None,
     ) -> List[Action]:
         """Lists actions; expired ones are never listed."""
-        filters = given(entity_type=entity_type, entity_id=entity_id, status=status, scope=scope, limit=limit, offset=offset)
+        filters = given(
+            entity_type=entity_type,
+            entity_id=entity_id,
+            action_type=action_type,
+            status=status,
+            scope=scope,
+            limit=limit,
+            offset=offset,
+        )
         return cast("List[Action]", (await self._transport.json(read(path("actions"), filters)))["actions"])
 
     async def execute(self, action_id: str) -> Action:
         """Asks for a proposed action to be done."""
         return cast("Action", await self._transport.json(post(path("actions", action_id, "execute"), {})))
 
-    async def update(self, action_id: str, status: str, result: Any = None) -> Action:
+    async def update(self, action_id: str, status: Optional[str] = None, result: Any = None) -> Action:
         """Tells how an action goes."""
         return cast("Action", await self._transport.json(patch(path("actions", action_id), given(status=status, result=result))))

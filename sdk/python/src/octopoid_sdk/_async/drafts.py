@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Union, cast
+from typing import TYPE_CHECKING, List, Optional, Sequence, Union, cast
 
 from .._call import given, patch, path, post, read, remove
 from .transport import AsyncTransport
@@ -10,7 +10,7 @@ from .transport import AsyncTransport
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..models import Draft, DraftPatch, NewDraft
+    from ..models import Draft, DraftDeleted, DraftPatch, NewDraft
 
 
 class AsyncDrafts:
@@ -32,19 +32,30 @@ class AsyncDrafts:
         status: Optional[Union[str, Sequence[str]]] = None,
         author: Optional[str] = None,
         domain: Optional[str] = None,
+        linked_task_id: Optional[str] = None,
+        linked_project_id: Optional[str] = None,
         scope: Optional[str] = None,
         limit: Optional[int] = None,
         offset: Optional[int] = None,
     ) -> List[Draft]:
         """Lists drafts."""
-        call = read(path("drafts"), given(status=status, author=author, domain=domain, scope=scope, limit=limit, offset=offset))
-        return cast("List[Draft]", (await self._transport.json(call))["drafts"])
+        filters = given(
+            status=status,
+            author=author,
+            domain=domain,
+            linked_task_id=linked_task_id,
+            linked_project_id=linked_project_id,
+            scope=scope,
+            limit=limit,
+            offset=offset,
+        )
+        return cast("List[Draft]", (await self._transport.json(read(path("drafts"), filters)))["drafts"])
 
     async def update(self, draft_id: int, **fields: Unpack[DraftPatch]) -> Draft:
         """Changes the fields that it is given."""
         return cast("Draft", await self._transport.json(patch(path("drafts", draft_id), fields)))
 
-    async def delete(self, draft_id: int) -> Dict[str, str]:
+    async def delete(self, draft_id: int) -> DraftDeleted:
         """Deletes a draft."""
-        gone = {"message": "Draft deleted", "draft_id": str(draft_id)}
-        return cast("Dict[str, str]", await self._transport.json(remove(path("drafts", draft_id), gone)))
+        gone = {"message": "Draft deleted", "draft_id": draft_id}
+        return cast("DraftDeleted", await self._transport.json(remove(path("drafts", draft_id), gone)))

@@ -27,6 +27,7 @@ class AsyncMessages:
         self,
         task_id: Optional[str] = None,
         to_actor: Optional[str] = None,
+        from_actor: Optional[str] = None,
         type: Optional[str] = None,
         thread_id: Optional[str] = None,
         unreplied: Optional[bool] = None,
@@ -38,6 +39,7 @@ class AsyncMessages:
         filters = given(
             task_id=task_id,
             to_actor=to_actor,
+            from_actor=from_actor,
             type=type,
             thread_id=thread_id,
             unreplied=unreplied,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Union, cast
+from typing import TYPE_CHECKING, List, Optional, Sequence, Union, cast
 
 from .._call import given, patch, path, post, read, remove
 from .transport import AsyncTransport
@@ -10,7 +10,7 @@ from .transport import AsyncTransport
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..models import NewProject, Project, ProjectPatch, Task
+    from ..models import NewProject, Project, ProjectDeleted, ProjectPatch, Task
 
 
 class AsyncProjects:
@@ -47,7 +47,7 @@ class AsyncProjects:
         """Changes the fields that it is given."""
         return cast("Project", await self._transport.json(patch(path("projects", project_id), fields)))
 
-    async def delete(self, project_id: str) -> Dict[str, str]:
+    async def delete(self, project_id: str) -> ProjectDeleted:
         """Deletes a project that has no tasks; one that has is an OctopoidConflictError."""
         gone = {"message": "Project deleted", "project_id": project_id}
-        return cast("Dict[str, str]", await self._transport.json(remove(path("projects", project_id), gone)))
+        return cast("ProjectDeleted", await self._transport.json(remove(path("projects", project_id), gone)))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Union, cast
+from typing import TYPE_CHECKING, List, Optional, Sequence, Union, cast
 
 from .._call import given, patch, path, post, read, remove
 from .transport import Transport
@@ -11,7 +11,7 @@ from .transport import Transport
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..models import Draft, DraftPatch, NewDraft
+    from ..models import Draft, DraftDeleted, DraftPatch, NewDraft
 
 
 class Drafts:
@@ -33,19 +33,30 @@ class Drafts:
         status: Optional[Union[str, Sequence[str]]] = None,
         author: Optional[str] = None,
         domain: Optional[str] = None,
+        linked_task_id: Optional[str] = None,
+        linked_project_id: Optional[str] = None,
         scope: Optional[str] = None,
         limit: Optional[int] = None,
         offset: Optional[int] = None,
     ) -> List[Draft]:
         """Lists drafts."""
-        call = read(path("drafts"), given(status=status, author=author, domain=domain, scope=scope, limit=limit, offset=offset))
-        return cast("List[Draft]", (self._transport.json(call))["drafts"])
+        filters = given(
+            status=status,
+            author=author,
+            domain=domain,
+            linked_task_id=linked_task_id,
+            linked_project_id=linked_project_id,
+            scope=scope,
+            limit=limit,
+            offset=offset,
+        )
+        return cast("List[Draft]", (self._transport.json(read(path("drafts"), filters)))["drafts"])
 
     def update(self, draft_id: int, **fields: Unpack[DraftPatch]) -> Draft:
         """Changes the fields that it is given."""
         return cast("Draft", self._transport.json(patch(path("drafts", draft_id), fields)))
 
-    def delete(self, draft_id: int) -> Dict[str, str]:
+    def delete(self, draft_id: int) -> DraftDeleted:
         """Deletes a draft."""
-        gone = {"message": "Draft deleted", "draft_id": str(draft_id)}
-        return cast("Dict[str, str]", self._transport.json(remove(path("drafts", draft_id), gone)))
+        gone = {"message": "Draft deleted", "draft_id": draft_id}
+        return cast("DraftDeleted", self._transport.json(remove(path("drafts", draft_id), gone)))

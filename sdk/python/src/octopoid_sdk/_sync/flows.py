@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, cast
+from typing import TYPE_CHECKING, List, Optional, Sequence, cast
 
 from .._call import given, path, put, read, remove
 from .transport import Transport
 
 if TYPE_CHECKING:
-    from ..models import Flow, Transition
+    from ..models import Flow, FlowDeleted, FlowTransition
 
 
 class Flows:
@@ -18,7 +18,9 @@ class Flows:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def put(self, name: str, states: Sequence[str], transitions: Sequence[Transition], scope: Optional[str] = None) -> Flow:
+    def put(
+        self, name: str, states: Sequence[str], transitions: Sequence[FlowTransition] = (), scope: Optional[str] = None
+    ) -> Flow:
         """Makes a flow, or replaces it. Its states hold at least incoming, claimed, done and failed."""
         flow = given(states=[*states], transitions=[*transitions], scope=scope)
         return cast("Flow", self._transport.json(put(path("flows", name), flow)))
@@ -27,11 +29,12 @@ class Flows:
         """Shows a flow; None when there is none of that name."""
         return cast("Optional[Flow]", self._transport.json_or_none(read(path("flows", name))))
 
-    def list(self, scope: Optional[str] = None) -> List[Flow]:
+    def list(self, scope: Optional[str] = None, limit: Optional[int] = None, offset: Optional[int] = None) -> List[Flow]:
         """Lists flows."""
-        return cast("List[Flow]", (self._transport.json(read(path("flows"), given(scope=scope))))["flows"])
+        call = read(path("flows"), given(scope=scope, limit=limit, offset=offset))
+        return cast("List[Flow]", (self._transport.json(call))["flows"])
 
-    def delete(self, name: str) -> Dict[str, str]:
+    def delete(self, name: str) -> FlowDeleted:
         """Deletes a flow."""
         gone = {"message": "Flow deleted", "name": name}
-        return cast("Dict[str, str]", self._transport.json(remove(path("flows", name), gone)))
+        return cast("FlowDeleted", self._transport.json(remove(path("flows", name), gone)))

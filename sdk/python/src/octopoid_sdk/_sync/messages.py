@@ -28,6 +28,7 @@ class Messages:
         self,
         task_id: Optional[str] = None,
         to_actor: Optional[str] = None,
+        from_actor: Optional[str] = None,
         type: Optional[str] = None,
         thread_id: Optional[str] = None,
         unreplied: Optional[bool] = None,
@@ -39,6 +40,7 @@ class Messages:
         filters = given(
             task_id=task_id,
             to_actor=to_actor,
+            from_actor=from_actor,
             type=type,
             thread_id=thread_id,
             unreplied=unreplied,

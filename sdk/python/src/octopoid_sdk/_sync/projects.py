@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Union, cast
+from typing import TYPE_CHECKING, List, Optional, Sequence, Union, cast
 
 from .._call import given, patch, path, post, read, remove
 from .transport import Transport
@@ -11,7 +11,7 @@ from .transport import Transport
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..models import NewProject, Project, ProjectPatch, Task
+    from ..models import NewProject, Project, ProjectDeleted, ProjectPatch, Task
 
 
 class Projects:
@@ -48,7 +48,7 @@ class Projects:
         """Changes the fields that it is given."""
         return cast("Project", self._transport.json(patch(path("projects", project_id), fields)))
 
-    def delete(self, project_id: str) -> Dict[str, str]:
+    def delete(self, project_id: str) -> ProjectDeleted:
         """Deletes a project that has no tasks; one that has is an OctopoidConflictError."""
         gone = {"message": "Project deleted", "project_id": project_id}
-        return cast("Dict[str, str]", self._transport.json(remove(path("projects", project_id), gone)))
+        return cast("ProjectDeleted", self._transport.json(remove(path("projects", project_id), gone)))

@@ -18,15 +18,17 @@ class Roles:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def register(self, orchestrator_id: str, roles: Sequence[NewRole]) -> List[Role]:
+    def register(self, orchestrator_id: str, roles: Sequence[NewRole], scope: Optional[str] = None) -> List[Role]:
         """Tells which roles an orchestrator has agents for; harmless when repeated."""
-        call = post(path("roles", "register"), {"orchestrator_id": orchestrator_id, "roles": [*roles]})
+        request = given(orchestrator_id=orchestrator_id, roles=[*roles], scope=scope)
+        call = post(path("roles", "register"), request)
         return cast("List[Role]", (self._transport.json(call))["roles"])
 
     def get(self, name: str) -> Optional[Role]:
         """Shows a role; None when there is none of that name."""
         return cast("Optional[Role]", self._transport.json_or_none(read(path("roles", name))))
 
-    def list(self, scope: Optional[str] = None) -> List[Role]:
+    def list(self, scope: Optional[str] = None, limit: Optional[int] = None, offset: Optional[int] = None) -> List[Role]:
         """Lists roles."""
-        return cast("List[Role]", (self._transport.json(read(path("roles"), given(scope=scope))))["roles"])
+        call = read(path("roles"), given(scope=scope, limit=limit, offset=offset))
+        return cast("List[Role]", (self._transport.json(call))["roles"])

@@ -22,6 +22,7 @@ from octopoid_sdk import (
     OctopoidConflictError,
     OctopoidConnectionError,
     OctopoidError,
+    OctopoidNotFoundError,
     OctopoidSDK,
 )
 
@@ -145,6 +146,14 @@ def test_where_there_is_none_it_says_what_to_do(own: Node, tmp_path: Path) -> No
         (tmp_path / ".octopoid/runtime/node.json").write_text(broken)
         with pytest.raises(OctopoidError, match=MISSING):
             OctopoidSDK(project_dir=tmp_path).tasks.list()
+
+
+def test_a_call_that_is_not_there_is_told_from_a_thing_that_is_not_there(own: Node) -> None:
+    with OctopoidSDK(f"{own.url}/elsewhere", own.api_key) as sdk:
+        with pytest.raises(OctopoidNotFoundError, match="^Endpoint /elsewhere/api"):
+            sdk.tasks.get("a")
+        with pytest.raises(OctopoidNotFoundError):
+            sdk.tasks.claim("o", "a")
 
 
 @pytest.mark.parametrize(

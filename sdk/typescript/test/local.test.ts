@@ -103,6 +103,12 @@ describe('a client finds its node', () => {
     }
   })
 
+  it('and tells a call that is not there from a thing that is not there', async () => {
+    const sdk = new OctopoidSDK({ serverUrl: `${node.url}/elsewhere`, apiKey: node.apiKey })
+    await assert.rejects(sdk.tasks.get('a'), { name: 'OctopoidNotFoundError', message: /^Endpoint \/elsewhere\/api/ })
+    await assert.rejects(sdk.tasks.claim({ orchestrator_id: 'o', agent_name: 'a' }), { name: 'OctopoidNotFoundError' })
+  })
+
   it('and refuses what is no address or key', () => {
     for (const serverUrl of ['', 'octopoid', 'ftp://example.com', 'http://user:secret@example.com', 'http://example.com/?key=secret']) {
       assert.throws(() => new OctopoidSDK({ serverUrl }), (error: Error) => error instanceof OctopoidError && !error.message.includes('secret@'))

@@ -22,7 +22,7 @@ describe('the installed package', () => {
     node = await startNode()
     folder = mkdtempSync(join(tmpdir(), 'octopoid-sdk-user-'))
     // The build is done by whoever runs the tests, so that two never write at once.
-    const [packed] = JSON.parse(await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], { cwd: root })) as { filename: string }[]
+    const [packed] = JSON.parse(await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], { cwd: root, env: { HOME: folder } })) as { filename: string }[]
     assert.ok(packed !== undefined)
     writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }')
     await run('npm', ['install', '--offline', '--no-audit', '--no-fund', `./${packed.filename}`], { cwd: folder })

@@ -122,13 +122,13 @@ class _Handler(BaseHTTPRequestHandler):
         text = b""
         while piece := answer.read1(65536):
             text += piece
-            data = text.find(b"data:")
-            end = text.find(b"\n\n", data) if data >= 0 else -1
-            if fault == "cut" and end >= 0:
-                # The first event passes whole, the next one half.
-                sent = len(text) - len(piece)
-                self.wfile.write(text[sent : end + 8])
+            if fault != "cut":
+                self.wfile.write(piece)
+                self.wfile.flush()
+                continue
+            # The first event passes whole, the next one up to the middle of its data.
+            second = text.find(b"data:", text.find(b"data:") + 1)
+            if 0 <= second and second + 12 <= len(text):
+                self.wfile.write(text[: second + 12])
                 break
-            self.wfile.write(piece)
-            self.wfile.flush()
         onward.close()

@@ -85,11 +85,11 @@ export class Proxy {
       let text = ''
       answer.on('data', (chunk: Buffer) => {
         text += chunk.toString()
-        // The first event passes whole, the next one half.
-        const end = text.indexOf('\n\n', text.indexOf('data:'))
-        if (!text.includes('data:') || end < 0) return
+        // The first event passes whole, the next one up to the middle of its data.
+        const middle = text.split('data:', 3).slice(0, 2).join('data:').length + 12
+        if (text.length < middle || text.indexOf('data:', text.indexOf('data:') + 1) < 0) return
         answer.removeAllListeners('data').destroy()
-        response.write(text.slice(0, end + 8), () => response.destroy())
+        response.write(text.slice(0, middle), () => response.destroy())
       })
     })
     onward.once('error', () => response.destroy())

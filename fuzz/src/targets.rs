@@ -132,6 +132,7 @@ mod rest {
                 api_url: None,
                 logs: folder.path().join("logs"),
                 diff: None,
+                bring: None,
                 render: |_| None,
             });
             let api = Api { runtime, router: router(app), _folder: folder };

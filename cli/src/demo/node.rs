@@ -138,7 +138,7 @@ fn needs_a_person(task: &Task) -> bool {
 pub fn unfinished(task: &Task, layout: &Layout) -> String {
     let holder = task.claimed_by.as_ref().map(|agent| format!(" by {agent}")).unwrap_or_default();
     let waits = task.blocked_by.as_ref().map(|ids| format!(", waits for {ids}")).unwrap_or_default();
-    let merge = task.awaiting_merge.as_ref().map(|reason| format!(", not merged: {reason}")).unwrap_or_default();
+    let merge = task.awaiting_merge.as_ref().map(|reason| format!(", not merged: {}", crate::clean::line(reason))).unwrap_or_default();
     let logs = layout.logs_dir().join("tasks").join(&task.id);
     let log = if logs.exists() { logs } else { layout.node_log() };
     format!("  {} is {}{holder}{waits}{merge}; see {}", task.id, task.queue, log.display())

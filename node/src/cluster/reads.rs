@@ -1,4 +1,4 @@
-//! What members read at each other: the log of an attempt as it grows, and what the attempt changed.
+//! What members read at each other: the log of an attempt, as it grows.
 //!
 //! **Invariants**: the first piece of an answer is its head; when the reader is gone the reading ends on both sides; nothing is
 //! held in memory but the piece that is passed on.

@@ -29,7 +29,7 @@ const PIECE: Duration = Duration::from_secs(120);
 pub(super) enum Ask {
     /// To run a call at the node that wrote the claim.
     Call(PassedCall),
-    /// To read a log or a difference.
+    /// To read a log.
     Read(PassedRead),
     /// For a branch.
     Branch(BranchAsk),

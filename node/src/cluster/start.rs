@@ -224,7 +224,7 @@ impl Cluster {
         let _ = self.shared.reads.set(reads);
     }
 
-    /// Reads a log or a difference at another node; returns an HTTP status and the text as it comes.
+    /// Reads a log at another node; returns an HTTP status and the text as it comes.
     ///
     /// # Errors
     /// When that node is not connected, or does not answer.

@@ -17,9 +17,9 @@ use crate::agent::{Launcher, render_line};
 use crate::causes::describe;
 use crate::cluster::Cluster;
 use crate::config::{self, AgentsFile, Config, Invalid, Merge};
-use crate::git::{Branch, BranchError, DiffForm, Repository};
+use crate::git::{Branch, BranchError, CompareError, DiffForm, Repository};
 use crate::project::Layout;
-use crate::rest::{self, ApiToken, App, Auth, DiffError, DiffQuery, DiffSource};
+use crate::rest::{self, ApiToken, App, Auth, BringWork, DiffError, DiffQuery, DiffSource, WantedWork};
 use crate::run::{self, Context, Control, ControlError, Farewell, Mode, Scheduler, Spending, StepError};
 use crate::store::{self, Store};
 
@@ -168,7 +168,14 @@ async fn open_patiently(layout: &Layout) -> Result<Opened, OpenError> {
 }
 
 impl Opened {
-    fn app(&self, layout: &Layout, cluster: Option<Cluster>, control: Option<Control>, api_url: Option<String>) -> App {
+    fn app(
+        &self,
+        layout: &Layout,
+        cluster: Option<Cluster>,
+        bring: Option<BringWork>,
+        control: Option<Control>,
+        api_url: Option<String>,
+    ) -> App {
         App::new(rest::Settings {
             store: self.store.clone(),
             scope: self.config.scope.clone(),
@@ -185,22 +192,34 @@ impl Opened {
             api_url,
             logs: layout.logs_dir(),
             diff: self.repository.clone().map(diff_source),
+            bring,
             render: render_line,
         })
     }
+}
+
+fn bring_work(context: Arc<Context>) -> BringWork {
+    Arc::new(move |wanted| {
+        let context = context.clone();
+        Box::pin(async move {
+            let WantedWork { task, attempt, head, node } = wanted;
+            run::bring(&context, &task, attempt, head, &node).await
+        })
+    })
 }
 
 fn diff_source(repository: Arc<Repository>) -> DiffSource {
     Arc::new(move |query: &DiffQuery| {
         let failed = |error: &dyn std::error::Error| DiffError::Failed(error.to_string());
         let head = match &query.head {
-            Some(head) if repository.has_commit(head).unwrap_or(true) => head.clone(),
-            Some(head) => return Err(DiffError::Nothing(format!("commit {head}, which was submitted, is not in this repository"))),
+            Some(head) => head.clone(),
             None => {
                 let branch: Branch = query.branch.parse().map_err(|error: BranchError| failed(&error))?;
-                repository
-                    .branch_tip(&branch)
-                    .map_err(|_| DiffError::Nothing(format!("branch '{branch}' is not here: nothing was done yet")))?
+                repository.branch_tip(&branch).map_err(|_| {
+                    DiffError::Nothing(format!(
+                        "branch '{branch}' is not here: nothing was done yet, or the machine that has it is not reached"
+                    ))
+                })?
             }
         };
         let base = match &query.base {
@@ -212,7 +231,12 @@ fn diff_source(repository: Arc<Repository>) -> DiffSource {
             }
         };
         let form = if query.stat { DiffForm::Stat } else { DiffForm::Patch };
-        repository.diff(&base, &head, form, DIFF_BYTES).map(|diff| diff.text).map_err(|error| failed(&error))
+        repository.diff(&base, &head, form, DIFF_BYTES).map(|diff| diff.text).map_err(|error| match &error {
+            CompareError::NoCommit(commit) => {
+                DiffError::Nothing(format!("commit {commit} is not here, and no machine that has it is reached"))
+            }
+            CompareError::Git(_) => failed(&error),
+        })
     })
 }
 
@@ -238,7 +262,7 @@ pub fn open_local(layout: &Layout, launcher: Launcher) -> Result<Local, OpenErro
     };
     let context = repository.and_then(|repository| context(layout, &opened, repository, launcher, None).map_err(|error| describe(&error)));
     let control = run::at_rest(layout, context.map(Arc::new).map_err(ControlError::Refused));
-    Ok(Local { router: rest::router(opened.app(layout, None, Some(control), None)) })
+    Ok(Local { router: rest::router(opened.app(layout, None, None, Some(control), None)) })
 }
 
 /// Runs a node until `stop` says so or the API does. `ready` is called once the API answers and `node.json` is written.
@@ -278,7 +302,8 @@ pub async fn start(
         peer_id: opened.peer_id.clone(),
         machine_id: opened.machine.clone(),
     };
-    let app = opened.app(layout, cluster.clone(), Some(control.clone()), Some(file.api_url.clone()));
+    let bring = cluster.as_ref().map(|_| bring_work(context.clone()));
+    let app = opened.app(layout, cluster.clone(), bring, Some(control.clone()), Some(file.api_url.clone()));
     if let Some(cluster) = &cluster {
         let bearer = format!("Bearer {}", opened.token_text);
         tokio::spawn(carry_over::take_along(layout.clone(), opened.store.clone(), rest::router(app.clone()), bearer));

@@ -1,9 +1,10 @@
 //! What every handler shares.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use octopoid_crdt::ids::{AuthorKey, Name, Oid};
+use octopoid_crdt::ids::{AttemptName, AuthorKey, Name, Oid};
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
@@ -84,6 +85,22 @@ pub enum DiffError {
 /// Tells how the files of two commits differ; runs on a thread that may block.
 pub type DiffSource = Arc<dyn Fn(&DiffQuery) -> Result<String, DiffError> + Send + Sync>;
 
+/// An attempt's work, which may be on another node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedWork {
+    /// The task.
+    pub task: Name,
+    /// The attempt.
+    pub attempt: AttemptName,
+    /// What it submitted; none while it works.
+    pub head: Option<Oid>,
+    /// The node that ran it.
+    pub node: AuthorKey,
+}
+
+/// Brings an attempt's commits here and returns the last one; none when nobody who has them is reached.
+pub type BringWork = Arc<dyn Fn(WantedWork) -> Pin<Box<dyn Future<Output = Option<Oid>> + Send>> + Send + Sync>;
+
 /// Turns one line of an agent's output into what a person reads; none for lines that tell a person nothing.
 pub type RenderLine = fn(&str) -> Option<String>;
 
@@ -113,6 +130,8 @@ pub struct Settings {
     pub logs: PathBuf,
     /// Shows differences; none without a repository.
     pub diff: Option<DiffSource>,
+    /// Brings the work of other nodes here; none while this one is alone.
+    pub bring: Option<BringWork>,
     /// Renders agents' logs.
     pub render: RenderLine,
 }

@@ -1,6 +1,6 @@
-//! Reads at another node what only that one has: logs and branches of what it runs.
+//! Reads at another node what only that one has: the logs of what it runs.
 //!
-//! **Invariants**: a reading is passed on at most once; what comes from a member is one of two calls that only read.
+//! **Invariants**: a reading is passed on at most once; what comes from a member is a call that only reads.
 
 use std::sync::Arc;
 
@@ -38,14 +38,14 @@ impl App {
         self.settings.cluster.is_some() && place.node != self.settings.store.me()
     }
 
-    /// Reads an attempt's log or difference where it ran.
-    pub(super) async fn read_elsewhere(&self, place: &Place, what: &str, options: &str) -> Result<Response, Refusal> {
+    /// Reads an attempt's log where it ran.
+    pub(super) async fn log_elsewhere(&self, place: &Place, options: &str) -> Result<Response, Refusal> {
         let name = self.member_name(&self.settings.store.membership(), &place.node);
         let there = format!("attempt {} was made on '{name}'", place.attempt);
         let offline = || Refusal::Offline(format!("{there}, which cannot be reached now: try again when it is back"));
         let cluster = self.settings.cluster.as_ref().ok_or_else(offline)?;
         let read = PassedRead {
-            path: format!("/api/v1/tasks/{}/{what}", place.task),
+            path: format!("/api/v1/tasks/{}/log", place.task),
             query: format!("scope={}&attempt={}{options}", place.scope, place.attempt),
         };
         let (status, pieces) = cluster.read_at(&place.node, &read).await.map_err(|error| match error {
@@ -70,11 +70,10 @@ impl App {
     }
 }
 
-/// Tells whether a path is one of the two that members read.
+/// Tells whether a path is what members read: a task's log.
 fn allowed(path: &str) -> bool {
-    let Some(rest) = path.strip_prefix("/api/v1/tasks/") else { return false };
-    let (id, what) = rest.split_once('/').unwrap_or_default();
-    !id.is_empty() && matches!(what, "log" | "diff")
+    let id = path.strip_prefix("/api/v1/tasks/").and_then(|rest| rest.strip_suffix("/log"));
+    id.is_some_and(|id| !id.is_empty() && !id.contains('/'))
 }
 
 /// Makes what answers members that read.
@@ -92,7 +91,7 @@ async fn run(token: &str, router: Router, read: PassedRead) -> (u16, Pieces) {
         (status.as_u16(), Box::pin(tokio_stream::once(Ok(body.into()))) as Pieces)
     };
     if !allowed(&read.path) {
-        return refused(StatusCode::FORBIDDEN, "members read logs and differences only");
+        return refused(StatusCode::FORBIDDEN, "members read logs only");
     }
     let request = Request::get(format!("{}?{}", read.path, read.query))
         .header(header::HOST, "127.0.0.1")

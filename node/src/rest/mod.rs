@@ -54,7 +54,7 @@ use axum::routing::{get, post, put};
 use octopoid_client::ErrorBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub use app::{API_VERSION, ApiToken, App, Auth, DiffError, DiffQuery, DiffSource, RenderLine, Settings};
+pub use app::{API_VERSION, ApiToken, App, Auth, BringWork, DiffError, DiffQuery, DiffSource, RenderLine, Settings, WantedWork};
 pub use elsewhere::answer_reads;
 pub use forward::answer_calls;
 pub use hosts::Hosts;

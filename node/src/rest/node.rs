@@ -324,6 +324,7 @@ mod tests {
             api_url: Some("http://127.0.0.1:8787".to_owned()),
             logs: folder.join("logs"),
             diff: None,
+            bring: None,
             render: |line| Some(line.to_owned()),
         })
     }

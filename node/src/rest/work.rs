@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::app::{App, DiffError, DiffQuery, RenderLine};
+use super::app::{App, DiffError, DiffQuery, RenderLine, WantedWork};
 use super::elsewhere::Place;
 use super::find::find;
 use super::forward::PassedOn;
@@ -75,29 +75,27 @@ fn attempt_name(params: &Params) -> Result<Option<AttemptName>, Refusal> {
     params(("id" = String, Path, description = "The task"), ("attempt" = Option<String>, Query, description = "The current one by default"),
         ("stat" = Option<bool>, Query, description = "One line for each file")),
     responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub(super) async fn diff(
-    State(app): State<App>,
-    segments: Segments,
-    params: Params,
-    passed: Option<Extension<PassedOn>>,
-    call: Call,
-) -> Result<Response, Refusal> {
+pub(super) async fn diff(State(app): State<App>, segments: Segments, params: Params, call: Call) -> Result<Response, Refusal> {
     let (name, stat) = (attempt_name(&params)?, params.flag("stat")?.unwrap_or(false));
     let query = app.trail(&segments, &call, move |_, _, trail| {
         let attempt = chosen(trail, name)?;
         let submit = attempt.submit.as_ref();
         let (base, head) = (submit.and_then(|submit| submit.base.clone()), submit.and_then(|submit| submit.head.clone()));
+        let wanted =
+            trail.row.id.parse().ok().map(|task| WantedWork { task, attempt: attempt.name, head: head.clone(), node: attempt.claimant });
         let query = DiffQuery { base: base.or_else(|| trail.base_of(attempt)), head, branch: branch(&trail.row, attempt), stat };
-        Ok((query, place(trail, attempt.name, attempt.claimant)))
+        Ok((query, wanted))
     });
-    let (query, place) = query.await?;
+    let (mut query, wanted) = query.await?;
+    if let (Some(bring), Some(wanted)) = (&app.settings.bring, wanted)
+        && let Some(head) = bring(wanted).await
+    {
+        query.head = Some(head);
+    }
     let source = app.settings.diff.clone().ok_or_else(|| Refusal::NotFound("this project has no repository".to_owned()))?;
     let compared = tokio::task::spawn_blocking(move || source(&query)).await.map_err(|_| Refusal::Defect)?;
     match compared {
         Ok(text) => Ok((TEXT, text).into_response()),
-        Err(DiffError::Nothing(_)) if passed.is_none() && app.is_elsewhere(&place) => {
-            app.read_elsewhere(&place, "diff", if stat { "&stat=true" } else { "" }).await
-        }
         Err(DiffError::Nothing(why)) => Err(Refusal::NotFound(why)),
         Err(DiffError::Failed(why)) => Err(Unavailable::Failed(why.into()).into()),
     }
@@ -130,7 +128,7 @@ pub(super) async fn log(
     if passed.is_none() && app.is_elsewhere(&place) && tokio::fs::metadata(&path).await.is_err() {
         let options = [("&raw=true", raw), ("&follow=true", follow)];
         let options: String = options.into_iter().filter(|(_, wanted)| *wanted).map(|(option, _)| option).collect();
-        return app.read_elsewhere(&place, "log", &options).await;
+        return app.log_elsewhere(&place, &options).await;
     }
     let attempt = place.attempt;
     let target = Target { scope: Some(place.scope.clone()), own_scope: place.scope, bound: None, id: place.task };

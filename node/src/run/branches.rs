@@ -155,6 +155,14 @@ impl Context {
     }
 }
 
+/// Brings an attempt's work here from where it is, and returns the commit that it is at; none when nobody who has it is reached.
+pub async fn bring(context: &Context, task: &Name, attempt: AttemptName, head: Option<Oid>, node: &AuthorKey) -> Option<Oid> {
+    match head {
+        Some(head) => context.obtain(&head, task, attempt, node).await.ok()?.then_some(head),
+        None => context.unsubmitted_tip(task, attempt, node).await.ok()?,
+    }
+}
+
 /// A packed branch on its way, removed with its owner.
 struct Packed(PathBuf);
 

@@ -26,7 +26,7 @@ mod spending;
 mod workplace;
 
 pub use at_rest::at_rest;
-pub use branches::give_branches;
+pub use branches::{bring, give_branches};
 pub use context::{Context, StepError};
 #[cfg(test)]
 pub(crate) use control::Request;

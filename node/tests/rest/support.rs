@@ -101,6 +101,7 @@ pub fn settings(folder: &Path, store: Arc<Store>) -> Settings {
         api_url: None,
         logs: folder.join("logs"),
         diff: Some(Arc::new(diff)),
+        bring: None,
         render,
     }
 }

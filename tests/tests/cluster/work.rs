@@ -45,3 +45,22 @@ async fn a_task_starts_from_what_another_machine_has_merged_at_the_shared_remote
     let merge = cluster.machines[1].task(&first).await.merged_commit.expect("merged");
     assert_eq!(attempts[0].base.as_ref(), Some(&merge), "the second one starts from the first one's merge: {attempts:#?}");
 }
+
+#[tokio::test]
+async fn what_another_machine_did_can_be_looked_at_here_submitted_or_not() {
+    for origin in [true, false] {
+        let cluster = Cluster::of(2, origin, &[]).await;
+        let script =
+            format!("{WORK}; [ \"$OCTOPOID_ROLE\" = implement ] || {{ note begun x; while [ -d \"$TABLE\" ]; do sleep 0.1; done; }}");
+        cluster.machines[1].agents(&[Agent::new("worker", "implement", &script), Agent::new("long", "docs", &script)]);
+        cluster.until_connected().await;
+        let submitted = cluster.machines[0].enqueue("Add a feature", &["--role", "implement"]);
+        let begun = cluster.machines[0].enqueue("Write about it", &["--role", "docs"]);
+        cluster.machines[0].until_task(&submitted, "is submitted", |task| task.queue == "provisional").await;
+        cluster.machines[1].until_noted("begun", 1).await;
+        for id in [&submitted, &begun] {
+            let said = cluster.machines[0].run(&["diff", id]);
+            assert!(said.ok().contains(&format!("+{id}")), "with a remote: {origin}: {said:?}");
+        }
+    }
+}

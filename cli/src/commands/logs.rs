@@ -114,7 +114,7 @@ async fn of_task(prefix: &str, args: &Args, output: Output) -> Result<(), Failur
     }
     if silent {
         let folder = connection.layout.logs_dir().join("tasks").join(&id);
-        output.note(format!("the agent wrote nothing to stdout; its stderr and prompt are in {}", folder.display()));
+        output.note(format!("the agent wrote nothing; its prompt is in {}", folder.display()));
     }
     Ok(())
 }

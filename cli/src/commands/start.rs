@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -34,6 +34,8 @@ const GLANCE: Duration = Duration::from_millis(50);
 const TAIL: u64 = 2_000;
 /// What a process ends with that a second Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
+/// How long agents may take to die when a person is in a hurry.
+const HURRY: Duration = Duration::from_secs(5);
 
 /// States why no node was started.
 #[derive(Debug, thiserror::Error)]
@@ -196,10 +198,25 @@ fn listen(output: Output, attached: bool) -> Result<watch::Receiver<Signal>, Sta
         sender.send_replace(Signal::Stop);
         output.note("ending: agents get 10 s and their work is committed; once more ends at once");
         any().await;
-        // The next start kills what agents are left and takes their work up again.
+        // What they did so far is in their worktrees: the next start keeps it, and gives their claims back.
+        output.note(kill_agents().await);
         std::process::exit(INTERRUPTED);
     });
     Ok(receiver)
+}
+
+/// Kills the agents that still run and says what came of it.
+async fn kill_agents() -> String {
+    match timeout(HURRY, octopoid_node::agent::kill_all()).await {
+        Ok(report) if report.survivors.is_empty() && report.unproven.is_empty() => {
+            format!("ended at once: {} processes of agents were killed; the next start keeps what they did", report.killed)
+        }
+        Ok(report) => {
+            let left: Vec<_> = report.survivors.iter().chain(&report.unproven).map(ToString::to_string).collect();
+            format!("ended at once; processes of agents may still run: {}", left.join(", "))
+        }
+        Err(_) => format!("ended at once; agents may still run, the next start ends them (no end within {} s)", HURRY.as_secs()),
+    }
 }
 
 /// Logs to the node's file, and to stderr when somebody may watch it.

@@ -25,7 +25,7 @@ use super::{
     capture::CappedLog,
     environ::TOKEN_VARIABLE,
     exec_order::{ExecFailure, ExecOrder, GO, MAX_FAILURE_BYTES, MAX_ORDER_BYTES, READY, Step},
-    process_table, running,
+    process_table, roll, running,
 };
 
 /// How long each step of the launcher may take: it is our own program and does next to nothing, but machines can be busy.
@@ -181,6 +181,7 @@ impl Launcher {
             Err(_) => return Err(fail(io::ErrorKind::TimedOut.into())),
         }
         let record = record(&child, token).map_err(fail)?;
+        roll::began(&record);
         Ok(Held { launcher: self.program.clone(), order, node, child, record, logs, limits: agent.limits })
     }
 }
@@ -211,6 +212,7 @@ impl Held {
         if failure.is_empty() {
             return Ok(running::supervise(self.child, self.record, self.logs, self.limits));
         }
+        roll::ended(&self.record);
         // Reaped here, so that a missing program leaves no zombie for as long as the node lives.
         let _status = self.child.wait().await;
         Err(explain(&failure, &self.order, &self.launcher))

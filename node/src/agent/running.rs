@@ -23,6 +23,7 @@ use tokio::{
 use super::{
     Captured, ProcessRecord, StreamSummary, Swept,
     capture::{self, CappedLog},
+    roll,
     stream::StreamParser,
     sweep::{self, Target},
 };
@@ -242,6 +243,7 @@ impl Supervised {
             EndCause::TimedOut | EndCause::Stopped(_) => self.ask_to_end(&target, self.limits.grace).await,
         }
         let swept = sweep::sweep(target).await;
+        roll::ended(&self.record);
         let exit = match self.child.wait().await {
             Ok(status) => status.into(),
             Err(error) => {

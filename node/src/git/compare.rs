@@ -7,6 +7,7 @@ use octopoid_crdt::ids::Oid;
 
 use super::{
     Repository,
+    landed::forged,
     repository::{from_git, to_git},
 };
 
@@ -59,6 +60,31 @@ impl Repository {
     pub fn ahead(&self, base: &Oid, head: &Oid) -> Result<usize, CompareError> {
         let git = self.git()?;
         Ok(git.graph_ahead_behind(commit(&git, head)?.id(), commit(&git, base)?.id())?.0)
+    }
+
+    /// Counts the commits that `head` has and none of `others`.
+    ///
+    /// # Errors
+    /// When a commit is missing.
+    pub fn own_commits(&self, head: &Oid, others: &[&Oid]) -> Result<usize, CompareError> {
+        let git = self.git()?;
+        let mut walk = git.revwalk()?;
+        walk.push(commit(&git, head)?.id())?;
+        for other in others {
+            walk.hide(commit(&git, other)?.id())?;
+        }
+        Ok(walk.collect::<Result<Vec<_>, _>>()?.len())
+    }
+
+    /// Returns a commit that says by its trailer that it is a merge of ours, of those that `head` has and none of `others`.
+    ///
+    /// # Errors
+    /// When a commit is missing.
+    pub fn forged_merge(&self, head: &Oid, others: &[&Oid]) -> Result<Option<String>, CompareError> {
+        let git = self.git()?;
+        let others = others.iter().map(|other| Ok(commit(&git, other)?.id())).collect::<Result<Vec<_>, CompareError>>()?;
+        let found = forged(&git, &others, commit(&git, head)?.id())?;
+        Ok(found.map(|commit| commit.to_string()))
     }
 
     /// Tells whether `head` is `ancestor` or builds on it.

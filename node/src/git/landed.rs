@@ -76,11 +76,13 @@ fn landings(git: &git2::Repository, commit: git2::Oid) -> Result<Vec<(String, La
     Ok(tasks.map(|(_, task)| (task.clone(), landing.clone())).collect())
 }
 
-/// Returns the first commit between a branch's tip and `head` that carries a task trailer of its own.
-pub(super) fn forged(git: &git2::Repository, tip: git2::Oid, head: git2::Oid) -> Result<Option<git2::Oid>, git2::Error> {
+/// Returns the first commit between branches' tips and `head` that carries a task trailer of its own.
+pub(super) fn forged(git: &git2::Repository, tips: &[git2::Oid], head: git2::Oid) -> Result<Option<git2::Oid>, git2::Error> {
     let mut walk = git.revwalk()?;
     walk.push(head)?;
-    walk.hide(tip)?;
+    for tip in tips {
+        walk.hide(*tip)?;
+    }
     for commit in walk {
         let commit = commit?;
         if has_task_trailer(git.find_commit(commit)?.message_raw_bytes()) {

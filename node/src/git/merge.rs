@@ -246,7 +246,7 @@ impl Repository {
             return Ok(plan);
         }
         let head_commit = git.find_commit(to_git(head)?).map_err(|_| MergeError::NoHead(head.clone()))?;
-        if let Some(commit) = forged(git, tip, head_commit.id())? {
+        if let Some(commit) = forged(git, &[tip], head_commit.id())? {
             let reason = format!("commit {commit} of the attempt carries an Octopoid-Task trailer, which only merges may; reword it");
             return awaiting(reason);
         }

@@ -1,12 +1,13 @@
 //! Judges submitted work, and moves tasks by hand.
 
+use octopoid_crdt::document::{Edit, Value};
 use octopoid_crdt::flow::{Verdict, permits};
 use octopoid_crdt::ids::RecordId;
 use octopoid_crdt::lifecycle::Act;
 use octopoid_crdt::record::{Body, Cause, Queue};
 
 use super::breakdown::SUBTASKS_DONE;
-use super::create::CREATED_THERE;
+use super::create::{CREATED_THERE, refuse};
 use super::{Refused, Snapshot, allow, flows, rests_on, snapshot};
 use crate::store::{TaskNo, Unit};
 
@@ -63,8 +64,17 @@ pub fn accept(unit: &mut Unit<'_>, no: TaskNo, about: About, by: &str, reason: &
     }
     let (on, refused) = verdict(unit, no, about, Verdict::Accept)?;
     allow(unit, no, &Act::Accept { on }, &refused)?;
+    answered(unit, no)?;
     unit.write(no, Body::Accept { on, by: by.to_owned(), reason: reason.to_owned() })?;
     Ok(snapshot(unit, no)?)
+}
+
+/// Takes the call for a person back: somebody has decided about the task.
+fn answered(unit: &mut Unit<'_>, no: TaskNo) -> Result<(), Refused> {
+    if unit.row(no)?.flag("needs_intervention") {
+        unit.edit(no, &[Edit::set("needs_intervention", Value::Bool(false))])?.map_err(refuse)?;
+    }
+    Ok(())
 }
 
 /// Accepts a task that nobody has worked on or moved, where its flow leads from there to done.
@@ -83,6 +93,7 @@ fn accept_untouched(unit: &mut Unit<'_>, no: TaskNo, by: &str, reason: &str) -> 
 pub fn reject(unit: &mut Unit<'_>, no: TaskNo, about: About, by: &str, reason: &str) -> Result<Snapshot, Refused> {
     let (on, refused) = verdict(unit, no, about, Verdict::Reject)?;
     allow(unit, no, &Act::Reject { on }, &refused)?;
+    answered(unit, no)?;
     unit.write(no, Body::Reject { on, by: by.to_owned(), reason: reason.to_owned() })?;
     Ok(snapshot(unit, no)?)
 }
@@ -95,6 +106,7 @@ pub fn finish(unit: &mut Unit<'_>, no: TaskNo, by: &str, reason: &str) -> Result
     let row = unit.row(no)?;
     let refused = format!("Cannot finish task '{}' from '{}'", row.id, row.queue);
     allow(unit, no, &Act::Finish, &refused)?;
+    answered(unit, no)?;
     unit.write(no, Body::Finish { by: by.to_owned(), reason: reason.to_owned() })?;
     Ok(snapshot(unit, no)?)
 }
@@ -107,6 +119,7 @@ pub fn cancel(unit: &mut Unit<'_>, no: TaskNo, by: &str, reason: &str) -> Result
     let row = unit.row(no)?;
     let refused = format!("Cannot cancel task '{}' from '{}'", row.id, row.queue);
     allow(unit, no, &Act::Cancel, &refused)?;
+    answered(unit, no)?;
     unit.write(no, Body::Cancel { by: by.to_owned(), reason: reason.to_owned() })?;
     Ok(snapshot(unit, no)?)
 }
@@ -181,5 +194,7 @@ pub fn requeue(unit: &mut Unit<'_>, no: TaskNo, by: &str, reason: &str, any: boo
         permit(unit, no, Verdict::Requeue, &refused, "only claimed or submitted work can be requeued")?;
     }
     let step = Move { queue: Queue::Incoming, cause, by: by.to_owned(), reason: reason.to_owned(), keep: None };
-    move_to(unit, no, step)
+    move_to(unit, no, step)?;
+    answered(unit, no)?;
+    Ok(snapshot(unit, no)?)
 }

@@ -27,6 +27,7 @@ mod metrics;
 mod node;
 mod openapi;
 mod orchestrators;
+mod output;
 mod params;
 mod projects;
 mod refusal;

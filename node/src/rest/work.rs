@@ -3,43 +3,27 @@
 //! **Invariants**: a path is built from checked names alone; a log is read in pieces, so its size is never in memory; a stream
 //! ends with its attempt, its reader or the node.
 
-use std::io::SeekFrom;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use octopoid_client::ErrorBody;
 use octopoid_crdt::ids::{AttemptName, AuthorKey};
 use octopoid_crdt::lifecycle::{Attempt, AttemptStatus};
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
-use super::app::{App, DiffError, DiffQuery, RenderLine, WantedWork};
+use super::app::{App, DiffError, DiffQuery, WantedWork};
 use super::elsewhere::Place;
 use super::find::find;
 use super::forward::PassedOn;
 use super::input::{Call, Segments};
+use super::output::{Output, tail};
 use super::params::Params;
 use super::refusal::Refusal;
 use super::trail::{Trail, branch};
 use crate::ops::Target;
 use crate::store::{TaskRow, Unavailable};
-
-/// How many pieces of a log wait for a slow reader.
-const PIECES: usize = 8;
-/// How much of a log is read at once.
-const PIECE: usize = 32 * 1024;
-/// The longest line that is rendered whole.
-const LINE: usize = 1024 * 1024;
-/// How often a log that is followed is looked at.
-const LOOK: Duration = Duration::from_millis(200);
-/// After how many looks without news it is asked whether the attempt still runs.
-const LOOKS: u32 = 5;
 
 pub(super) const TEXT: [(header::HeaderName, &str); 2] =
     [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
@@ -124,132 +108,20 @@ pub(super) async fn log(
         Ok((app.attempt_logs(&trail.row, &place.attempt), place))
     });
     let (folder, place) = found.await?;
-    let path = folder.join("stdout.log");
-    if passed.is_none() && app.is_elsewhere(&place) && tokio::fs::metadata(&path).await.is_err() {
+    let output = Output::of(folder);
+    let is_here = output.is_any().await;
+    if passed.is_none() && app.is_elsewhere(&place) && !is_here {
         let options = [("&raw=true", raw), ("&follow=true", follow)];
         let options: String = options.into_iter().filter(|(_, wanted)| *wanted).map(|(option, _)| option).collect();
         return app.log_elsewhere(&place, &options).await;
     }
     let attempt = place.attempt;
     let target = Target { scope: Some(place.scope.clone()), own_scope: place.scope, bound: None, id: place.task };
-    if !follow && tokio::fs::metadata(&path).await.is_err() {
+    if !follow && !is_here {
         return Err(Refusal::NotFound(format!("attempt {attempt} left no log on this node")));
     }
-    let (pieces, stream) = mpsc::channel(PIECES);
-    let following = follow.then_some((target, attempt));
-    tokio::spawn(Tail { app, path, following, raw, pieces }.run());
-    Ok((TEXT, Body::from_stream(ReceiverStream::new(stream))).into_response())
-}
-
-/// Reads a log to its end, and on while its attempt runs.
-struct Tail {
-    app: App,
-    path: PathBuf,
-    following: Option<(Target, AttemptName)>,
-    raw: bool,
-    pieces: mpsc::Sender<Result<Bytes, std::io::Error>>,
-}
-
-impl Tail {
-    async fn run(self) {
-        let pieces = self.pieces.clone();
-        if let Err(error) = self.copy().await {
-            let _ = pieces.send(Err(error)).await;
-        }
-    }
-
-    async fn copy(self) -> Result<(), std::io::Error> {
-        let render = (!self.raw).then_some(self.app.settings.render);
-        let mut lines = Lines { render, rest: Vec::new() };
-        let (mut offset, mut quiet) = (0, 0);
-        let mut closing = self.app.closing();
-        loop {
-            let read = self.read_from(offset, &mut lines).await?;
-            offset += read;
-            if read > 0 {
-                quiet = 0;
-                continue;
-            }
-            quiet += 1;
-            // The attempt is asked about before the last look at its file, so that its last words are not lost.
-            let ended = match &self.following {
-                None => true,
-                Some(_) if quiet % LOOKS != 0 => false,
-                Some((target, attempt)) => !self.app.runs(target.clone(), *attempt).await,
-            };
-            if ended {
-                self.read_from(offset, &mut lines).await?;
-                return self.send(lines.finish()).await;
-            }
-            tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
-                () = self.pieces.closed() => return Ok(()),
-                _ = closing.wait_for(|closing| *closing) => return Ok(()),
-            }
-        }
-    }
-
-    /// Sends what the file holds from a place on; returns how much that was.
-    async fn read_from(&self, offset: u64, lines: &mut Lines) -> Result<u64, std::io::Error> {
-        let mut file = match File::open(&self.path).await {
-            Ok(file) => file,
-            // A log that is followed may not be there yet.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-            Err(error) => return Err(error),
-        };
-        file.seek(SeekFrom::Start(offset)).await?;
-        let (mut total, mut buffer) = (0, vec![0; PIECE]);
-        loop {
-            let read = file.read(&mut buffer).await?;
-            if read == 0 {
-                return Ok(total);
-            }
-            total += read as u64;
-            self.send(lines.push(&buffer[..read])).await?;
-        }
-    }
-
-    async fn send(&self, piece: Bytes) -> Result<(), std::io::Error> {
-        if piece.is_empty() {
-            return Ok(());
-        }
-        self.pieces.send(Ok(piece)).await.map_err(|_| std::io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-/// Renders a log line by line, or passes it on as it is.
-struct Lines {
-    render: Option<RenderLine>,
-    rest: Vec<u8>,
-}
-
-impl Lines {
-    fn push(&mut self, bytes: &[u8]) -> Bytes {
-        let Some(render) = self.render else { return Bytes::copy_from_slice(bytes) };
-        let mut shown = String::new();
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.rest.extend_from_slice(piece);
-            if self.rest.ends_with(b"\n") || self.rest.len() > LINE {
-                show(render, &std::mem::take(&mut self.rest), &mut shown);
-            }
-        }
-        shown.into()
-    }
-
-    fn finish(&mut self) -> Bytes {
-        let mut shown = String::new();
-        if let (Some(render), false) = (self.render, self.rest.is_empty()) {
-            show(render, &std::mem::take(&mut self.rest), &mut shown);
-        }
-        shown.into()
-    }
-}
-
-fn show(render: RenderLine, line: &[u8], shown: &mut String) {
-    if let Some(text) = render(String::from_utf8_lossy(line).trim_end_matches(['\r', '\n'])) {
-        shown.push_str(&text);
-        shown.push('\n');
-    }
+    let stream = tail(app, output, follow.then_some((target, attempt)), raw);
+    Ok((TEXT, Body::from_stream(stream)).into_response())
 }
 
 impl App {
@@ -259,7 +131,7 @@ impl App {
     }
 
     /// Tells whether an attempt still works.
-    async fn runs(&self, target: Target, attempt: AttemptName) -> bool {
+    pub(super) async fn runs(&self, target: Target, attempt: AttemptName) -> bool {
         let state = self.read(move |app, reader| {
             let (no, row) = find(reader, &target)?;
             let trail = Trail::read(reader, &app.settings.store.masks(), no, row)?;

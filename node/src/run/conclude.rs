@@ -47,6 +47,8 @@ struct Evident {
     commits: usize,
     /// What the agent changed of what git runs, for a person to look at.
     held: Option<String>,
+    /// A commit that says it is a merge of ours.
+    forged: Option<String>,
 }
 
 /// Writes down how an attempt ended.
@@ -115,7 +117,8 @@ fn name(verdict: &Verdict) -> &'static str {
 async fn look(context: &Context, job: &Job, story: &Story, place: &Workplace) -> Result<Evident, AttemptError> {
     let (worktree, start, guard) = (place.worktree.clone(), place.base.clone(), place.guard.clone());
     let message = format!("Work left uncommitted on task {}\n\nCommitted by octopoid when the agent ended.", job.task.row.id);
-    let (author, main) = (job.agent.name.to_string(), context.base_branch.clone());
+    let author = job.agent.name.to_string();
+    let branches = [context.base_branch.clone(), context.main_branch.clone()];
     let known = story.start_from().and_then(|chapter| chapter.base.clone());
     let (name, attempt) = (worktree.task().clone(), worktree.attempt());
     let seen = context.git(move |git: &Repository| -> Result<Evident, String> {
@@ -124,12 +127,15 @@ async fn look(context: &Context, job: &Job, story: &Story, place: &Workplace) ->
         let author = Identity::new(&format!("{author} (octopoid)"), &format!("{author}@octopoid.invalid"));
         git.commit_all(&worktree, &message, &author, &Identity::octopoid()).map_err(|error| describe(&error))?;
         let head = git.attempt_tip(&name, attempt).map_err(|error| describe(&error))?;
-        let commits = git.ahead(&start, &head).map_err(|error| describe(&error))?;
-        let tip = git.newest_tip(&main).ok();
-        let forked = tip.and_then(|tip| git.merge_base(&tip, &start).ok().flatten());
-        let base = known.or(forked).unwrap_or(start);
+        // What the agent merged in is neither its work nor a reviewer's matter.
+        let tips: Vec<Oid> = branches.iter().filter_map(|branch| git.newest_tip(branch).ok()).collect();
+        let merged_in: Vec<&Oid> = tips.iter().chain([&start]).collect();
+        let commits = git.own_commits(&head, &merged_in).map_err(|error| describe(&error))?;
+        let forged = git.forged_merge(&head, &tips.iter().collect::<Vec<_>>()).map_err(|error| describe(&error))?;
+        let forked = tips.first().and_then(|tip| git.merge_base(tip, &head).ok().flatten()).filter(|base| *base != head);
+        let base = forked.or(known).unwrap_or(start);
         let tree = git.tree_of(&head).ok();
-        Ok(Evident { work: Work { commits, dirty }, head, base, tree, commits, held })
+        Ok(Evident { work: Work { commits, dirty }, head, base, tree, commits, held, forged })
     });
     seen.await?.map_err(AttemptError::Git)
 }
@@ -148,6 +154,12 @@ async fn show_planted(context: &Context, job: &Job, evident: &Evident) -> Result
     let edits = [Edit::set("needs_intervention", Value::Bool(true)), Edit::set("execution_notes", held)];
     context.write(move |unit| unit.edit(no, &edits)?.map(drop).map_err(refuse)).await?;
     Ok(())
+}
+
+/// Says why an attempt can never be merged, if so.
+fn forged(evident: &Evident) -> Option<String> {
+    let commit = evident.forged.as_ref()?;
+    Some(format!("commit {commit} carries an Octopoid-Task trailer, which only merges may: leave it out of the message"))
 }
 
 /// The node ended the agent: its claim is given back unless somebody else ended it.
@@ -190,6 +202,9 @@ async fn carry_out(context: &Context, job: &Job, evident: &Evident, verdict: Ver
     let about = job.task.row.rests_on.map(RecordId);
     let mut end = Conclusion::default();
     match verdict {
+        Verdict::Submit { .. } | Verdict::NeedsContinuation { .. } if let Some(reason) = forged(evident) => {
+            finish(context, job, move |unit, no, holds| fail(unit, no, &holds, &reason).map(drop)).await?;
+        }
         Verdict::Submit { notes, turns } => hand_in(context, job, evident, notes, turns, false).await?,
         Verdict::NeedsContinuation { reason, turns } => hand_in(context, job, evident, reason, turns, true).await?,
         Verdict::NoChange { reason } => hand_in(context, job, evident, reason, None, false).await?,

@@ -203,3 +203,26 @@ async fn an_agent_that_runs_out_of_turns_goes_on_from_its_branch() {
     let prompt = project.read(project.attempt_dir(&id, &task.attempt.expect("attempt")).join("prompt.md"));
     assert!(prompt.contains("which was not finished"), "{prompt}");
 }
+
+#[tokio::test]
+async fn what_an_agent_or_its_setup_complained_of_is_in_the_log_of_its_attempt() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", "echo working; echo 'fatal: no key' >&2; exit 3")]);
+    let id = project.enqueue("Fails", &[]);
+    project.start().await;
+    project.until_task(&id, "has failed once", |task| task.attempt_count == 1).await;
+    assert_eq!(project.run(&["logs", &id]).ok(), "working\n--- stderr\nfatal: no key");
+    assert_eq!(project.run(&["logs", &id, "--raw"]).ok(), "working", "raw is what the agent's program said, and no more");
+    project.stop(&[]).await;
+
+    let config = project.read(".octopoid/config.yaml");
+    project.write(
+        ".octopoid/config.yaml",
+        &format!("{config}\nworktree:\n  setup: [sh, -c, 'echo building; echo no compiler >&2; exit 9']\n"),
+    );
+    let id = project.enqueue("Cannot be set up", &["--priority", "P0"]);
+    project.start().await;
+    project.until_task(&id, "has failed once", |task| task.attempt_count == 1).await;
+    let said = project.run(&["logs", &id]);
+    assert_eq!(said.ok(), "--- worktree.setup, stdout\nbuilding\n--- worktree.setup, stderr\nno compiler");
+}

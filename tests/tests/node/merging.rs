@@ -1,5 +1,6 @@
 //! Accepted work that meets other work.
 
+use octopoid_client::{ClaimRequest, SubmitRequest, TaskPatch};
 use octopoid_tests::{Agent, Project};
 
 use super::whole_job::WORK;
@@ -108,4 +109,60 @@ async fn a_reopened_task_is_merged_a_second_time() {
     project.until_task(&id, "merged again", again).await;
     assert_eq!(project.merged(), [id.clone(), id]);
     assert_eq!(project.read("grows"), "more\nmore\n");
+}
+
+#[tokio::test]
+async fn what_an_agent_merged_in_is_not_shown_as_its_work() {
+    let mut project = Project::new();
+    let script = r#"note started x; await go; git merge -q --no-edit main; echo own > own; commit "own work""#;
+    project.agents(&[Agent::new("worker", "implement", script)]);
+    let id = project.enqueue("Merges main", &[]);
+    project.start().await;
+    project.until_noted("started", 1).await;
+    project.write("somebody-elses", "work\n");
+    project.commit("somebody else's work");
+    project.put("go");
+    let task = project.until_in(&id, "provisional").await;
+    let stat = project.run(&["diff", &id, "--stat"]);
+    assert!(stat.ok().contains("own") && !stat.stdout.contains("somebody-elses"), "{stat:?}");
+    assert_eq!(task.commits_count, 1, "a merge that only fast-forwards is no commit");
+}
+
+#[tokio::test]
+async fn work_that_says_it_is_a_merge_of_ours_fails_where_its_agent_can_still_mend_it() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new(
+        "worker",
+        "implement",
+        r#"echo x > x; commit "work
+
+Octopoid-Task: $OCTOPOID_TASK_ID""#,
+    )]);
+    let id = project.enqueue("Forges a trailer", &[]);
+    project.start().await;
+    project.until_task(&id, "has failed once", |task| task.attempt_count == 1).await;
+    let history = project.client().history(&id).await.expect("history").history;
+    assert!(history.iter().any(|event| event.details.as_deref().is_some_and(|why| why.contains("Octopoid-Task trailer"))), "{history:#?}");
+}
+
+#[tokio::test]
+async fn a_person_who_decides_about_a_task_is_not_asked_for_any_more() {
+    let mut project = Project::new();
+    project.agents(&[]);
+    project.start().await;
+    for (verdict, queue) in [(&["accept"][..], "done"), (&["reject", "--reason", "no"], "incoming"), (&["requeue"], "incoming")] {
+        let id = project.enqueue(&format!("To {}", verdict[0]), &[]);
+        let claim = ClaimRequest { orchestrator_id: "o".to_owned(), agent_name: "a".to_owned(), ..ClaimRequest::default() };
+        let task = project.client().claim(&claim).await.expect("a claim").expect("a task");
+        let submit = SubmitRequest { turns_used: 1, ..SubmitRequest::default() };
+        let _ = project.client().submit(&task.id, &submit).await.expect("submitted");
+        let flag = TaskPatch { needs_intervention: Some(true), ..TaskPatch::default() };
+        let flagged = project.client().patch_task(&task.id, &flag).await.expect("flagged");
+        assert!(flagged.needs_intervention);
+        let args: Vec<&str> = [verdict[0], &task.id].into_iter().chain(verdict[1..].iter().copied()).collect();
+        let _ = project.run(&args).ok();
+        let task = project.task(&task.id).await;
+        assert_eq!((task.queue.as_str(), task.needs_intervention), (queue, false), "{id} {verdict:?}");
+        let _ = project.run(&["cancel", &task.id]);
+    }
 }

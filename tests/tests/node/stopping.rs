@@ -121,10 +121,11 @@ async fn a_second_interrupt_ends_the_node_at_once_and_the_next_start_tidies_up()
     let status = node.ended().await.expect("it ends");
     assert_eq!(status.code(), Some(130));
     assert!(since.elapsed() < Duration::from_secs(9), "the agent's grace was not waited for: {:?}", since.elapsed());
+    assert!(!lives(pids[0]), "no agent goes on without its node: {}", project.node_said());
+    assert!(project.node_said().contains("ended at once"), "{}", project.node_said());
     project.put("again");
     project.start().await;
     let task = project.until_merged(&id).await;
-    assert!(!lives(pids[0]), "the next start ends what was left");
     assert_eq!((task.epoch, task.attempt_count), (2, 0));
     is_given_back(&project, &id).await;
 }

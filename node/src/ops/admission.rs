@@ -30,10 +30,7 @@ pub fn role(reader: &Reader, scope: &str, role: &str) -> Result<Result<(), Refus
 /// # Errors
 /// When the flow does not know it.
 pub fn queue_of_flow(unit: &mut Unit<'_>, scope: &str, flow: &str, queue: &Queue) -> Result<(), Refused> {
-    let found = match queue {
-        Queue::Custom(_) => flows::of(unit, scope, flow)?,
-        _built_in => None,
-    };
+    let found = if matches!(queue, Queue::Custom(_)) { flows::of(unit, scope, flow)? } else { None };
     known_to(found.as_ref(), flow, queue)
 }
 
@@ -71,15 +68,15 @@ pub fn claimable_queue(unit: &mut Unit<'_>, scope: &str, queue: &Queue) -> Resul
         let text = format!("'{}' cannot be claimed from: use incoming, provisional, needs_continuation or a flow's state", queue.as_str());
         Refused::field("queue", text)
     };
-    match queue {
+    let claimed_from = match queue {
         Queue::Custom(name) => {
             let known = flows::list(unit.reader(), scope);
-            let known = unit.note(known)?.iter().any(|flow| flow.stored.states.iter().any(|state| state == name.as_str()));
-            if known { Ok(()) } else { Err(refused()) }
+            unit.note(known)?.iter().any(|flow| flow.stored.states.iter().any(|state| state == name.as_str()))
         }
-        built_in if is_claimed_from(built_in) => Ok(()),
-        _other => Err(refused()),
-    }
+        Queue::Incoming | Queue::Provisional | Queue::NeedsContinuation => true,
+        Queue::Claimed | Queue::Done | Queue::Cancelled | Queue::Failed | Queue::Blocked | Queue::Backlog => false,
+    };
+    if claimed_from { Ok(()) } else { Err(refused()) }
 }
 
 /// Tells whether a built-in queue is one that agents claim from.

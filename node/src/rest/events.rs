@@ -113,10 +113,8 @@ fn read(reader: &Reader, from: u64, scope: Option<&str>) -> Result<(Vec<Event>, 
     let mut events = Vec::new();
     for arrival in from..end {
         let Some(record) = reader.record(arrival)? else { continue };
-        let told = match &record.payload().body {
-            Body::Put { .. } | Body::Append { .. } => of_entry(&record),
-            _document => of_document(reader, &record)?,
-        };
+        let entry = matches!(record.payload().body, Body::Put { .. } | Body::Append { .. });
+        let told = if entry { of_entry(&record) } else { of_document(reader, &record)? };
         let Some(event) = told.filter(|event| scope.is_none_or(|scope| event.scope.as_deref() == Some(scope))) else { continue };
         events.push(Event { id: arrival.to_string(), timestamp: rfc3339(record.payload().wall_ms), ..event });
     }

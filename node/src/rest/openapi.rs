@@ -29,7 +29,7 @@ struct Everywhere;
 
 /// What the layers around every handler answer.
 const ALWAYS: [(&str, &str); 6] = [
-    ("400", "The query or the path is malformed"),
+    ("400", "The query, the path or the body is malformed, or a field of it is wrong"),
     ("401", "No token, or an unknown one"),
     ("403", "The token is of another scope, or the Origin of another site"),
     ("405", "The path takes other methods"),
@@ -40,15 +40,19 @@ const ALWAYS: [(&str, &str); 6] = [
 const BY_ID: [(&str, &str); 2] =
     [("404", "There is nothing of this name"), ("409", "It is in several scopes, or its state forbids the call")];
 /// What reading a body may answer besides.
-const WITH_BODY: [(&str, &str); 4] = [
-    ("400", "The body is malformed, or a field of it is wrong"),
-    ("408", "The body took too long"),
-    ("413", "The body is too large"),
-    ("415", "The body is no JSON"),
-];
+const WITH_BODY: [(&str, &str); 3] = [("408", "The body took too long"), ("413", "The body is too large"), ("415", "The body is no JSON")];
+
+/// What a key for repeating a request may answer besides.
+const ONCE: [(&str, &str); 1] = [("422", "The Idempotency-Key came with another request")];
 
 impl utoipa::Modify for Everywhere {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let responses = &mut api.components.get_or_insert_default().responses;
+        for (status, description) in ALWAYS.iter().chain(&BY_ID).chain(&WITH_BODY).chain(&ONCE) {
+            let content = Content::new(Some(Ref::from_schema_name("ErrorBody")));
+            let answer = ResponseBuilder::new().description(*description).content("application/json", content);
+            responses.insert(response_name(status), answer.build().into());
+        }
         for (path, item) in &mut api.paths.paths {
             let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
             for operation in methods.into_iter().flatten() {
@@ -61,7 +65,7 @@ impl utoipa::Modify for Everywhere {
                     add_answers(operation, &WITH_BODY);
                 }
                 if has(operation, "Idempotency-Key") {
-                    add_answers(operation, &[("422", "The Idempotency-Key came with another request")]);
+                    add_answers(operation, &ONCE);
                 }
                 // Every call below the version takes the scope in its query, whether its handler looks at it or not.
                 if path.starts_with("/api/v1/") && !has(operation, "scope") {
@@ -80,12 +84,16 @@ fn name(operation: &mut Operation) {
     }
 }
 
+/// Adds answers that are described once for all calls, where a call does not describe its own.
 fn add_answers(operation: &mut Operation, answers: &[(&str, &str)]) {
-    for (status, description) in answers {
-        let content = Content::new(Some(Ref::from_schema_name("ErrorBody")));
-        let answer = ResponseBuilder::new().description(*description).content("application/json", content);
-        operation.responses.responses.entry((*status).to_owned()).or_insert_with(|| answer.build().into());
+    for (status, _) in answers {
+        let answer = Ref::from_response_name(response_name(status));
+        operation.responses.responses.entry((*status).to_owned()).or_insert_with(|| answer.into());
     }
+}
+
+fn response_name(status: &str) -> String {
+    format!("Refused{status}")
 }
 
 /// Tells whether an operation takes a parameter of this name, wherever it is sent.

@@ -65,10 +65,10 @@ pub(super) async fn register(State(app): State<App>, input: Input<RegisterRoles>
     let wanted = wanted.into_iter().map(|role| checked(role, &orchestrator_id)).collect::<Result<Vec<_>, _>>()?;
     let (caller, named, id) = (call.caller.clone(), call.scope.clone(), orchestrator_id);
     let known = app.read(move |app, reader| orchestrators::wanted(app, reader, &caller, named.as_deref(), &id)).await;
-    let known = known.map_err(|refusal| match refusal {
-        Refusal::NotFound(text) => Refusal::field("orchestrator_id", format!("{text}: register it first")),
-        other => other,
-    })?;
+    let known = match known {
+        Err(Refusal::NotFound(text)) => return Err(Refusal::field("orchestrator_id", format!("{text}: register it first"))),
+        known => known?,
+    };
     let scope = ops::name("scope", &known.scope)?;
     let operation = move |unit: &mut Unit<'_>| {
         wanted.into_iter().map(|(name, role)| Ok(roles::register(unit, &scope, &name, role)?)).collect::<Result<Vec<_>, Refusal>>()

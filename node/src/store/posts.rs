@@ -360,10 +360,8 @@ impl MessageEntry {
 
     /// Reads a message out of its record; `task` is the one that a record of a task is about.
     fn of(record: &Verified, task: &str) -> Option<Self> {
-        match &record.payload().body {
-            Body::Append { value, .. } => parse(value),
-            body => told(body).map(|told| Self::told(task.to_owned(), told)),
-        }
+        let body = &record.payload().body;
+        if let Body::Append { value, .. } = body { parse(value) } else { told(body).map(|told| Self::told(task.to_owned(), told)) }
     }
 }
 
@@ -463,13 +461,8 @@ impl Reader {
     fn post(&self, id: &RecordId) -> Result<Post, Fault> {
         let missing = || Fault::Missing(id.to_string());
         let record = self.record(self.arrival(id)?.ok_or_else(missing)?)?.ok_or_else(missing)?;
-        let task = match &record.payload().body {
-            Body::Append { .. } => None,
-            _task_record => match self.by_subject(&record.payload().subject)? {
-                Some(no) => self.row(no)?.map(|row| row.id),
-                None => None,
-            },
-        };
+        let no = if matches!(record.payload().body, Body::Append { .. }) { None } else { self.by_subject(&record.payload().subject)? };
+        let task = no.map(|no| self.row(no)).transpose()?.flatten().map(|row| row.id);
         Ok(Post { record, task })
     }
 

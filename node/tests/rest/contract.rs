@@ -65,9 +65,14 @@ fn every_call_has_an_id_of_its_own_and_tells_who_may_not_call() {
 fn every_reference_of_the_description_leads_somewhere() {
     let api: Value = serde_json::from_str(octopoid_node::rest::openapi()).expect("json");
     let text = octopoid_node::rest::openapi();
-    for part in text.split("\"#/components/schemas/").skip(1) {
-        let name = part.split('"').next().unwrap_or_default();
-        assert!(api["components"]["schemas"].get(name).is_some(), "{name} is not described");
+    for kind in ["schemas", "responses"] {
+        let reference = format!("\"#/components/{kind}/");
+        let named = text.split(reference.as_str()).skip(1).map(|part| part.split('"').next().unwrap_or_default());
+        let names: std::collections::BTreeSet<&str> = named.collect();
+        assert!(names.len() > 5, "{kind}: {names:?}");
+        for name in names {
+            assert!(api["components"][kind].get(name).is_some(), "{name} is not described");
+        }
     }
 }
 

@@ -10,9 +10,6 @@ use super::create::refuse;
 use super::{Refused, Snapshot, allow, snapshot};
 use crate::store::{TaskNo, Unit};
 
-/// What the Finish of a task says whose subtasks are all done.
-pub const SUBTASKS_DONE: &str = "subtasks_done";
-
 /// One part of a task.
 #[derive(Debug, Clone, Default)]
 pub struct Part {

@@ -5,6 +5,7 @@ use octopoid_crdt::ids::Name;
 use octopoid_crdt::record::{Body, Cause, Queue};
 
 use super::{Refused, Snapshot, snapshot};
+use crate::store::posts::CREATED_THERE;
 use crate::store::{TaskNo, Unit, WriteFault};
 
 /// A task to be made. Its document is built before the writer is asked, so that the writer does not wait for it.
@@ -19,9 +20,6 @@ pub struct NewTask {
     change: Vec<u8>,
     imported: Option<String>,
 }
-
-/// The reason with which a task is put into its first queue.
-pub const CREATED_THERE: &str = "created in this queue";
 
 /// The most tasks that one task may wait for.
 pub const MAX_BLOCKERS: usize = 1_000;

@@ -6,22 +6,13 @@ use octopoid_crdt::ids::RecordId;
 use octopoid_crdt::lifecycle::Act;
 use octopoid_crdt::record::{Body, Cause, Queue};
 
-use super::breakdown::SUBTASKS_DONE;
-use super::create::{CREATED_THERE, refuse};
+use super::create::refuse;
 use super::{Refused, Snapshot, allow, flows, rests_on, snapshot};
+use crate::store::posts::ACCEPTED;
 use crate::store::{TaskNo, Unit};
 
 /// Which state a verdict is about: whatever the task rests on now, or a record that the reviewer saw.
 pub type About = Option<RecordId>;
-
-/// What a Finish says that stands for an accept of a task that rests on no record.
-pub const ACCEPTED: &str = "accepted by its flow";
-
-/// Tells whether a Finish follows from something else, so that nobody forced it.
-#[must_use]
-pub fn is_of_course(reason: &str) -> bool {
-    reason == CREATED_THERE || reason == SUBTASKS_DONE || reason.starts_with(ACCEPTED)
-}
 
 /// Refuses a verdict that neither the task's flow nor, where it says nothing, the built-in rules allow.
 fn permit(unit: &mut Unit<'_>, no: TaskNo, verdict: Verdict, refused: &str, otherwise: &str) -> Result<(), Refused> {

@@ -14,10 +14,8 @@ use super::find::find;
 use super::input::{Call, Segments};
 use super::refusal::Refusal;
 use super::times::rfc3339;
-use crate::ops::breakdown::SUBTASKS_DONE;
-use crate::ops::create::CREATED_THERE;
-use crate::ops::judge;
 use crate::run::Usage;
+use crate::store::posts::{ACCEPTED, CREATED_THERE, SUBTASKS_DONE};
 use crate::store::{Fault, Reader, StoredLog, TaskNo, TaskRow};
 
 /// A task's log with the records that it is of.
@@ -242,7 +240,7 @@ fn tell(body: &Body) -> Option<Told> {
         Body::Release { cause: Cause::Superseded, reason, .. } => ("superseded", None, said(reason)),
         Body::Release { reason, .. } => ("requeued", None, with("released", reason)),
         Body::Expire { reason, .. } => ("lease_expired", None, said(reason)),
-        Body::Finish { by, reason } if reason == SUBTASKS_DONE || reason.starts_with(judge::ACCEPTED) => {
+        Body::Finish { by, reason } if reason == SUBTASKS_DONE || reason.starts_with(ACCEPTED) => {
             ("accepted", Some(by.clone()), said(reason))
         }
         Body::Finish { by, reason } => ("force_queue", Some(by.clone()), with("to done", reason)),

@@ -26,13 +26,13 @@ use super::{gc, recover};
 use crate::agent::StopReason;
 use crate::causes::describe;
 use crate::config::{Agent, AgentsFile, BuiltIn, Reload};
-use crate::ops::breakdown::SUBTASKS_DONE;
 use crate::ops::claim::{Claimant, choose, claim, expire, withdraw};
 use crate::ops::fail::{exhausted, give_up};
 use crate::ops::judge::{accept, finish};
 use crate::ops::{Refused, Snapshot};
 use crate::prompt::RoleName;
 use crate::store::index::Facet;
+use crate::store::posts::SUBTASKS_DONE;
 use crate::store::{Filter, Sort, Unit};
 
 /// How many tasks are tried that other nodes claim at the same moment, before the next look.

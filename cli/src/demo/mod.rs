@@ -91,7 +91,7 @@ pub enum DemoError {
         unfinished: Vec<String>,
     },
     /// A person ended it.
-    #[error("interrupted; the node was stopped")]
+    #[error("interrupted; what ran was stopped")]
     Interrupted,
 }
 

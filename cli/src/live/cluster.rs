@@ -107,8 +107,9 @@ fn picture(glance: &Glance<'_>, now: Timestamp, columns: usize, rows: usize, out
 
 /// One machine: to whom it is connected, and how many tasks each queue holds there.
 fn machine_line(name: &str, status: &NodeStatus, output: Output) -> String {
-    let connected: Vec<&str> =
-        status.members.iter().filter(|member| member.state == "connected").map(|member| member.name.as_str()).collect();
+    let connected = status.members.iter().filter(|member| member.state == "connected");
+    let mut connected: Vec<&str> = connected.map(|member| member.name.as_str()).collect();
+    connected.sort_unstable();
     let link = match connected.as_slice() {
         [] => output.paint(Tone::Warn, &format!("{:<22}", "alone")),
         names => format!("{:<22}", clean::line(&format!("with {}", names.join(", ")))),

@@ -97,9 +97,10 @@ impl<'p> Play<'p> {
     async fn work_together(&mut self) -> Result<(), DemoError> {
         let [desk, rack, laptop] = NAMES;
         self.queue(0, tasks::FIX).await?;
+        self.tell(format!("{desk} queues {}", tasks::FIX));
         self.until_all_know(tasks::FIX).await?;
         self.queue(1, tasks::BLOCKED).await?;
-        self.tell(format!("{desk} queues {}; {rack} queues {}, which waits for it", tasks::FIX, tasks::BLOCKED));
+        self.tell(format!("{rack} queues {}, which waits for it", tasks::BLOCKED));
         self.until_merged("both tasks are merged", &[tasks::FIX, tasks::BLOCKED], &[0, 1, 2]).await?;
         self.tell(format!("both are merged, and {laptop} knows it"));
         Ok(())
@@ -144,15 +145,13 @@ impl<'p> Play<'p> {
         let [here, there] = &rivals;
         self.tell(format!("{} and {} work on {}: neither can know of the other", here.machine, there.machine, tasks::CONTESTED));
         self.until_merged("the larger side merges", &[tasks::MEANWHILE], &[0, 1]).await?;
-        let waits = self
-            .until("the work that was queued offline is accepted", async |machines| {
-                let task = find(&machines[2], tasks::OFFLINE).await?;
-                Ok(task.filter(|task| task.queue == "done").and_then(|task| task.awaiting_merge))
-            })
-            .await;
-        waits?;
+        self.until("the work that was queued offline is accepted", async |machines| {
+            let task = find(&machines[2], tasks::OFFLINE).await?;
+            Ok(task.filter(|task| task.queue == "done").and_then(|task| task.awaiting_merge))
+        })
+        .await?;
         self.tell(format!(
-            "{} is merged without {laptop}; on {laptop} {} is done and accepted, and waits for origin",
+            "{} is merged without {laptop}; on {laptop} {} is accepted and waits for origin",
             tasks::MEANWHILE,
             tasks::OFFLINE,
             laptop = NAMES[2]
@@ -178,10 +177,7 @@ impl<'p> Play<'p> {
             .await?;
         let seconds = healed.elapsed().as_secs_f64();
         let won = rivals.iter().find(|rival| rival.attempt != lost.attempt).map_or("", |won| won.machine);
-        self.tell(format!(
-            "{seconds:.1} s later all three know: {won}'s attempt goes first, {}'s agent was stopped, and its branch is kept",
-            lost.machine
-        ));
+        self.tell(format!("{seconds:.1} s later all know: {won}'s attempt won, {}'s agent is stopped, its branch kept", lost.machine));
         Ok(())
     }
 
@@ -198,8 +194,9 @@ impl<'p> Play<'p> {
             Ok((pending == 0).then_some(()))
         })
         .await?;
-        self.tell("everything is merged, and all three show the same".to_owned());
-        Ok(())
+        self.tell("everything is merged".to_owned());
+        // The last picture stays on the screen.
+        self.show().await.map(drop)
     }
 
     async fn gather(&self) -> Result<(Vec<Vec<Told>>, Vec<Vec<Conflict>>), DemoError> {

@@ -126,6 +126,13 @@ export interface components {
             /** @description What it is about. */
             state: components["schemas"]["AgentState"];
         };
+        /** @description Lets a machine in. */
+        ApproveRequest: {
+            /** @description What it may do: admin, worker or reader; worker where none is given. */
+            access?: string | null;
+            /** @description The code that both sides show. */
+            code: string;
+        };
         /** @description One try at a task: from a claim to its end. */
         AttemptInfo: {
             /** @description The agent that claimed it. */
@@ -224,6 +231,8 @@ export interface components {
             cluster_id: string;
             /** @description The name of the node that merges where there is no remote. */
             integrator?: string | null;
+            /** @description Whether this node was told to keep to itself. */
+            kept_offline?: boolean;
             /** @description Every member, this node among them. */
             members: components["schemas"]["MemberInfo"][];
             /** @description local, mesh or server-wins. */
@@ -242,6 +251,11 @@ export interface components {
         ClusterName: {
             /** @description The name. */
             name: string;
+        };
+        /** @description Cuts a node off from all members, or lets it connect again. */
+        ClusterOffline: {
+            /** @description Whether it keeps to itself. */
+            offline: boolean;
         };
         /** @description Names a request to join. */
         CodeRequest: {
@@ -628,12 +642,19 @@ export interface components {
             last_failure?: string | null;
             /** @description When it was connected last; null when it was not since this node's start. */
             last_seen?: string | null;
+            /** @description What of that it did last. */
+            last_strike?: string | null;
             /** @description What people call it. */
             name: string;
             /** @description Its id in the network. */
             peer_id: string;
             /** @description this node, connected, offline or unseen. */
             state: string;
+            /**
+             * Format: int64
+             * @description How often it did what no correct node does, since this node's start.
+             */
+            strikes?: number;
             /** @description The version of its program. */
             version?: string | null;
         };
@@ -877,10 +898,14 @@ export interface components {
              * @description Machines that ask to join.
              */
             join_requests?: number;
+            /** @description Whether the node was told to keep to itself. */
+            kept_offline?: boolean;
             /** @description The other members of the cluster. */
             members?: components["schemas"]["MemberInfo"][];
             /** @description local, peers or server-wins. */
             mode: string;
+            /** @description Where other clusters of this one's name answer on the local network, each with its peer id. */
+            namesakes?: string[];
             /** @description Ids of tasks that ask for a person. */
             needs_intervention: string[];
             /** @description The node that answers. */
@@ -1491,7 +1516,116 @@ export interface components {
             version?: number;
         };
     };
-    responses: never;
+    responses: {
+        /** @description The query, the path or the body is malformed, or a field of it is wrong */
+        Refused400: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description No token, or an unknown one */
+        Refused401: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description The token is of another scope, or the Origin of another site */
+        Refused403: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description There is nothing of this name */
+        Refused404: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description The path takes other methods */
+        Refused405: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description The body took too long */
+        Refused408: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description It is in several scopes, or its state forbids the call */
+        Refused409: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description The body is too large */
+        Refused413: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description The body is no JSON */
+        Refused415: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description The Host is of another place */
+        Refused421: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description The Idempotency-Key came with another request */
+        Refused422: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description The store does not write, or what the call needs is not reachable now */
+        Refused503: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+    };
     parameters: never;
     requestBodies: never;
     headers: never;

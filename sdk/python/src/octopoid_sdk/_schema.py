@@ -13,6 +13,7 @@ __all__ = [
     "AgentInstance",
     "AgentState",
     "AgentStatus",
+    "ApproveRequest",
     "AttemptInfo",
     "Attempts",
     "AwaitingMerge",
@@ -20,6 +21,7 @@ __all__ = [
     "ClaimRequest",
     "ClusterInfo",
     "ClusterName",
+    "ClusterOffline",
     "CodeRequest",
     "Conflict",
     "ConflictList",
@@ -216,6 +218,17 @@ class AgentStatus(TypedDict):
     """What it is about."""
 
 
+class _ApproveRequest(TypedDict):
+    code: str
+    """The code that both sides show."""
+
+
+class ApproveRequest(_ApproveRequest, total=False):
+    """Lets a machine in."""
+    access: Optional[str]
+    """What it may do: admin, worker or reader; worker where none is given."""
+
+
 class AttemptInfo(TypedDict):
     """One try at a task: from a claim to its end."""
     agent: Optional[str]
@@ -307,6 +320,8 @@ class ClusterInfo(TypedDict):
     """The cluster's id."""
     integrator: Optional[str]
     """The name of the node that merges where there is no remote."""
+    kept_offline: bool
+    """Whether this node was told to keep to itself."""
     members: List[MemberInfo]
     """Every member, this node among them."""
     mode: str
@@ -323,6 +338,12 @@ class ClusterName(TypedDict):
     """Names the cluster."""
     name: str
     """The name."""
+
+
+class ClusterOffline(TypedDict):
+    """Cuts a node off from all members, or lets it connect again."""
+    offline: bool
+    """Whether it keeps to itself."""
 
 
 class CodeRequest(TypedDict):
@@ -680,12 +701,16 @@ class MemberInfo(TypedDict):
     """Why it could not be reached last."""
     last_seen: Optional[str]
     """When it was connected last; null when it was not since this node's start."""
+    last_strike: Optional[str]
+    """What of that it did last."""
     name: str
     """What people call it."""
     peer_id: str
     """Its id in the network."""
     state: str
     """this node, connected, offline or unseen."""
+    strikes: int
+    """How often it did what no correct node does, since this node's start."""
     version: Optional[str]
     """The version of its program."""
 
@@ -934,10 +959,14 @@ class NodeStatus(TypedDict):
     """What all attempts on this node cost so far, in US dollars."""
     join_requests: int
     """Machines that ask to join."""
+    kept_offline: bool
+    """Whether the node was told to keep to itself."""
     members: List[MemberInfo]
     """The other members of the cluster."""
     mode: str
     """local, peers or server-wins."""
+    namesakes: List[str]
+    """Where other clusters of this one's name answer on the local network, each with its peer id."""
     needs_intervention: List[str]
     """Ids of tasks that ask for a person."""
     node: NodeInfo

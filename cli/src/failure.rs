@@ -123,8 +123,8 @@ impl Failure {
             Self::Start(error) => error.exit(),
             Self::Stop(error) => error.exit(),
             Self::Wait(error) => error.exit(),
+            Self::Bridge(error) => of_bridge(error),
             Self::Output(OutputError::Write(_) | OutputError::Json(_))
-            | Self::Bridge(_)
             | Self::Validate(_)
             | Self::Unsound
             | Self::Demo(_)
@@ -149,7 +149,8 @@ impl Failure {
             Self::DemoFailed { repository } => {
                 Some(format!("the repository is kept: cd {} && octopoid list, then octopoid logs ID", repository.display()))
             }
-            Self::Output(_) | Self::Bridge(_) | Self::Demo(_) => None,
+            Self::Bridge(error) => bridge_hint(error),
+            Self::Output(_) | Self::Demo(_) => None,
         }
     }
 
@@ -177,6 +178,36 @@ pub fn of_call(error: &ClientError) -> Exit {
         ErrorKind::Unreachable => Exit::Unreachable,
         ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Failed => Exit::Failed,
     }
+}
+
+fn of_bridge(error: &BridgeError) -> Exit {
+    match error {
+        BridgeError::OpenTasks(_) | BridgeError::Locked => Exit::Refused,
+        BridgeError::Uninit(error) if error.is_refusal() => Exit::Refused,
+        BridgeError::Init(_)
+        | BridgeError::Start(_)
+        | BridgeError::Open(_)
+        | BridgeError::Uninit(_)
+        | BridgeError::Read(_)
+        | BridgeError::Join(_)
+        | BridgeError::Name(_)
+        | BridgeError::Program(_) => Exit::Failed,
+    }
+}
+
+fn bridge_hint(error: &BridgeError) -> Option<String> {
+    Some(match error {
+        BridgeError::OpenTasks(_) => "'octopoid list' shows them; 'octopoid uninit --force' removes them, too".to_owned(),
+        BridgeError::Locked => "run 'octopoid stop' and repeat the command".to_owned(),
+        BridgeError::Read(_) => "'octopoid doctor' looks through the store".to_owned(),
+        BridgeError::Init(_)
+        | BridgeError::Start(_)
+        | BridgeError::Open(_)
+        | BridgeError::Uninit(_)
+        | BridgeError::Join(_)
+        | BridgeError::Name(_)
+        | BridgeError::Program(_) => return None,
+    })
 }
 
 fn of_connect(error: &ConnectError) -> Exit {

@@ -39,6 +39,12 @@ pub enum BridgeError {
     /// The project's folder was not removed.
     #[error("remove the project")]
     Uninit(#[source] Box<octopoid_node::project::UninitError>),
+    /// Tasks would be lost with the store.
+    #[error("{} would be lost: {}", tasks(.0.count), named(.0))]
+    OpenTasks(daemon::OpenTasks),
+    /// The store cannot be read.
+    #[error("look for open tasks")]
+    Read(#[source] store::Fault),
     /// The machine did not become a member.
     #[error("join the cluster")]
     Join(#[source] Box<daemon::JoinClusterError>),
@@ -48,6 +54,15 @@ pub enum BridgeError {
     /// The program does not know its own path.
     #[error("find this program's own path")]
     Program(#[source] std::io::Error),
+}
+
+fn tasks(count: u64) -> String {
+    if count == 1 { "1 task that is open or not merged".to_owned() } else { format!("{count} tasks that are open or not merged") }
+}
+
+fn named(open: &daemon::OpenTasks) -> String {
+    let ids = open.named.join(", ");
+    if open.count > open.named.len() as u64 { format!("{ids}, …") } else { ids }
 }
 
 /// What `octopoid init` asks for.
@@ -272,17 +287,30 @@ pub struct UninitReport {
     pub kept: Vec<PathBuf>,
     /// Worktrees that were removed.
     pub worktrees: Vec<PathBuf>,
+    /// How many branches of attempts stay in the repository.
+    pub branches: usize,
 }
 
-/// Takes a project's folder away. Without `force` it keeps what was edited and refuses while work is unfinished.
+/// Takes a project's folder away. Without `force` it keeps what was edited and refuses while tasks are open or work is unfinished.
 pub fn uninit(layout: &Layout, force: bool) -> Result<UninitReport, BridgeError> {
+    if !force {
+        let open = daemon::open_tasks(layout).map_err(|error| match error {
+            daemon::OpenTasksError::Open(daemon::OpenError::Store(store::OpenError::Locked(_))) => BridgeError::Locked,
+            daemon::OpenTasksError::Open(error) => BridgeError::Open(Box::new(error)),
+            daemon::OpenTasksError::Read(fault) => BridgeError::Read(fault),
+        })?;
+        if open.count > 0 {
+            return Err(BridgeError::OpenTasks(open));
+        }
+    }
     let mut worktrees = daemon::remove_worktrees(layout, force);
     // What is still there could not be removed without losing something.
     let mut unfinished = |worktree: &Path| worktree.is_dir().then(|| "uncommitted work".to_owned());
     let mut options = UninitOptions { force, running: None, unfinished: &mut unfinished };
     let report = remove(layout, &mut options).map_err(|error| BridgeError::Uninit(Box::new(error)))?;
     worktrees.extend(report.worktrees);
-    Ok(UninitReport { removed: report.removed, kept: report.kept, worktrees })
+    let branches = daemon::count_attempt_branches(layout);
+    Ok(UninitReport { removed: report.removed, kept: report.kept, worktrees, branches })
 }
 
 /// Runs the launcher of agents' processes: the whole of a program's main function in the hidden mode `__launch`.

@@ -2,22 +2,26 @@
 
 use crate::{
     commands::stop::{self, StopError},
-    connection::{Connection, find_project},
+    connection::{ConnectError, Connection, find_project},
     failure::Failure,
-    node_bridge,
+    node_bridge::{self, Layout},
     output::Output,
 };
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  octopoid uninit")]
 pub struct Args {
-    /// Remove edited files and unfinished work too.
+    /// Remove open tasks, edited files and unfinished work, too.
     #[arg(long)]
     force: bool,
 }
 
 pub async fn run(args: &Args, output: Output) -> Result<(), Failure> {
-    let layout = find_project()?;
+    let layout = match find_project() {
+        // An earlier call kept what was edited, and took what made this a project.
+        Err(ConnectError::Find(error)) if args.force => remains().ok_or(ConnectError::Find(error))?,
+        found => found?,
+    };
     if let Some(connection) = Connection::to_running(&layout).await? {
         let pid = connection.node.as_ref().map(|node| node.pid);
         if !args.force {
@@ -37,5 +41,16 @@ pub async fn run(args: &Args, output: Output) -> Result<(), Failure> {
         let why = if layout.root().join(path).is_dir() { "it holds what is yours" } else { "it was edited" };
         output.note(format!("kept {}: {why}", path.display()));
     }
+    if !report.kept.is_empty() && !args.force {
+        output.note("'octopoid uninit --force' removes what was edited");
+    }
+    if report.branches > 0 {
+        let count = report.branches;
+        output.note(format!("{count} branch{} of attempts stay: git branch --list 'octopoid/*'", if count == 1 { "" } else { "es" }));
+    }
     Ok(())
+}
+
+fn remains() -> Option<Layout> {
+    Layout::find_remains(&std::env::current_dir().ok()?)
 }

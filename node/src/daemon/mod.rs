@@ -9,6 +9,7 @@ mod join;
 mod listen;
 mod network;
 mod node_file;
+mod open_tasks;
 mod setup;
 mod start;
 
@@ -18,5 +19,6 @@ pub use join::{JoinClusterError, Membership, join_by_name, join_by_ticket};
 pub use listen::{DEFAULT_PORT, ListenError};
 pub use network::NetworkError;
 pub use node_file::NodeFile;
-pub use setup::{InitError, InitRequest, Initialised, init, remove_worktrees};
+pub use open_tasks::{OpenTasks, OpenTasksError, open_tasks};
+pub use setup::{InitError, InitRequest, Initialised, count_attempt_branches, init, remove_worktrees};
 pub use start::{Local, OpenError, StartError, StartOptions, open_local, start};

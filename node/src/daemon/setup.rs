@@ -112,3 +112,10 @@ pub fn remove_worktrees(layout: &Layout, force: bool) -> Vec<PathBuf> {
     };
     known.into_iter().filter(|worktree| goes(worktree)).map(|worktree| worktree.path().to_owned()).collect()
 }
+
+/// Counts the branches of attempts, which stay when a project goes; none where the repository cannot be read.
+#[must_use]
+pub fn count_attempt_branches(layout: &Layout) -> usize {
+    let repository = Repository::open(layout.root()).ok();
+    repository.and_then(|repository| repository.count_attempt_branches().ok()).unwrap_or_default()
+}

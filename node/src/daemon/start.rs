@@ -117,9 +117,9 @@ fn shown(invalid: &Invalid) -> String {
 }
 
 /// What every way of opening a project needs.
-struct Opened {
+pub(super) struct Opened {
     config: Config,
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     token: ApiToken,
     token_text: String,
     peer_id: String,
@@ -128,7 +128,7 @@ struct Opened {
     repository_error: Option<crate::git::OpenError>,
 }
 
-fn open(layout: &Layout) -> Result<Opened, OpenError> {
+pub(super) fn open(layout: &Layout) -> Result<Opened, OpenError> {
     let (config, warnings) = config::load(layout).map_err(OpenError::Config)?;
     for warning in warnings {
         tracing::warn!("{warning}");

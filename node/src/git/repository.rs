@@ -214,6 +214,14 @@ impl Repository {
         self.branch_tip(&Branch::of_attempt(task, attempt))
     }
 
+    /// Counts the branches of attempts.
+    ///
+    /// # Errors
+    /// When the references cannot be read.
+    pub fn count_attempt_branches(&self) -> Result<usize, ReadError> {
+        self.read("the branches", |git| git.references_glob("refs/heads/octopoid/*")?.try_fold(0, |count, found| found.map(|_| count + 1)))
+    }
+
     /// Deletes the branch of a review that added nothing to what it looked at; one with commits of its own stays.
     ///
     /// # Errors

@@ -79,6 +79,13 @@ impl Layout {
         found.ok_or(FindError::NotInitialised { from })
     }
 
+    /// Finds what [`super::uninit`] left of a project: the nearest `.octopoid` at or above a folder, with or without a `runtime/`.
+    #[must_use]
+    pub fn find_remains(start: &Path) -> Option<Self> {
+        let from = start.canonicalize().ok()?;
+        from.ancestors().map(Self::at).find(|layout| layout.dir.is_dir())
+    }
+
     fn named(dir: &Path) -> Option<Self> {
         let dir = dir.canonicalize().ok()?;
         let above = if dir.file_name() == Some(OsStr::new(FOLDER)) { dir.parent().map(Self::at) } else { None };

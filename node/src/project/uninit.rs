@@ -48,6 +48,17 @@ pub enum UninitError {
     },
 }
 
+impl UninitError {
+    /// Tells whether nothing was removed, since something would have been lost.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        match self {
+            Self::Running(_) | Self::Unfinished(_) => true,
+            Self::Remove { .. } => false,
+        }
+    }
+}
+
 /// The most worktrees that a message names.
 const NAMED: usize = 5;
 

@@ -126,7 +126,7 @@ pub(super) fn at_rest(context: &Context) -> Result<Vec<AwaitingMerge>, Fault> {
 }
 
 /// Returns the filter of tasks whose accepted branch is not merged.
-pub(super) fn awaiting() -> Filter {
+pub(crate) fn awaiting() -> Filter {
     Filter { facet: Some((Facet::AwaitingMerge, vec![String::new()])), ..Filter::default() }
 }
 

@@ -31,5 +31,6 @@ pub use context::{Context, StepError};
 #[cfg(test)]
 pub(crate) use control::Request;
 pub use control::{AgentsView, Control, ControlError, Farewell};
+pub(crate) use integrate::awaiting as awaiting_merge;
 pub use scheduler::{Mode, Scheduler};
 pub use spending::{Spending, Usage};

@@ -126,6 +126,35 @@ async fn uninit_keeps_what_was_edited_and_refuses_while_a_node_runs() {
     assert!(!project.dir().exists());
 }
 
+#[tokio::test]
+async fn uninit_refuses_while_tasks_are_open_and_force_removes_what_an_earlier_one_kept() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", "echo x > x; commit work")]);
+    let ids = ["One", "Two", "Three", "Four"].map(|title| project.enqueue(title, &[]));
+    for id in &ids[1..] {
+        let said = project.run(&["uninit"]);
+        assert!(said.refused(4).contains("open or not merged") && said.stderr.contains("--force"), "{said:?}");
+        assert!(said.stderr.contains(&ids[0]) || said.stderr.contains('1'), "{said:?}");
+        let _ = project.run(&["cancel", id]).ok();
+    }
+    let one = project.run(&["uninit"]);
+    assert!(one.refused(4).contains(&format!("1 task that is open or not merged would be lost: {}", ids[0])), "{one:?}");
+    project.start().await;
+    project.until_in(&ids[0], "provisional").await;
+    project.stop(&[]).await;
+    assert!(project.run(&["uninit"]).refused(4).contains(&ids[0]), "work that nobody has judged is not over");
+    assert_eq!(project.run(&["list", "--json"]).json().as_array().map(Vec::len), Some(4), "nothing was removed");
+
+    let _ = project.run(&["cancel", &ids[0]]).ok();
+    let said = project.run(&["uninit"]);
+    assert!(said.ok().contains("runtime") && said.stderr.contains("1 branch of attempts stay"), "{said:?}");
+    assert!(said.stderr.contains("kept .octopoid/agents.yaml") && said.stderr.contains("git branch --list 'octopoid/*'"), "{said:?}");
+    assert_eq!(project.run(&["uninit"]).code, Some(3));
+    let _ = project.run(&["uninit", "--force"]).ok();
+    assert!(!project.dir().exists());
+    assert_eq!(project.run(&["uninit", "--force"]).code, Some(3));
+}
+
 #[test]
 fn the_completion_script_of_bash_is_one_that_bash_reads() {
     let project = Project::repository();

@@ -177,7 +177,8 @@ pub async fn run_node(
 ) -> Result<(), BridgeError> {
     let start = StartOptions {
         mode: match (options.no_agents, options.once) {
-            (true, _) => Mode::NoAgents,
+            (true, false) => Mode::NoAgents,
+            (true, true) => Mode::OnceNoAgents,
             (false, true) => Mode::Once,
             (false, false) => Mode::Serve,
         },

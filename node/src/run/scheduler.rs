@@ -61,6 +61,24 @@ pub enum Mode {
     Once,
     /// Reaps and rolls forward, but claims nothing.
     NoAgents,
+    /// As [`Mode::NoAgents`], for one tick.
+    OnceNoAgents,
+}
+
+impl Mode {
+    const fn starts_agents(self) -> bool {
+        match self {
+            Self::Serve | Self::Once => true,
+            Self::NoAgents | Self::OnceNoAgents => false,
+        }
+    }
+
+    const fn is_once(self) -> bool {
+        match self {
+            Self::Once | Self::OnceNoAgents => true,
+            Self::Serve | Self::NoAgents => false,
+        }
+    }
 }
 
 /// Owns the agents' state.
@@ -115,7 +133,7 @@ impl Scheduler {
         (scheduler, Control::new(ask))
     }
 
-    /// Runs until it is stopped or, in [`Mode::Once`], until what one tick started is over.
+    /// Runs until it is stopped or, where one tick is enough, until what that started is over.
     ///
     /// # Errors
     /// When the store fails.
@@ -203,7 +221,7 @@ impl Scheduler {
 
     fn over(&self, once_done: bool) -> bool {
         let idle = self.roster.instances.is_empty() && self.attempts.is_empty() && self.merging.is_none();
-        idle && (self.stopping || (self.mode == Mode::Once && once_done))
+        idle && (self.stopping || (self.mode.is_once() && once_done))
     }
 
     /// Ends what still runs when nothing can be written any more: an agent must not outlive its node.
@@ -242,10 +260,10 @@ impl Scheduler {
         self.finish_broken_down().await?;
         self.accept_automatic().await?;
         self.start_merging();
-        if self.stopping || self.mode == Mode::NoAgents || (self.mode == Mode::Once && *once_done) {
+        let looked_before = std::mem::replace(once_done, true);
+        if self.stopping || !self.mode.starts_agents() || (self.mode.is_once() && looked_before) {
             return Ok(());
         }
-        *once_done = true;
         let agents = self.agents.agents().clone();
         for agent in &agents.agents {
             let free = self.roster.free(agent, self.context.config.max_concurrent);

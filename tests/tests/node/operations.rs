@@ -142,6 +142,19 @@ async fn once_waits_for_the_merge_of_what_it_accepted() {
 }
 
 #[tokio::test]
+async fn once_without_agents_merges_what_is_accepted_and_ends() {
+    let project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", &format!("note started x; {WORK}"))]);
+    let (one, two) = (project.enqueue("One", &[]), project.enqueue("Two", &[]));
+    let _ = project.run(&["start", "--once"]).ok();
+    let _ = project.run(&["accept", &one]).ok();
+    let _ = project.run(&["start", "--no-agents", "--once"]).ok();
+    assert_eq!(project.merged(), [one.as_str()], "{}", project.logs());
+    assert_eq!(project.noted("started").lines().count(), 1);
+    assert_eq!(project.run(&["show", &two, "--json"]).json()["queue"], "incoming");
+}
+
+#[tokio::test]
 async fn a_broken_agents_file_keeps_the_agents_of_before_and_is_told() {
     let mut project = Project::new();
     project.agents(&[Agent::new("worker", "implement", WORK), Agent::approver("judge")]);

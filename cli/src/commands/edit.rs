@@ -8,7 +8,7 @@ use std::{
 
 use octopoid_client::{Task, TaskPatch};
 
-use super::{BodyError, TaskArg, parse_priority, read_body, tell, whole_id};
+use super::{BodyError, TaskArg, enqueue::check_role, parse_priority, read_body, tell, whole_id};
 use crate::{
     connection::Connection,
     failure::{Exit, Failure},
@@ -117,6 +117,9 @@ pub async fn run(args: Args, output: Output) -> Result<(), Failure> {
 }
 
 async fn send(connection: &Connection, id: &str, mut patch: TaskPatch, output: Output) -> Result<(), Failure> {
+    if let Some(Some(role)) = &patch.role {
+        check_role(connection, role).await?;
+    }
     if let Some(Some(blockers)) = &mut patch.blocked_by {
         let mut whole = Vec::new();
         for blocker in blockers.split(',').map(str::trim).filter(|blocker| !blocker.is_empty()) {

@@ -147,7 +147,7 @@ fn content(rest: &str, body: Option<&str>) -> Option<String> {
 }
 
 /// Refuses a role that no agent has: the task would wait for ever.
-async fn check_role(connection: &Connection, role: &str) -> Result<(), EnqueueError> {
+pub(super) async fn check_role(connection: &Connection, role: &str) -> Result<(), EnqueueError> {
     let mut valid: Vec<String> = BUILT_IN.iter().map(|name| (*name).to_owned()).collect();
     valid.extend(node_bridge::agent_roles(&connection.layout));
     if valid.iter().any(|name| name == role) {

@@ -55,6 +55,10 @@ fn a_task_is_edited_by_flags_and_in_an_editor() {
     let task = shown(&project);
     assert_eq!((&task["title"], &task["priority"]), (&"Edited".into(), &"P0".into()));
     assert_eq!(task["content"].as_str().map(str::trim), Some("what was done"));
+    fs::write(&editor, "#!/bin/sh\nsed -i -e 's/^role: .*/role: implment/' \"$1\"\n").expect("written");
+    for args in [&["edit", &id, "--role", "implment"][..], &["edit", &id]] {
+        assert!(project.run(args).refused(2).contains("unknown role 'implment': it must be one of breakdown, docs"), "{args:?}");
+    }
     fs::write(&editor, "#!/bin/sh\nexit 1\n").expect("written");
     assert!(project.run(&["edit", &id]).refused(1).contains("nothing was changed"));
     assert_eq!(shown(&project)["version"], task["version"]);

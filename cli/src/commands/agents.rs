@@ -62,7 +62,17 @@ async fn set(agent: Option<&str>, paused: bool, output: Output) -> Result<(), Fa
         return Ok(output.value(&answer)?);
     }
     let who = clean::line(agent.unwrap_or("all agents"));
-    Ok(output.line(format!("{who}: {}", if answer.paused { "paused" } else { "resumed" }))?)
+    let still = clean::line(&answer.paused_in_file.join(", "));
+    match (paused, answer.paused_in_file.is_empty()) {
+        (true, _) => output.line(format!("{who}: paused"))?,
+        (false, true) => output.line(format!("{who}: resumed"))?,
+        (false, false) if agent.is_some() => output.line(format!("{who}: still paused"))?,
+        (false, false) => output.line(format!("{who}: resumed, but for {still}"))?,
+    }
+    if !answer.paused_in_file.is_empty() {
+        output.note(format!(".octopoid/agents.yaml pauses {still}: take 'paused: true' out there"));
+    }
+    Ok(())
 }
 
 /// One row for each agent, with what it does.

@@ -292,7 +292,7 @@ mod tests {
                 }
                 Told::Pause { agent, paused, answer } => {
                     heard.push(format!("pause {agent:?} {paused}"));
-                    drop(answer.send(Ok(Paused { agent, paused })));
+                    drop(answer.send(Ok(Paused { agent, paused, ..Paused::default() })));
                 }
                 Told::Stop { farewell, answer } => {
                     heard.push(format!("stop {farewell:?}"));

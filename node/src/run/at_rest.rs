@@ -74,8 +74,11 @@ impl Desk {
     }
 
     fn pause(&mut self, agent: Option<String>, paused: bool) -> Result<Paused, ControlError> {
-        // Everybody is paused whatever agents.yaml says.
-        let agents = agent.is_some().then(|| self.agents()).transpose()?.unwrap_or_default();
+        let agents = match self.agents() {
+            // Everybody is paused, and goes on, whatever agents.yaml says.
+            Err(_) if agent.is_none() => Agents::default(),
+            agents => agents?,
+        };
         self.roster.set_paused(&agents, agent, paused)
     }
 

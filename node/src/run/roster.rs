@@ -132,10 +132,15 @@ impl Roster {
         self.lulls.insert(agent.to_owned(), (SystemTime::now() + pause, Lull::FailedReview));
     }
 
-    /// Pauses or resumes by a person's word, across restarts. Resuming also ends an agent's pauses of its own.
+    /// Pauses or resumes by a person's word, across restarts. Resuming also ends agents' pauses of their own; without a name it
+    /// lifts every pause but those of agents.yaml, which the answer names.
     pub fn set_paused(&mut self, agents: &Agents, agent: Option<String>, paused: bool) -> Result<Paused, ControlError> {
         match &agent {
-            None => self.pauses.node = paused,
+            None if paused => self.pauses.node = true,
+            None => {
+                self.pauses = Pauses::default();
+                self.lulls.clear();
+            }
             Some(name) if agents.get(name).is_none() => {
                 let known = agents.agents.iter().map(|agent| agent.name.to_string()).collect();
                 return Err(ControlError::UnknownAgent { name: name.clone(), known });
@@ -148,7 +153,11 @@ impl Roster {
         }
         let text = serde_json::to_vec(&self.pauses).unwrap_or_default();
         replace_file(&self.file, &text, 0o600).map_err(|error| ControlError::Refused(format!("the pause could not be kept: {error}")))?;
-        Ok(Paused { agent, paused })
+        let asked = agents.agents.iter().filter(|known| agent.as_deref().is_none_or(|name| name == known.name.as_str()));
+        let paused_in_file: Vec<String> =
+            asked.filter(|known| !paused && known.enabled && known.paused).map(|known| known.name.to_string()).collect();
+        let paused = paused || (agent.is_some() && !paused_in_file.is_empty());
+        Ok(Paused { agent, paused, paused_in_file })
     }
 
     pub fn is_paused(&self) -> bool {

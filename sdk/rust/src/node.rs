@@ -159,6 +159,9 @@ pub struct Paused {
     pub agent: Option<String>,
     /// Whether it is paused now.
     pub paused: bool,
+    /// Agents that agents.yaml itself pauses, among those that were asked to go on: they stay paused until it says otherwise.
+    #[serde(default)]
+    pub paused_in_file: Vec<String>,
 }
 
 /// Tells a node to end.

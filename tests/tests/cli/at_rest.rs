@@ -16,6 +16,7 @@ async fn a_pause_without_a_node_is_kept_for_the_next_one() {
     assert_eq!(project.run(&["pause"]).ok(), "all agents: paused");
     assert!(project.run(&["status"]).ok().contains("paused: octopoid resume"));
     assert_eq!(project.run(&["resume"]).ok(), "all agents: resumed");
+    let _ = project.run(&["pause", "worker"]).ok();
 
     let held = project.enqueue("Held", &["--priority", "P0"]);
     let done = project.enqueue("Done", &["--role", "docs"]);
@@ -26,6 +27,27 @@ async fn a_pause_without_a_node_is_kept_for_the_next_one() {
     assert_eq!(project.run(&["resume", "worker", "--json"]).json()["paused"], false);
     project.start_with(&["--tick-interval", "50"]).await;
     project.until_in(&held, "provisional").await;
+}
+
+#[tokio::test]
+async fn resume_lifts_every_pause_but_those_of_the_file_which_it_names() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", WORK), Agent::new("writer", "docs", WORK).with("paused: true")]);
+    for with_node in [false, true] {
+        if with_node {
+            project.start().await;
+        }
+        let _ = project.run(&["pause", "worker"]).ok();
+        let _ = project.run(&["pause"]).ok();
+        let all = project.run(&["resume"]);
+        assert_eq!(all.ok(), "all agents: resumed, but for writer");
+        assert!(all.stderr.contains(".octopoid/agents.yaml") && all.stderr.contains("paused: true"), "{all:?}");
+        let agents = project.run(&["agents", "--json"]).json();
+        assert_eq!((&agents[0]["state"], &agents[1]["state"]), (&"idle".into(), &"paused".into()), "{agents}");
+        assert_eq!(project.run(&["resume", "writer"]).ok(), "writer: still paused");
+        let answer = project.run(&["resume", "writer", "--json"]).json();
+        assert_eq!((&answer["paused"], &answer["paused_in_file"][0]), (&true.into(), &"writer".into()), "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -27,7 +27,9 @@ pub async fn run(args: &Args, output: Output) -> Result<(), Failure> {
         table.row([&item.kind, &item.path, &item.reason]);
     }
     output.table(&table)?;
-    let count = report.items.len();
-    output.note(if args.dry_run { format!("{count} would be removed: octopoid gc") } else { format!("{count} removed") });
+    let kept = report.items.iter().filter(|item| item.kept).count();
+    let count = report.items.len() - kept;
+    let stays = if kept == 0 { String::new() } else { format!(", {kept} stay{}", if kept == 1 { "s" } else { "" }) };
+    output.note(if args.dry_run { format!("{count} would be removed{stays}: octopoid gc") } else { format!("{count} removed{stays}") });
     Ok(())
 }

@@ -60,10 +60,7 @@ impl Repository {
     /// # Errors
     /// When something could get lost, and when the file system or git refuses; a later call goes on.
     pub fn remove_worktree(&self, worktree: &Worktree) -> Result<Removed, RemoveError> {
-        let known = self.git().and_then(|git| git.find_worktree(&worktree.name()));
-        if known.is_ok_and(|known| matches!(known.is_locked(), Ok(git2::WorktreeLockStatus::Locked(_)))) {
-            return Err(RemoveError::Locked(worktree.name()));
-        }
+        self.check_unlocked(worktree)?;
         let removed = match worktree.path().symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Removed::WasGone,
             Err(error) => return Err(RemoveError::Folder(error)),
@@ -82,6 +79,29 @@ impl Repository {
         }
         delete_folder(&doomed).map_err(RemoveError::Folder)?;
         Ok(removed)
+    }
+
+    /// Tells why [`Repository::remove_worktree`] would not remove a worktree, and removes nothing.
+    ///
+    /// Objects that a rescue would need may be written; git itself drops them some day.
+    ///
+    /// # Errors
+    /// When something could get lost.
+    pub fn may_remove_worktree(&self, worktree: &Worktree) -> Result<(), RemoveError> {
+        self.check_unlocked(worktree)?;
+        match worktree.path().symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(RemoveError::Folder(error)),
+            Ok(_) => self.unsaved(&self.open_worktree(worktree)?, worktree).map(drop),
+        }
+    }
+
+    fn check_unlocked(&self, worktree: &Worktree) -> Result<(), RemoveError> {
+        let known = self.git().and_then(|git| git.find_worktree(&worktree.name()));
+        if known.is_ok_and(|known| matches!(known.is_locked(), Ok(git2::WorktreeLockStatus::Locked(_)))) {
+            return Err(RemoveError::Locked(worktree.name()));
+        }
+        Ok(())
     }
 
     /// Deletes folders whose removal a crash cut short, and returns how many there were.

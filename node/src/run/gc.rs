@@ -50,11 +50,12 @@ fn collect_worktrees(git: &Repository, worktrees: &Path, busy: &Busy, dry_run: b
         if busy.contains(&(worktree.task().to_string(), worktree.attempt().to_string())) {
             continue;
         }
-        let mut reason = "no agent works in it".to_owned();
-        if !dry_run && let Err(error) = git.remove_worktree(&worktree) {
-            reason = format!("it stays: {}", describe(&error));
-        }
-        items.push(GcItem { kind: "worktree".to_owned(), path: worktree.path().display().to_string(), reason });
+        let done = if dry_run { git.may_remove_worktree(&worktree) } else { git.remove_worktree(&worktree).map(drop) };
+        let (kept, reason) = match done {
+            Ok(()) => (false, "no agent works in it".to_owned()),
+            Err(error) => (true, format!("it stays: {}", describe(&error))),
+        };
+        items.push(GcItem { kind: "worktree".to_owned(), path: worktree.path().display().to_string(), reason, kept });
     }
     Ok(items)
 }
@@ -69,11 +70,12 @@ fn collect_logs(reader: &Reader, logs: &Path, busy: &Busy, dry_run: bool) -> Res
             if busy.contains(&(task.clone(), attempt)) || !is_old(&folder) {
                 continue;
             }
-            let mut reason = format!("the task is over and nothing was written for {} days", LOGS_KEPT.as_secs() / 86_400);
-            if !dry_run && let Err(error) = std::fs::remove_dir_all(&folder) {
-                reason = format!("it stays: {error}");
-            }
-            items.push(GcItem { kind: "log".to_owned(), path: folder.display().to_string(), reason });
+            let done = if dry_run { Ok(()) } else { std::fs::remove_dir_all(&folder) };
+            let (kept, reason) = match done {
+                Ok(()) => (false, format!("the task is over and nothing was written for {} days", LOGS_KEPT.as_secs() / 86_400)),
+                Err(error) => (true, format!("it stays: {error}")),
+            };
+            items.push(GcItem { kind: "log".to_owned(), path: folder.display().to_string(), reason, kept });
         }
         if !dry_run {
             // Only an empty one goes, so a failure means that something is left in it.

@@ -202,7 +202,7 @@ pub struct GcReport {
     pub items: Vec<GcItem>,
 }
 
-/// One thing that was, or would be, removed.
+/// One thing that was, or would be, removed; or that stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GcItem {
@@ -210,8 +210,11 @@ pub struct GcItem {
     pub kind: String,
     /// Where it is.
     pub path: String,
-    /// Why it may go.
+    /// Why it may go, or why it stays.
     pub reason: String,
+    /// Whether it stays all the same, since something could get lost or it could not be removed.
+    #[serde(default)]
+    pub kept: bool,
 }
 
 /// What a look through the store found.

@@ -95,12 +95,18 @@ async fn gc_removes_a_worktree_that_stayed_and_says_so_first_with_and_without_a_
         if !with_node {
             project.stop(&[]).await;
         }
+        for dry in [&["gc", "--dry-run"][..], &["gc"]] {
+            let told = project.run(dry);
+            assert!(told.ok().contains("it stays") && told.stderr.contains("1 stays"), "{told:?}");
+            assert_eq!(project.run(&[dry, &["--json"]].concat()).json()["items"][0]["kept"], true);
+        }
         std::fs::rename(project.dir().join("worktrees").join(&left[0]).join("nested"), project.table().join(&id)).expect("moved away");
         let told = project.run(&["gc", "--dry-run"]);
         assert!(told.ok().contains(&left[0]) && told.stderr.contains("1 would be removed"), "{told:?}");
         assert_eq!(project.worktrees(), left, "a dry run removes nothing");
         let report = project.run(&["gc", "--json"]).json();
         assert_eq!((&report["items"][0]["kind"], report["items"].as_array().map(Vec::len)), (&"worktree".into(), Some(1)), "{report}");
+        assert_eq!(report["items"][0]["kept"], false, "{report}");
         assert_eq!(project.worktrees(), Vec::<String>::new());
         assert!(project.run(&["gc"]).stderr.contains("nothing to remove"));
         let branch = project.git(&["branch", "--list", "--format=%(refname:short)", &format!("octopoid/{id}/*")]);

@@ -206,7 +206,7 @@ fn bridge_hint(error: &BridgeError) -> Option<String> {
         | BridgeError::Uninit(_)
         | BridgeError::Join(_)
         | BridgeError::Name(_)
-        | BridgeError::Program(_) => return None,
+        | BridgeError::Program(_) => return error.open_hint(),
     })
 }
 
@@ -225,9 +225,8 @@ fn connect_hint(error: &ConnectError) -> Option<String> {
         ConnectError::Held { .. } => "run 'octopoid stop', or 'octopoid logs' to see what the node does".to_owned(),
         ConnectError::Token { .. } => "run 'octopoid init' again: it makes what is missing".to_owned(),
         ConnectError::Written { .. } => "run 'octopoid stop', then 'octopoid start'".to_owned(),
-        ConnectError::Local { source: LocalError::Bridge(_) | LocalError::Locked, .. } => {
-            "run 'octopoid start' and repeat the command".to_owned()
-        }
+        ConnectError::Local { source: LocalError::Bridge(error), .. } => return error.open_hint(),
+        ConnectError::Local { source: LocalError::Locked, .. } => "run 'octopoid stop' and repeat the command".to_owned(),
         ConnectError::Folder(_) => return None,
     })
 }

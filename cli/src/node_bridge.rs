@@ -56,6 +56,59 @@ pub enum BridgeError {
     Program(#[source] std::io::Error),
 }
 
+impl BridgeError {
+    /// Names what to do where the project cannot be opened and the text does not say it.
+    pub fn open_hint(&self) -> Option<String> {
+        match self {
+            Self::Open(error) => open_hint(error),
+            Self::Start(error) => match error.as_ref() {
+                daemon::StartError::Open(error) => open_hint(error),
+                daemon::StartError::Agents(_) | daemon::StartError::Repository(_) | daemon::StartError::Branch(_) => {
+                    Some(VALIDATE.to_owned())
+                }
+                daemon::StartError::Network(_)
+                | daemon::StartError::Listen(_)
+                | daemon::StartError::Announce { .. }
+                | daemon::StartError::Serve(_)
+                | daemon::StartError::Scheduler(_)
+                | daemon::StartError::Store(_) => None,
+            },
+            Self::Init(_)
+            | Self::Locked
+            | Self::Uninit(_)
+            | Self::OpenTasks(_)
+            | Self::Read(_)
+            | Self::Join(_)
+            | Self::Name(_)
+            | Self::Program(_) => None,
+        }
+    }
+}
+
+const VALIDATE: &str = "mend what is listed; 'octopoid validate' shows whether all is well";
+
+fn open_hint(error: &daemon::OpenError) -> Option<String> {
+    match error {
+        daemon::OpenError::Config(_) => Some(VALIDATE.to_owned()),
+        daemon::OpenError::Store(store::OpenError::Store { path, .. }) => Some(format!(
+            "see whether the disk is full or failing; if the file is damaged, restore it from a backup, or go on without its tasks: mv {0} {0}.damaged && octopoid status",
+            path.display()
+        )),
+        // Their texts say what to do.
+        daemon::OpenError::Store(
+            store::OpenError::Locked(_)
+            | store::OpenError::Newer { .. }
+            | store::OpenError::Older { .. }
+            | store::OpenError::OtherCluster(_)
+            | store::OpenError::OtherKey(_)
+            | store::OpenError::Backup { .. },
+        )
+        | daemon::OpenError::Key(_)
+        | daemon::OpenError::Token { .. }
+        | daemon::OpenError::Network(_) => None,
+    }
+}
+
 fn tasks(count: u64) -> String {
     if count == 1 { "1 task that is open or not merged".to_owned() } else { format!("{count} tasks that are open or not merged") }
 }

@@ -167,3 +167,26 @@ fn a_key_that_is_gone_or_open_to_others_is_told_with_what_to_do() {
     fs::remove_file(&key).expect("removed");
     assert!(project.run(&["list"]).refused(1).contains("backup"));
 }
+
+#[test]
+fn a_configuration_or_a_store_that_cannot_be_used_names_what_helps() {
+    let project = Project::new();
+    let commands = [&["list"][..], &["status"], &["enqueue", "x"], &["doctor"], &["start"], &["uninit"]];
+    let _ = project.enqueue("x", &[]);
+    let config = project.read(".octopoid/config.yaml");
+    project.write(".octopoid/config.yaml", &format!("{config}\nlaeses: {{}}\n"));
+    for args in commands {
+        let said = project.run(args);
+        assert!(said.refused(1).contains("'octopoid validate'") && !said.stderr.contains("octopoid start"), "{said:?}");
+    }
+    project.write(".octopoid/config.yaml", &config);
+    let store = project.dir().join("runtime/octopoid.redb");
+    fs::write(&store, vec![b'x'; 8_192]).expect("written");
+    for args in commands {
+        let said = project.run(args);
+        assert!(said.refused(1).contains("from a backup") && said.stderr.contains("octopoid.redb.damaged"), "{said:?}");
+        assert!(!said.stderr.contains("octopoid start"), "{said:?}");
+    }
+    fs::rename(&store, store.with_extension("redb.damaged")).expect("moved away");
+    assert_eq!(project.run(&["status"]).code, Some(0), "what the hint says works");
+}

@@ -15,6 +15,7 @@ use crate::{
     demo::DemoFailure,
     node_bridge::{BridgeError, LocalError},
     output::OutputError,
+    queue_names::QueueError,
 };
 
 /// How a command ends.
@@ -84,6 +85,9 @@ pub enum Failure {
     /// See [`WaitError`].
     #[error(transparent)]
     Wait(#[from] WaitError),
+    /// See [`QueueError`].
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     /// What `doctor` found is told already.
     #[error("the store has problems")]
     Unsound,
@@ -123,6 +127,7 @@ impl Failure {
             Self::Start(error) => error.exit(),
             Self::Stop(error) => error.exit(),
             Self::Wait(error) => error.exit(),
+            Self::Queue(error) => error.exit(),
             Self::Bridge(error) => of_bridge(error),
             Self::Output(OutputError::Write(_) | OutputError::Json(_))
             | Self::Validate(_)
@@ -150,7 +155,7 @@ impl Failure {
                 Some(format!("the repository is kept: cd {} && octopoid list, then octopoid logs ID", repository.display()))
             }
             Self::Bridge(error) => bridge_hint(error),
-            Self::Output(_) | Self::Demo(_) => None,
+            Self::Output(_) | Self::Queue(_) | Self::Demo(_) => None,
         }
     }
 

@@ -10,6 +10,7 @@ mod log_file;
 mod node_bridge;
 mod output;
 mod process;
+mod queue_names;
 mod table;
 mod task_id;
 mod when;

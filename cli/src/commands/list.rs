@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use octopoid_client::{Client, Task, TaskFilter};
 
 use super::parse_priority;
-use crate::{connection::Connection, failure::Failure, output::Output, table::Table, task_id, when};
+use crate::{connection::Connection, failure::Failure, output::Output, queue_names, table::Table, task_id, when};
 
 /// The most that a node answers at once.
 const PAGE: u64 = 500;
@@ -28,6 +28,7 @@ pub struct Args {
 
 pub async fn run(args: Args, output: Output) -> Result<(), Failure> {
     let connection = Connection::open().await?;
+    queue_names::check(&connection, &args.queue).await?;
     let filtered = !(args.queue.is_empty() && args.priority.is_empty() && args.role.is_empty());
     let filter = TaskFilter { queue: args.queue, priority: args.priority, role: args.role, ..TaskFilter::default() };
     let (tasks, total) = up_to(&connection.client, filter, args.limit).await?;

@@ -10,6 +10,7 @@ use crate::{
     connection::{Connection, find_project},
     failure::{Exit, Failure},
     output::Output,
+    queue_names,
 };
 
 /// How often a task is looked at when no event tells of it.
@@ -62,7 +63,10 @@ pub async fn run(args: Args, output: Output) -> Result<(), Failure> {
         let connection = Connection::to(layout.clone()).await?;
         let whole = match &id {
             Some(id) => String::clone(id),
-            None => args.task.whole(&connection).await?,
+            None => {
+                queue_names::check(&connection, &args.queue).await?;
+                args.task.whole(&connection).await?
+            }
         };
         // Events are opened before the look, so that nothing happens unseen between the two.
         let mut events = match &connection.node {

@@ -35,6 +35,8 @@ fn a_description_role_or_priority_that_cannot_be_is_refused_before_anything_is_q
         (&["enqueue", "x", "--complexity", "XXL"], "XS, S, M, L, XL"),
         (&["enqueue", "x", "--body", "/no/such/file"], "/no/such/file"),
         (&["list", "--queue"], "--queue"),
+        (&["list", "--queue", "done,foo"], "unknown queue 'foo': it must be one of incoming, claimed, provisional, done"),
+        (&["wait", "x", "--queue", "nonsense"], "unknown queue 'nonsense'"),
         (&["wait"], "ID"),
         (&["start", "--tick-interval", "0"], "10..=3600000"),
         (&["logs", "--follow", "--json"], "exclude each other"),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use octopoid_client::AwaitingMerge;
+use octopoid_client::{AgentState, AgentStatus, AwaitingMerge};
 use octopoid_crdt::ids::RecordId;
 use octopoid_crdt::lease::PULSE_MS;
 use octopoid_crdt::record::{Cause, Queue};
@@ -51,6 +51,8 @@ const MERGE_POLL: Duration = Duration::from_secs(60);
 const REVIEW_PAUSE: Duration = Duration::from_secs(30);
 /// After so many reviews of one task that came to nothing a person is asked.
 const MOST_FAILED_REVIEWS: u32 = 3;
+/// Why no agent of a node without agents starts.
+const STARTS_NONE: &str = "the node was started with --no-agents";
 
 /// How the scheduler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -522,10 +524,20 @@ impl Scheduler {
         }
     }
 
+    /// Describes every agent; where none is started, those that seem to be about to begin as paused.
+    fn describe_agents(&self) -> Vec<AgentStatus> {
+        let mut agents = self.roster.describe(self.agents.agents());
+        let would_start = |agent: &&mut AgentStatus| matches!(agent.state, AgentState::Idle | AgentState::Waiting);
+        for agent in agents.iter_mut().filter(|agent| !self.mode.starts_agents() && would_start(agent)) {
+            (agent.state, agent.reason, agent.next_run_at) = (AgentState::Paused, Some(STARTS_NONE.to_owned()), None);
+        }
+        agents
+    }
+
     fn view(&self) -> AgentsView {
         AgentsView {
             paused: self.roster.is_paused(),
-            agents: self.roster.describe(self.agents.agents()),
+            agents: self.describe_agents(),
             cost_usd: self.context.spending.usd(),
             awaiting_merge: self
                 .waiting

@@ -155,6 +155,20 @@ async fn once_without_agents_merges_what_is_accepted_and_ends() {
 }
 
 #[tokio::test]
+async fn a_node_without_agents_says_that_nothing_will_start() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", WORK)]);
+    project.start_with(&["--no-agents"]).await;
+    for command in ["status", "agents"] {
+        let said = project.run(&[command]);
+        assert!(said.ok().contains("paused") && said.ok().contains("started with --no-agents"), "{said:?}");
+    }
+    project.stop(&[]).await;
+    project.start().await;
+    assert_eq!(project.run(&["agents", "--json"]).json()[0]["state"], "idle");
+}
+
+#[tokio::test]
 async fn a_broken_agents_file_keeps_the_agents_of_before_and_is_told() {
     let mut project = Project::new();
     project.agents(&[Agent::new("worker", "implement", WORK), Agent::approver("judge")]);

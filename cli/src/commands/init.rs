@@ -68,13 +68,18 @@ pub async fn run(args: &Args, output: Output) -> Result<(), Failure> {
 
 fn tell_project(report: &InitReport, output: Output) -> Result<(), Failure> {
     let shown = |path: &Path| path.display().to_string();
-    if report.created.is_empty() {
+    if report.created.is_empty() && report.updated.is_empty() {
         output.line(format!("{} is an Octopoid project already; nothing was changed", shown(&report.root)))?;
+    } else if report.created.is_empty() {
+        output.line(format!("{} is an Octopoid project already; this machine is {}", shown(&report.root), report.machine_id))?;
     } else {
         output.line(format!("{} is an Octopoid project; this machine is {}", shown(&report.root), report.machine_id))?;
     }
     for path in &report.created {
         output.note(format!("  made {}", shown(path)));
+    }
+    for path in &report.updated {
+        output.note(format!("  changed {}: a running node takes it over at its next start", shown(path)));
     }
     for path in &report.kept {
         output.note(format!("  kept {}", shown(path)));

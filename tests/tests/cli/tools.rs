@@ -126,6 +126,16 @@ async fn uninit_keeps_what_was_edited_and_refuses_while_a_node_runs() {
     assert!(!project.dir().exists());
 }
 
+#[test]
+fn a_repeated_init_says_what_it_changed() {
+    let project = Project::new();
+    assert!(project.run(&["init"]).ok().contains("nothing was changed"));
+    let said = project.run(&["init", "--machine-id", "there", "--api-port", "0"]);
+    assert!(said.ok().contains("this machine is there") && !said.stdout.contains("nothing was changed"), "{said:?}");
+    assert!(said.stderr.contains("changed .octopoid/runtime/local.yaml"), "{said:?}");
+    assert!(project.run(&["init", "--machine-id", "there", "--api-port", "0"]).ok().contains("nothing was changed"));
+}
+
 #[tokio::test]
 async fn uninit_refuses_while_tasks_are_open_and_force_removes_what_an_earlier_one_kept() {
     let mut project = Project::new();

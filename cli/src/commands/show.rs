@@ -13,14 +13,18 @@ use crate::{
     when,
 };
 
-/// How much of a long history is shown.
-const RECENT: usize = 12;
+/// How much of the beginning and the end of a long history is shown.
+const FIRST: usize = 2;
+const RECENT: usize = 10;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  octopoid show add-user-auth")]
 pub struct Args {
     #[command(flatten)]
     task: TaskArg,
+    /// Show a long history whole.
+    #[arg(long)]
+    all: bool,
 }
 
 pub async fn run(args: &Args, output: Output) -> Result<(), Failure> {
@@ -44,7 +48,10 @@ pub async fn run(args: &Args, output: Output) -> Result<(), Failure> {
         output.line(clean::text(content.trim_end()))?;
     }
     tell_attempts(output, &attempts, now)?;
-    tell_history(output, &history, now)?;
+    if !history.is_empty() {
+        output.line("")?;
+        output.table(&events(&history, args.all, &id, now))?;
+    }
     Ok(())
 }
 
@@ -116,13 +123,17 @@ fn tell_attempts(output: Output, attempts: &[AttemptInfo], now: Timestamp) -> Re
     Ok(output.table(&table)?)
 }
 
-fn tell_history(output: Output, history: &[HistoryEvent], now: Timestamp) -> Result<(), Failure> {
-    if history.is_empty() {
-        return Ok(());
-    }
-    output.line("")?;
+/// What happened; of a long history the beginning and the end, with a line that says what is left out.
+fn events(history: &[HistoryEvent], all: bool, id: &str, now: Timestamp) -> Table {
     let mut table = Table::new(&["WHEN", "EVENT", "BY", "DETAILS"]);
-    for event in &history[history.len().saturating_sub(RECENT)..] {
+    let left_out = if all { 0 } else { history.len().saturating_sub(FIRST + RECENT) };
+    for (number, event) in history.iter().enumerate() {
+        if number == FIRST && left_out > 0 {
+            table.row(["…", "…", "", &format!("{left_out} more: octopoid show {id} --all")]);
+        }
+        if (FIRST..FIRST + left_out).contains(&number) {
+            continue;
+        }
         table.row([
             when::relative(&event.timestamp, now).as_str(),
             &event.event,
@@ -130,7 +141,7 @@ fn tell_history(output: Output, history: &[HistoryEvent], now: Timestamp) -> Res
             event.details.as_deref().unwrap_or_default(),
         ]);
     }
-    Ok(output.table(&table)?)
+    table
 }
 
 #[cfg(test)]
@@ -157,5 +168,19 @@ mod tests {
             ("created", "2 h ago"),
         ];
         assert_eq!(facts(&task, now), expected.map(|(name, value)| (name, value.to_owned())));
+    }
+
+    #[test]
+    fn a_long_history_shows_both_ends_and_says_what_is_left_out() {
+        let now = "2026-03-01T12:00:00Z".parse().expect("time");
+        let event = |number| HistoryEvent { event: format!("event-{number}"), ..HistoryEvent::default() };
+        let history: Vec<_> = (0..15).map(event).collect();
+        let lines = events(&history, false, "fix-1", now).lines(None);
+        assert_eq!(lines.len(), 1 + FIRST + 1 + RECENT, "{lines:#?}");
+        assert!(lines[1].contains("event-0") && lines[2].contains("event-1") && lines[4].contains("event-5"), "{lines:#?}");
+        assert!(lines[3].contains("3 more: octopoid show fix-1 --all"), "{lines:#?}");
+        assert!(lines.last().is_some_and(|line| line.contains("event-14")));
+        assert_eq!(events(&history, true, "fix-1", now).lines(None).len(), 16);
+        assert_eq!(events(&history[..12], false, "fix-1", now).lines(None).len(), 13);
     }
 }

@@ -7,6 +7,7 @@ use std::{error::Error, path::PathBuf, process::ExitCode};
 use octopoid_client::{ClientError, ErrorKind};
 
 use crate::{
+    attempt_name::AttemptError,
     commands::{
         edit::EditError, enqueue::EnqueueError, logs::LogsError, start::StartError, stop::StopError, validate::ValidateError,
         wait::WaitError,
@@ -85,6 +86,9 @@ pub enum Failure {
     /// See [`WaitError`].
     #[error(transparent)]
     Wait(#[from] WaitError),
+    /// See [`AttemptError`].
+    #[error(transparent)]
+    Attempt(#[from] AttemptError),
     /// See [`QueueError`].
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -127,6 +131,7 @@ impl Failure {
             Self::Start(error) => error.exit(),
             Self::Stop(error) => error.exit(),
             Self::Wait(error) => error.exit(),
+            Self::Attempt(error) => error.exit(),
             Self::Queue(error) => error.exit(),
             Self::Bridge(error) => of_bridge(error),
             Self::Output(OutputError::Write(_) | OutputError::Json(_))
@@ -150,6 +155,7 @@ impl Failure {
             Self::Stop(error) => error.hint(),
             Self::Validate(_) => Some("fix what is listed, then run 'octopoid validate' again".to_owned()),
             Self::Wait(error) => Some(error.hint()),
+            Self::Attempt(error) => Some(error.hint()),
             Self::Unsound => Some("octopoid doctor --rebuild makes the views anew from the records".to_owned()),
             Self::DemoFailed { repository } => {
                 Some(format!("the repository is kept: cd {} && octopoid list, then octopoid logs ID", repository.display()))

@@ -1,5 +1,6 @@
 //! The one program, `octopoid`.
 
+mod attempt_name;
 mod clean;
 mod commands;
 mod connection;

@@ -3,7 +3,7 @@
 use octopoid_client::{DiffQuery, TextStream};
 use serde::Serialize;
 
-use super::TaskArg;
+use super::{TaskArg, whole_attempt};
 use crate::{
     clean::Pieces,
     connection::Connection,
@@ -34,11 +34,12 @@ struct Report {
 pub async fn run(args: Args, output: Output) -> Result<(), Failure> {
     let connection = Connection::open().await?;
     let id = args.task.whole(&connection).await?;
-    let query = DiffQuery { attempt: args.attempt.clone(), stat: args.stat };
+    let attempt = whole_attempt(&connection, &id, args.attempt.as_deref()).await?;
+    let query = DiffQuery { attempt: attempt.clone(), stat: args.stat };
     let mut stream = connection.client.diff(&id, &query).await.map_err(Failure::about(&id))?;
     if output.json() {
         let diff = whole(&mut stream).await?;
-        return Ok(output.value(&Report { task_id: id, attempt: args.attempt, diff })?);
+        return Ok(output.value(&Report { task_id: id, attempt, diff })?);
     }
     // What git or a file gets must stay as it is, to be applied; what a terminal gets must not steer it.
     if !output.terminal() {

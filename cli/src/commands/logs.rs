@@ -11,7 +11,7 @@ use std::{
 use octopoid_client::LogQuery;
 use serde::Serialize;
 
-use super::{diff::whole, whole_id};
+use super::{diff::whole, whole_attempt, whole_id};
 use crate::{
     clean::Pieces,
     connection::{Connection, find_project},
@@ -70,7 +70,7 @@ pub struct Args {
     /// Go on as more is written.
     #[arg(short, long)]
     follow: bool,
-    /// The attempt, or the review; the latest attempt by default.
+    /// The attempt, or the review, or a beginning of its name; the latest attempt by default.
     #[arg(long, value_name = "A")]
     attempt: Option<String>,
     /// As the agent's program wrote it, instead of one line a step.
@@ -100,11 +100,12 @@ async fn of_task(prefix: &str, args: &Args, output: Output) -> Result<(), Failur
     let connection = Connection::open().await?;
     let id = whole_id(&connection, prefix).await?;
     // Without a node nothing more will be written, and following would keep the store from everybody else.
-    let query = LogQuery { attempt: args.attempt.clone(), raw: args.raw, follow: args.follow && connection.node.is_some() };
+    let attempt = whole_attempt(&connection, &id, args.attempt.as_deref()).await?;
+    let query = LogQuery { attempt: attempt.clone(), raw: args.raw, follow: args.follow && connection.node.is_some() };
     let mut stream = connection.client.log(&id, &query).await.map_err(Failure::about(&id))?;
     if output.json() {
         let log = whole(&mut stream).await?;
-        return Ok(output.value(&Report { task_id: Some(id), attempt: args.attempt.clone(), log })?);
+        return Ok(output.value(&Report { task_id: Some(id), attempt, log })?);
     }
     let mut writer = Writer::new(output);
     let mut silent = true;

@@ -28,7 +28,7 @@ use std::io::Read;
 use clap::Subcommand;
 use octopoid_client::Task;
 
-use crate::{connection::Connection, failure::Failure, output::Output};
+use crate::{attempt_name, connection::Connection, failure::Failure, output::Output};
 
 /// What `octopoid` can do.
 #[derive(Debug, Subcommand)]
@@ -152,6 +152,12 @@ impl TaskArg {
 /// Finds the id that a text is, or is the only one to begin with.
 async fn whole_id(connection: &Connection, prefix: &str) -> Result<String, Failure> {
     Ok(connection.client.resolve_task(prefix).await.map_err(Failure::about(prefix))?.id)
+}
+
+/// Finds the attempt that `--attempt` names, if it is given.
+async fn whole_attempt(connection: &Connection, task: &str, given: Option<&str>) -> Result<Option<String>, Failure> {
+    let Some(given) = given else { return Ok(None) };
+    Ok(Some(attempt_name::whole(connection, task, given).await.map_err(Failure::about(task))??))
 }
 
 /// Names the user for the history.

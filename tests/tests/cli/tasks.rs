@@ -101,6 +101,27 @@ async fn a_claim_is_released_by_hand_and_its_agent_is_ended() {
 }
 
 #[tokio::test]
+async fn an_attempt_is_named_by_its_number_or_a_beginning() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", "echo said; echo x > x; commit x")]);
+    let id = project.enqueue("Add a feature", &[]);
+    project.start().await;
+    project.until_in(&id, "provisional").await;
+    let attempt = project.task(&id).await.attempt.expect("an attempt");
+    for given in ["1", &attempt[..4], &attempt] {
+        let log = project.run(&["logs", &id, "--attempt", given, "--json"]).json();
+        assert_eq!((&log["attempt"], &log["log"]), (&attempt.as_str().into(), &"said\n".into()), "{given}");
+        assert!(project.run(&["diff", &id, "--attempt", given]).ok().contains("+x"), "{given}");
+    }
+    for given in ["2", "1-zz", "x"] {
+        for command in ["logs", "diff"] {
+            let said = project.run(&[command, &id, "--attempt", given]);
+            assert!(said.refused(2).contains(&format!("it has {attempt}")) && said.stderr.contains("octopoid show"), "{said:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn wait_returns_with_the_task_or_says_why_not() {
     let mut project = Project::new();
     project.agents(&[Agent::new("worker", "implement", r#"await go; echo x > x"#)]);

@@ -35,7 +35,7 @@ async fn the_log_and_the_diff_of_work_on_another_machine_are_read_there_also_whi
     let stat = laptop.run(&["diff", &id, "--stat"]);
     assert!(stat.ok().contains("new") && !stat.stdout.contains("+++"), "{stat:?}");
     let unknown = laptop.run(&["logs", &id, "--attempt", "7-00000000"]);
-    assert!(unknown.refused(1).contains("has no attempt '7-00000000'"), "{unknown:?}");
+    assert!(unknown.refused(2).contains("has no attempt '7-00000000'"), "{unknown:?}");
 
     cluster.machines[1].stop(&[]).await;
     let laptop = &cluster.machines[0];

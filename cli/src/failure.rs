@@ -59,6 +59,14 @@ pub enum Failure {
         /// Its text is part of this one's, so it is not named as the source.
         source: Box<ClientError>,
     },
+    /// A task that another one is to wait for is none.
+    #[error("--blocked-by {}", about_task(id, source))]
+    Blocker {
+        /// What was given.
+        id: String,
+        /// Its text is part of this one's, so it is not named as the source.
+        source: Box<ClientError>,
+    },
     /// Nothing more can be told.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -124,6 +132,8 @@ impl Failure {
             Self::Connect(error) => of_connect(error),
             Self::Call(error) => of_call(error),
             Self::Task { source, .. } => of_call(source),
+            Self::Blocker { source, .. } if source.kind() == ErrorKind::NotFound => Exit::Usage,
+            Self::Blocker { source, .. } => of_call(source),
             Self::Output(OutputError::Closed) => Exit::Done,
             Self::Enqueue(error) => error.exit(),
             Self::Edit(error) => error.exit(),
@@ -147,7 +157,7 @@ impl Failure {
         match self {
             Self::Connect(error) => connect_hint(error),
             Self::Call(error) => call_hint(error, None),
-            Self::Task { id, source } => call_hint(source, Some(id)),
+            Self::Task { id, source } | Self::Blocker { id, source } => call_hint(source, Some(id)),
             Self::Enqueue(error) => error.hint(),
             Self::Edit(error) => error.hint(),
             Self::Logs(error) => error.hint(),
@@ -169,7 +179,7 @@ impl Failure {
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         // A task's failure holds its cause's text already.
-        let mut cause = if let Self::Task { source, .. } = self { source.source() } else { self.source() };
+        let mut cause = if let Self::Task { source, .. } | Self::Blocker { source, .. } = self { source.source() } else { self.source() };
         while let Some(error) = cause {
             let part = error.to_string();
             if !text.ends_with(&part) {
@@ -185,9 +195,12 @@ impl Failure {
 /// Tells how a command ends whose call failed.
 pub fn of_call(error: &ClientError) -> Exit {
     match error.kind() {
+        // A beginning of an id that means several tasks.
+        ErrorKind::Refused if error.body().is_some_and(|body| !body.candidates.is_empty()) => Exit::Usage,
+        ErrorKind::Invalid => Exit::Usage,
         ErrorKind::Refused => Exit::Refused,
         ErrorKind::Unreachable => Exit::Unreachable,
-        ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Failed => Exit::Failed,
+        ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Failed => Exit::Failed,
     }
 }
 
@@ -195,13 +208,14 @@ fn of_bridge(error: &BridgeError) -> Exit {
     match error {
         BridgeError::OpenTasks(_) | BridgeError::Locked => Exit::Refused,
         BridgeError::Uninit(error) if error.is_refusal() => Exit::Refused,
+        BridgeError::Init(error) if error.is_wrong_use() => Exit::Usage,
+        BridgeError::Name(_) => Exit::Usage,
         BridgeError::Init(_)
         | BridgeError::Start(_)
         | BridgeError::Open(_)
         | BridgeError::Uninit(_)
         | BridgeError::Read(_)
         | BridgeError::Join(_)
-        | BridgeError::Name(_)
         | BridgeError::Program(_) => Exit::Failed,
     }
 }
@@ -246,6 +260,11 @@ fn call_hint(error: &ClientError, task: Option<&str>) -> Option<String> {
     let candidates = error.body().map(|body| body.candidates.as_slice()).unwrap_or_default();
     if !candidates.is_empty() {
         let ids: Vec<&str> = candidates.iter().take(8).map(|candidate| candidate.id.as_str()).collect();
+        let told = error.to_string();
+        // The node's text names them.
+        if ids.iter().all(|id| told.contains(id)) {
+            return Some("write more of the id; 'octopoid list' shows how much is enough".to_owned());
+        }
         return Some(format!("name one of {}", ids.join(", ")));
     }
     if let ClientError::Status { status: 503, .. } = error {
@@ -277,7 +296,7 @@ mod tests {
     #[test]
     fn a_status_decides_the_exit_code() {
         for (code, exit) in [
-            (400, Exit::Failed),
+            (400, Exit::Usage),
             (401, Exit::Failed),
             (404, Exit::Failed),
             (409, Exit::Refused),
@@ -324,6 +343,6 @@ mod tests {
         let candidates = ["fix-1", "fix-2"].map(|id| Resolved { id: id.to_owned(), scope: "default".to_owned() }).to_vec();
         let body = ErrorBody { error: "'fix' means several tasks".to_owned(), candidates, ..ErrorBody::default() };
         let failure = Failure::about("fix")(ClientError::Status { status: 409, body: Box::new(body) });
-        assert_eq!(failure.hint().as_deref(), Some("name one of fix-1, fix-2"));
+        assert_eq!((failure.hint().as_deref(), failure.exit()), (Some("name one of fix-1, fix-2"), Exit::Usage));
     }
 }

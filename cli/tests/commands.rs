@@ -193,7 +193,7 @@ async fn failures_have_their_exit_codes_and_a_hint() {
     let project = Project::new().await;
     for (args, code, said) in [
         (["accept", "late"], 4, "hint: 'octopoid show late-whole'"),
-        (["accept", "fix"], 4, "hint: name one of fix-1, fix-2"),
+        (["accept", "fix"], 2, "hint: name one of fix-1, fix-2"),
         (["accept", "none"], 1, "hint: 'octopoid list'"),
         (["logs", "--raw"], 2, "hint: octopoid logs ID --raw"),
         (["enqueue", " "], 2, "the description is empty"),

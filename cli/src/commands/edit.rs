@@ -8,7 +8,7 @@ use std::{
 
 use octopoid_client::{Task, TaskPatch};
 
-use super::{BodyError, TaskArg, enqueue::check_role, parse_priority, read_body, tell, whole_id};
+use super::{BodyError, TaskArg, enqueue::check_role, parse_priority, read_body, tell, whole_blocker};
 use crate::{
     connection::Connection,
     failure::{Exit, Failure},
@@ -123,7 +123,7 @@ async fn send(connection: &Connection, id: &str, mut patch: TaskPatch, output: O
     if let Some(Some(blockers)) = &mut patch.blocked_by {
         let mut whole = Vec::new();
         for blocker in blockers.split(',').map(str::trim).filter(|blocker| !blocker.is_empty()) {
-            whole.push(whole_id(connection, blocker).await?);
+            whole.push(whole_blocker(connection, blocker).await?);
         }
         *blockers = whole.join(",");
     }

@@ -2,7 +2,7 @@
 
 use octopoid_client::{ClientError, ErrorKind, NewTask};
 
-use super::{BodyError, parse_complexity, parse_priority, read_body, whole_id};
+use super::{BodyError, parse_complexity, parse_priority, read_body, whole_blocker};
 use crate::{
     connection::Connection,
     failure::{Exit, Failure, of_call},
@@ -97,7 +97,7 @@ pub async fn run(args: Args, output: Output) -> Result<(), Failure> {
     }
     let mut blockers = Vec::new();
     for blocker in &args.blocked_by {
-        blockers.push(whole_id(&connection, blocker).await?);
+        blockers.push(whole_blocker(&connection, blocker).await?);
     }
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(EnqueueError::Random)?;

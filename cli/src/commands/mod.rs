@@ -154,6 +154,12 @@ async fn whole_id(connection: &Connection, prefix: &str) -> Result<String, Failu
     Ok(connection.client.resolve_task(prefix).await.map_err(Failure::about(prefix))?.id)
 }
 
+/// Finds the id of a task that another one is to wait for.
+async fn whole_blocker(connection: &Connection, prefix: &str) -> Result<String, Failure> {
+    let found = connection.client.resolve_task(prefix).await;
+    Ok(found.map_err(|source| Failure::Blocker { id: prefix.to_owned(), source: Box::new(source) })?.id)
+}
+
 /// Finds the attempt that `--attempt` names, if it is given.
 async fn whole_attempt(connection: &Connection, task: &str, given: Option<&str>) -> Result<Option<String>, Failure> {
     let Some(given) = given else { return Ok(None) };

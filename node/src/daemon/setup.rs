@@ -50,6 +50,17 @@ pub enum InitError {
     Random(#[source] getrandom::Error),
 }
 
+impl InitError {
+    /// Tells whether a flag has a value that it cannot have.
+    #[must_use]
+    pub const fn is_wrong_use(&self) -> bool {
+        match self {
+            Self::MachineId(_) => true,
+            Self::Repository(_) | Self::Project(_) | Self::Key(_) | Self::Random(_) => false,
+        }
+    }
+}
+
 /// Makes the project of the repository that holds a folder. Harmless when repeated.
 ///
 /// # Errors

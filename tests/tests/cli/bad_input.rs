@@ -45,7 +45,9 @@ fn a_description_role_or_priority_that_cannot_be_is_refused_before_anything_is_q
         let said = project.run(args);
         assert!(said.refused(2).contains(told), "{said:?}");
     }
-    assert!(project.run(&["enqueue", "x", "--blocked-by", "nothing"]).refused(1).contains("nothing"));
+    assert!(project.run(&["enqueue", "x", "--blocked-by", "nothing"]).refused(2).contains("--blocked-by"));
+    assert!(project.run(&["enqueue", "x", "--project", "nothing"]).refused(2).contains("project 'nothing' is not known"));
+    assert!(project.run(&["init", "--machine-id", "a/b"]).refused(2).contains("--machine-id"));
     assert_eq!(project.run(&["list", "--json"]).stdout.trim(), "[]");
     // A role of agents.yaml will do.
     project.agents(&[Agent::new("painter", "paint", "true")]);

@@ -67,7 +67,7 @@ async fn every_command_prints_one_json_value() {
         (&["merge", &other], 4),
         (&["conflicts", "show", &other], 1),
         (&["conflicts", "dismiss", &other], 4),
-        (&["conflicts", "adopt", &other, "--attempt", "1"], 1),
+        (&["conflicts", "adopt", &other, "--attempt", "1"], 2),
         (&["release", &id], 4),
         (&["enqueue", " "], 2),
         (&["start"], 4),

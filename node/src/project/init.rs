@@ -219,7 +219,9 @@ impl Work<'_> {
                     .to_owned(),
             );
         }
-        if !found.claude {
+        // A file with mistakes is for `octopoid validate`.
+        let agents = config::load_agents(self.layout).map(|(agents, _)| agents.agents).unwrap_or_default();
+        if !found.claude && agents.iter().any(|agent| agent.enabled && agent.command.is_none()) {
             notes.push("'claude' is not on PATH; install it, or name another program as 'command' in .octopoid/agents.yaml".to_owned());
         }
     }

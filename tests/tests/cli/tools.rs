@@ -127,6 +127,16 @@ async fn uninit_keeps_what_was_edited_and_refuses_while_a_node_runs() {
 }
 
 #[test]
+fn init_misses_claude_only_where_an_agent_would_run_it() {
+    let mut project = Project::repository();
+    project.set_env("PATH", "/usr/bin:/bin");
+    let init = |project: &Project| project.run(&["init", "--machine-id", "here"]).stderr;
+    assert!(init(&project).contains("'claude' is not on PATH"));
+    project.agents(&[Agent::new("worker", "implement", "true")]);
+    assert!(!init(&project).contains("claude"), "{}", init(&project));
+}
+
+#[test]
 fn a_repeated_init_says_what_it_changed() {
     let project = Project::new();
     assert!(project.run(&["init"]).ok().contains("nothing was changed"));

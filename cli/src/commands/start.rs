@@ -28,6 +28,8 @@ use crate::{
 
 /// How long a node may take to listen: opening a store after a crash included.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a node that was faster may take until its address is known.
+const OTHERS: Duration = Duration::from_secs(5);
 /// How often it is looked whether it listens.
 const GLANCE: Duration = Duration::from_millis(50);
 /// How much of the log is shown when a node in the background does not start.
@@ -246,6 +248,9 @@ async fn in_background(args: &Args, layout: &Layout, output: Output) -> Result<(
             Some(_) | None => {}
         }
         if let Some(status) = child.try_wait().map_err(StartError::Spawn)? {
+            if status.code() == Some(Exit::Refused as i32) {
+                return Err(lost(layout, end).await.into());
+            }
             return Err(StartError::Ended { status, log: tail(&path, before) }.into());
         }
         if Instant::now() >= end {
@@ -259,6 +264,20 @@ async fn in_background(args: &Args, layout: &Layout, output: Output) -> Result<(
     output.line(format!("node {} listens at {} (process {})", node.machine_id, node.api_url, node.pid))?;
     output.note("'octopoid status' shows what it does, 'octopoid stop' ends it");
     Ok(())
+}
+
+/// Says who has the store that the process in the background found taken: mostly a node that was started at the same time.
+async fn lost(layout: &Layout, end: Instant) -> StartError {
+    let end = end.min(Instant::now() + OTHERS);
+    loop {
+        if let Some(node) = NodeFile::of_living(layout) {
+            return StartError::Runs { pid: node.pid, url: node.api_url };
+        }
+        if Instant::now() >= end {
+            return StartError::Held { pid: None };
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
 }
 
 fn spawn(args: &Args, layout: &Layout) -> Result<Child, StartError> {

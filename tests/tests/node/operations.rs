@@ -91,6 +91,21 @@ async fn a_daemon_outlives_the_command_and_stop_waits_for_its_end() {
 }
 
 #[tokio::test]
+async fn of_two_starts_in_the_background_one_serves_and_the_other_names_it() {
+    let project = Project::new();
+    let start = || project.command().args(["start", "--daemon"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("octopoid");
+    let ended = [start(), start()].map(|child| child.wait_with_output().expect("ended"));
+    let node = project.read(project.dir().join("runtime/node.json"));
+    let url = serde_json::from_str::<serde_json::Value>(&node).expect("JSON")["api_url"].as_str().expect("an address").to_owned();
+    let mut codes = ended.each_ref().map(|output| output.status.code());
+    codes.sort();
+    let said = ended.each_ref().map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).concat();
+    let _ = project.run(&["stop"]).ok();
+    assert_eq!(codes, [Some(0), Some(4)], "{said}");
+    assert!(said.contains("a node runs for this project") && said.contains(&url) && !said.contains("its log ends with"), "{said}");
+}
+
+#[tokio::test]
 async fn debug_tells_more_also_in_the_background() {
     let mut project = Project::new();
     project.agents(&[Agent::new("worker", "implement", WORK)]);

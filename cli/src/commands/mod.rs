@@ -169,7 +169,20 @@ async fn whole_attempt(connection: &Connection, task: &str, given: Option<&str>)
 /// Names the user for the history.
 fn user() -> String {
     let named = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
-    named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(|| "unknown".to_owned())
+    let machine = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+    named("USER").or_else(|| named("LOGNAME")).or_else(account).unwrap_or_else(machine)
+}
+
+/// Looks up the user's account, for a shell without a login: a container's, or that of a scheduled job.
+fn account() -> Option<String> {
+    let user = rustix::process::getuid().as_raw().to_string();
+    let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
+    let named = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?.to_owned();
+        (fields.nth(1)? == user).then_some(name)
+    };
+    accounts.lines().find_map(named)
 }
 
 /// Tells what became of a task: the task as JSON, or a line.

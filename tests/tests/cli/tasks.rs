@@ -82,6 +82,19 @@ fn a_task_is_cancelled_reopened_and_deleted() {
     assert_eq!(project.run(&["list", "--json"]).stdout.trim(), "[]");
 }
 
+#[test]
+fn without_a_login_the_account_stands_in_the_history() {
+    let project = Project::new();
+    let id = project.enqueue("Add a feature", &[]);
+    let ended = project.command().args(["cancel", &id]).env_remove("USER").env_remove("LOGNAME").output().expect("octopoid runs");
+    assert!(ended.status.success());
+    let name = std::process::Command::new("id").arg("-un").output().expect("id").stdout;
+    let name = String::from_utf8(name).expect("UTF-8");
+    let shown = project.run(&["show", &id]);
+    let line = shown.ok().lines().find(|line| line.contains("cancelled") && line.contains("now")).map(str::to_owned);
+    assert!(shown.ok().contains(name.trim()) && !shown.ok().contains("unknown"), "{line:?} {shown:?}");
+}
+
 #[tokio::test]
 async fn a_claim_is_released_by_hand_and_its_agent_is_ended() {
     let mut project = Project::new();

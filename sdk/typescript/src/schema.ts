@@ -520,13 +520,15 @@ export interface components {
             /** @description Why, for the history and as a message. */
             reason: string;
         };
-        /** @description One thing that was, or would be, removed. */
+        /** @description One thing that was, or would be, removed; or that stays. */
         GcItem: {
+            /** @description Whether it stays all the same, since something could get lost or it could not be removed. */
+            kept?: boolean;
             /** @description worktree, log or branch. */
             kind: string;
             /** @description Where it is. */
             path: string;
-            /** @description Why it may go. */
+            /** @description Why it may go, or why it stays. */
             reason: string;
         };
         /** @description What was, or would be, removed. */
@@ -986,6 +988,8 @@ export interface components {
             agent?: string | null;
             /** @description Whether it is paused now. */
             paused: boolean;
+            /** @description Agents that agents.yaml itself pauses, among those that were asked to go on: they stay paused until it says otherwise. */
+            paused_in_file?: string[];
         };
         /** @description Members, and those who ask to be. */
         Peers: {

@@ -582,13 +582,15 @@ class ForceQueueRequest(_ForceQueueRequest, total=False):
 
 
 class GcItem(TypedDict):
-    """One thing that was, or would be, removed."""
+    """One thing that was, or would be, removed; or that stays."""
+    kept: bool
+    """Whether it stays all the same, since something could get lost or it could not be removed."""
     kind: str
     """worktree, log or branch."""
     path: str
     """Where it is."""
     reason: str
-    """Why it may go."""
+    """Why it may go, or why it stays."""
 
 
 class GcReport(TypedDict):
@@ -1037,6 +1039,9 @@ class Paused(TypedDict):
     """The agent; null for the whole node."""
     paused: bool
     """Whether it is paused now."""
+    paused_in_file: List[str]
+    """Agents that agents.yaml itself pauses, among those that were asked to go on: they stay paused until it says
+    otherwise."""
 
 
 class Peers(TypedDict):

@@ -345,8 +345,14 @@ mod tests {
         let scheduler = tokio::spawn(answer(told));
         let app = app(folder.path(), Control::new(requests));
         let none = || json!({});
-        assert_eq!(ask(&app, "POST", "/api/v1/node/pause", none()).await, (200, json!({ "agent": null, "paused": true })));
-        assert_eq!(ask(&app, "POST", "/api/v1/node/agents/a/resume", none()).await, (200, json!({ "agent": "a", "paused": false })));
+        assert_eq!(
+            ask(&app, "POST", "/api/v1/node/pause", none()).await,
+            (200, json!({ "agent": null, "paused": true, "paused_in_file": [] }))
+        );
+        assert_eq!(
+            ask(&app, "POST", "/api/v1/node/agents/a/resume", none()).await,
+            (200, json!({ "agent": "a", "paused": false, "paused_in_file": [] }))
+        );
         let (status, body) = ask(&app, "POST", "/api/v1/node/agents/b/pause", none()).await;
         assert!(status == 404 && body["error"].as_str().is_some_and(|error| error.contains("'b'")), "{body}");
         assert_eq!(ask(&app, "POST", "/api/v1/node/gc", json!({ "dry_run": true })).await.0, 200);

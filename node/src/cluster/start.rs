@@ -200,6 +200,14 @@ impl Cluster {
         Ok(is_open(&self.shared.store, no, of)? && !self.shared.settling.is_lost(of))
     }
 
+    /// Tells whether another open claim or review competes with an own one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn competes(&self, no: TaskNo, of: &RecordId) -> Result<bool, Fault> {
+        Ok(contenders(&self.shared.store, no)?.iter().any(|known| known.contender.id != *of))
+    }
+
     /// Tells all members that work on a claim or review goes on.
     pub fn renew(&self, of: RecordId, seconds: u32) {
         self.shared.runs(of, seconds);

@@ -55,17 +55,19 @@ pub fn accept(unit: &mut Unit<'_>, no: TaskNo, about: About, by: &str, reason: &
     }
     let (on, refused) = verdict(unit, no, about, Verdict::Accept)?;
     allow(unit, no, &Act::Accept { on }, &refused)?;
-    answered(unit, no)?;
     unit.write(no, Body::Accept { on, by: by.to_owned(), reason: reason.to_owned() })?;
     Ok(snapshot(unit, no)?)
 }
 
-/// Takes the call for a person back: somebody has decided about the task.
-fn answered(unit: &mut Unit<'_>, no: TaskNo) -> Result<(), Refused> {
+/// Takes the call for a person back, because one has decided about the task.
+///
+/// # Errors
+/// When the document cannot be edited.
+pub fn answered(unit: &mut Unit<'_>, no: TaskNo) -> Result<Snapshot, Refused> {
     if unit.row(no)?.flag("needs_intervention") {
         unit.edit(no, &[Edit::set("needs_intervention", Value::Bool(false))])?.map_err(refuse)?;
     }
-    Ok(())
+    Ok(snapshot(unit, no)?)
 }
 
 /// Accepts a task that nobody has worked on or moved, where its flow leads from there to done.
@@ -84,7 +86,6 @@ fn accept_untouched(unit: &mut Unit<'_>, no: TaskNo, by: &str, reason: &str) -> 
 pub fn reject(unit: &mut Unit<'_>, no: TaskNo, about: About, by: &str, reason: &str) -> Result<Snapshot, Refused> {
     let (on, refused) = verdict(unit, no, about, Verdict::Reject)?;
     allow(unit, no, &Act::Reject { on }, &refused)?;
-    answered(unit, no)?;
     unit.write(no, Body::Reject { on, by: by.to_owned(), reason: reason.to_owned() })?;
     Ok(snapshot(unit, no)?)
 }
@@ -97,7 +98,6 @@ pub fn finish(unit: &mut Unit<'_>, no: TaskNo, by: &str, reason: &str) -> Result
     let row = unit.row(no)?;
     let refused = format!("Cannot finish task '{}' from '{}'", row.id, row.queue);
     allow(unit, no, &Act::Finish, &refused)?;
-    answered(unit, no)?;
     unit.write(no, Body::Finish { by: by.to_owned(), reason: reason.to_owned() })?;
     Ok(snapshot(unit, no)?)
 }
@@ -110,7 +110,6 @@ pub fn cancel(unit: &mut Unit<'_>, no: TaskNo, by: &str, reason: &str) -> Result
     let row = unit.row(no)?;
     let refused = format!("Cannot cancel task '{}' from '{}'", row.id, row.queue);
     allow(unit, no, &Act::Cancel, &refused)?;
-    answered(unit, no)?;
     unit.write(no, Body::Cancel { by: by.to_owned(), reason: reason.to_owned() })?;
     Ok(snapshot(unit, no)?)
 }
@@ -185,7 +184,5 @@ pub fn requeue(unit: &mut Unit<'_>, no: TaskNo, by: &str, reason: &str, any: boo
         permit(unit, no, Verdict::Requeue, &refused, "only claimed or submitted work can be requeued")?;
     }
     let step = Move { queue: Queue::Incoming, cause, by: by.to_owned(), reason: reason.to_owned(), keep: None };
-    move_to(unit, no, step)?;
-    answered(unit, no)?;
-    Ok(snapshot(unit, no)?)
+    move_to(unit, no, step)
 }

@@ -222,7 +222,11 @@ pub(super) async fn accept(State(app): State<App>, segments: Segments, input: In
     let Input { body, call } = input;
     texts::label("accepted_by", &body.accepted_by)?;
     let reason = optional_reason(body.reason)?;
-    app.step(&segments, call, move |unit, no| Ok(judge::accept(unit, no, None, &body.accepted_by, &reason)?)).await
+    app.step(&segments, call, move |unit, no| {
+        let _ = judge::accept(unit, no, None, &body.accepted_by, &reason)?;
+        Ok(judge::answered(unit, no)?)
+    })
+    .await
 }
 
 /// Judges that the work is not good; the next attempt reads the reason.
@@ -233,7 +237,11 @@ pub(super) async fn reject(State(app): State<App>, segments: Segments, input: In
     let Input { body, call } = input;
     texts::label("rejected_by", &body.rejected_by)?;
     texts::required_reason("reason", &body.reason)?;
-    app.step(&segments, call, move |unit, no| Ok(judge::reject(unit, no, None, &body.rejected_by, &body.reason)?)).await
+    app.step(&segments, call, move |unit, no| {
+        let _ = judge::reject(unit, no, None, &body.rejected_by, &body.reason)?;
+        Ok(judge::answered(unit, no)?)
+    })
+    .await
 }
 
 /// Sends a task back to be tried again.
@@ -244,7 +252,11 @@ pub(super) async fn requeue(State(app): State<App>, segments: Segments, input: I
     let Input { body, call } = input;
     let (by, reason) = (by("requeued_by", body.requeued_by)?, optional_reason(body.reason)?);
     let (any, reopen) = (body.from_any, body.reopen);
-    app.step(&segments, call, move |unit, no| Ok(judge::requeue(unit, no, &by, &reason, any, reopen)?)).await
+    app.step(&segments, call, move |unit, no| {
+        let _ = judge::requeue(unit, no, &by, &reason, any, reopen)?;
+        Ok(judge::answered(unit, no)?)
+    })
+    .await
 }
 
 /// Gives a claimed task, or its review, back.
@@ -264,7 +276,11 @@ pub(super) async fn release(State(app): State<App>, segments: Segments, input: I
 pub(super) async fn cancel(State(app): State<App>, segments: Segments, input: Input<CancelRequest>) -> Result<Response, Refusal> {
     let Input { body, call } = input;
     let (by, reason) = (by("cancelled_by", body.cancelled_by)?, optional_reason(body.reason)?);
-    app.step(&segments, call, move |unit, no| Ok(judge::cancel(unit, no, &by, &reason)?)).await
+    app.step(&segments, call, move |unit, no| {
+        let _ = judge::cancel(unit, no, &by, &reason)?;
+        Ok(judge::answered(unit, no)?)
+    })
+    .await
 }
 
 /// Moves a task past its flow.
@@ -283,7 +299,8 @@ pub(super) async fn force_queue(State(app): State<App>, segments: Segments, inpu
         let row = unit.row(no)?;
         let (scope, flow) = (row.scope.clone(), row.text("flow").unwrap_or("default").to_owned());
         admission::queue_of_flow(unit, &scope, &flow, &step.queue)?;
-        Ok(judge::move_to(unit, no, step)?)
+        let _ = judge::move_to(unit, no, step)?;
+        Ok(judge::answered(unit, no)?)
     })
     .await
 }

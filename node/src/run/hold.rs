@@ -1,6 +1,7 @@
 //! Holds an attempt's claim: renews its lease while the agent lives, and until what it did can be handed in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use octopoid_crdt::ids::RecordId;
 use octopoid_crdt::lease::Input;
@@ -11,6 +12,10 @@ use super::attempt::{AttemptError, Job};
 use super::context::{Context, StepError};
 use crate::agent::{Ended, Running, StopReason};
 use crate::store::Event;
+
+/// How often a claim is renewed that competes with another one. Both may have begun apart from each other, and each node must
+/// hear that from the other one itself: a record that came by a third one tells nothing of it.
+const COMPETING: Duration = Duration::from_secs(1);
 
 /// What may have changed whether the claim is held.
 enum Look {
@@ -27,6 +32,9 @@ struct Hold<'a> {
     context: &'a Context,
     job: &'a Job,
     renew: Interval,
+    /// Runs only while another claim competes.
+    compete: Interval,
+    competes: bool,
     events: broadcast::Receiver<Arc<[Event]>>,
     lost: Option<broadcast::Receiver<RecordId>>,
     stopped: watch::Receiver<Option<StopReason>>,
@@ -38,6 +46,8 @@ impl<'a> Hold<'a> {
             context,
             job,
             renew: interval(context.config.lease_ttl / 5),
+            compete: interval(COMPETING),
+            competes: false,
             events: context.store.events(),
             lost: context.cluster.as_ref().map(|cluster| cluster.settling().lost()),
             stopped: job.stopped.clone(),
@@ -53,6 +63,10 @@ impl<'a> Hold<'a> {
                 renew(self.context, claim);
                 true
             }
+            _ = self.compete.tick(), if self.competes => {
+                renew(self.context, claim);
+                return Look::No;
+            }
             of = next_lost(&mut self.lost) => of.is_none_or(|of| of == claim),
             event = self.events.recv() => match event {
                 Ok(events) => events.iter().any(|event| event.task == Some(no)),
@@ -61,6 +75,15 @@ impl<'a> Hold<'a> {
             },
         };
         if touches { Look::Again } else { Look::No }
+    }
+
+    /// Tells whether work on the claim may go on, and notes whether another one competes with it.
+    fn goes_on(&mut self) -> Result<bool, AttemptError> {
+        self.competes = match &self.context.cluster {
+            Some(cluster) => cluster.competes(self.job.task.no, &self.job.claim).map_err(StepError::from)?,
+            None => false,
+        };
+        is_open(self.context, self.job)
     }
 }
 
@@ -72,7 +95,7 @@ pub(super) async fn watch(context: &Context, job: &Job, running: &mut Running) -
         tokio::select! {
             ended = running.wait() => return ended.map_err(|_| AttemptError::NodeEnds),
             look = hold.next() => match look {
-                Look::Again if !is_open(context, job)? => stopper.stop(StopReason::TaskWithdrawn),
+                Look::Again if !hold.goes_on()? => stopper.stop(StopReason::TaskWithdrawn),
                 Look::Again | Look::No => {}
                 Look::Stop(reason) => {
                     stopper.stop(reason);
@@ -90,7 +113,7 @@ pub(super) async fn watch(context: &Context, job: &Job, running: &mut Running) -
 pub(super) async fn until_first(context: &Context, job: &Job) -> Result<Option<StopReason>, AttemptError> {
     let mut hold = Hold::new(context, job);
     let mut told = false;
-    while !is_first(context, job)? && is_open(context, job)? {
+    while !is_first(context, job)? && hold.goes_on()? {
         if !std::mem::replace(&mut told, true) {
             tracing::info!(task = %job.task.row.id, attempt = %job.attempt(), "the work is done; another claim goes first until it ends");
         }

@@ -99,8 +99,9 @@ async fn an_agent_cannot_pass_for_a_merge() {
     project.agents(&[Agent::new("worker", "implement", script), Agent::approver("judge")]);
     let id = project.enqueue("Pass for a merge", &[]);
     project.start().await;
-    let why = |task: &octopoid_client::Task| task.awaiting_merge.as_ref().is_some_and(|why| why.contains("Octopoid-Task"));
-    project.until_task(&id, "held back", why).await;
+    project.until_task(&id, "failed once", |task| task.attempt_count == 1).await;
+    let history = project.client().history(&id).await.expect("history").history;
+    assert!(history.iter().any(|event| event.details.as_deref().is_some_and(|why| why.contains("Octopoid-Task"))), "{history:#?}");
     assert_eq!(project.merged(), Vec::<String>::new());
 }
 

@@ -20,6 +20,8 @@ if (task === null) {
     sdk.tasks.renew(task.id, { ...holder, lease_duration_seconds }).catch((error) => console.error(`not renewed: ${error.message}`))
   }, (lease_duration_seconds * 1000) / 5)
   const child = spawn(program, args, { stdio: ['pipe', 'inherit', 'inherit'] })
+  // A program that does not read its task may end before all of it is written.
+  child.stdin.on('error', () => {})
   child.stdin.end(`${task.title}\n\n${task.content ?? ''}\n`)
   const code = await new Promise((resolve, reject) => child.once('error', reject).once('exit', resolve))
   clearInterval(renewal)

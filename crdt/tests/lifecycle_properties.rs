@@ -12,8 +12,9 @@ use octopoid_crdt::{
 use proptest::{collection::vec, option, prelude::*, sample::select, test_runner::FileFailurePersistence};
 
 fn profiles() -> impl Strategy<Value = Profile> {
-    (2..4usize, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>())
-        .prop_map(|(members, hostile, authority, removals, deletes)| Profile { members, hostile, authority, removals, deletes })
+    (2..4usize, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(members, hostile, authority, removals, deletes)| {
+        Profile { members, hostile, authority, forced: authority, removals, deletes }
+    })
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {

@@ -32,6 +32,7 @@ fn profile(dice: &mut Dice) -> Profile {
         members: 2 + usize::try_from(dice.below(3)).expect("small"),
         hostile: dice.below(3) > 0,
         authority: dice.below(3) == 0,
+        forced: true,
         removals: dice.below(4) == 0,
         deletes: dice.below(2) == 0,
     }
@@ -51,12 +52,17 @@ fn op(dice: &mut Dice) -> Op {
 
 fn run(seed: u64) -> Result<(), String> {
     let mut dice = Dice(seed);
-    let mut world = World::new(profile(&mut dice), seed);
+    let profile = profile(&mut dice);
+    play(World::new(profile, seed), dice).map(drop)
+}
+
+fn play(mut world: World, mut dice: Dice) -> Result<World, String> {
     for _ in 0..24 + dice.below(24) {
         let op = op(&mut dice);
         world.step(&op).map_err(|broken| format!("{broken}\nat {op:?}"))?;
     }
-    world.heal()
+    world.heal()?;
+    Ok(world)
 }
 
 fn number(name: &str, default: u64) -> u64 {
@@ -72,4 +78,27 @@ fn no_schedule_breaks_an_invariant() {
             panic!("OCTOPOID_SEED={seed} OCTOPOID_SCHEDULES=1: {broken}");
         }
     }
+}
+
+/// Schedules in which there is an authority from the beginning, which moves by its own word alone.
+fn served(seed: u64) -> Result<World, String> {
+    let mut dice = Dice(seed ^ 0x5e21);
+    let profile = Profile { authority: true, forced: false, ..profile(&mut dice) };
+    let mut world = World::new(profile, seed);
+    world.step(&Op::Govern { member: 0, choice: 1 })?;
+    play(world, dice)
+}
+
+#[test]
+fn while_the_authority_moves_by_plan_no_number_is_granted_or_started_twice() {
+    let (first, count) = (number("OCTOPOID_SEED", 0), number("OCTOPOID_SCHEDULES", 10_000));
+    eprintln!("schedules of the seeds {first}..{}", first + count);
+    let (mut begun, mut moves) = (0, 0);
+    for seed in first..first + count {
+        match served(seed) {
+            Ok(world) => (begun, moves) = (begun + world.begun.len(), moves + world.policies().saturating_sub(1)),
+            Err(broken) => panic!("OCTOPOID_SEED={seed} OCTOPOID_SCHEDULES=1: {broken}"),
+        }
+    }
+    assert!(count < 1_000 || (begun > 100 && moves > 100), "{begun} attempts were begun, and the authority moved {moves} times");
 }

@@ -40,6 +40,23 @@ pub fn founding(nodes: usize) -> &'static [Verified] {
     &all_founding()[..nodes]
 }
 
+/// The records that every node starts with where the first one is the authority: the founding ones, and that Policy.
+pub fn served(nodes: usize) -> &'static [Verified] {
+    static RECORDS: OnceLock<Vec<Vec<Verified>>> = OnceLock::new();
+    let all = RECORDS.get_or_init(|| {
+        let with_policy = |nodes: usize| {
+            let mut records = founding(nodes).to_vec();
+            let Some(last) = records.last().map(Verified::payload).cloned() else { return records };
+            let prev = records.last().map(Verified::id);
+            let body = Body::Policy { number: 1, authority: Some(key(0)), integrator: key(0), last: None, frontier: None };
+            records.push(Crypto::new(true).sign(0, Payload { seq: last.seq + 1, prev, body, ..last }));
+            records
+        };
+        (0..=MOST).map(with_policy).collect()
+    });
+    &all[nodes]
+}
+
 fn all_founding() -> &'static [Verified] {
     static RECORDS: OnceLock<Vec<Verified>> = OnceLock::new();
     RECORDS.get_or_init(|| {

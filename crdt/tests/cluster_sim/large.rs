@@ -21,6 +21,7 @@ fn config() -> Config {
         duplication: 0,
         eagerness: 20,
         hostile: false,
+        served: false,
         real: true,
         bug: Bug::None,
     }

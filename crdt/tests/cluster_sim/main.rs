@@ -63,6 +63,8 @@ pub struct Config {
     /// How likely a node takes a review at a tick, in percent.
     pub eagerness: u64,
     pub hostile: bool,
+    /// Whether one node is the authority, the first at the beginning; it hands that on at times.
+    pub served: bool,
     /// Whether signatures and frames' bytes are real.
     pub real: bool,
     pub bug: Bug,

@@ -1,6 +1,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test's node acts on a few kinds of records")]
 //! One node: the real machines, driven as a daemon drives them. Nothing goes out before it is committed.
 
+mod served;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,6 +76,7 @@ pub struct Run {
     pub review: bool,
     pub started: bool,
     pub finished: bool,
+    pub since: u64,
 }
 
 struct Report {
@@ -158,6 +160,7 @@ impl Node {
         };
         node.derive(ctx);
         node.give_back(ctx);
+        node.give_requests_back(ctx);
         node
     }
 
@@ -264,6 +267,7 @@ impl Node {
                     }
                     self.touched.insert(payload.subject);
                     report.taken.held.push(record.id());
+                    self.grant(ctx, payload.subject, &record);
                 }
                 Outcome::Waiting(missing) => report.taken.waiting.push((record, missing)),
                 Outcome::Never => {}
@@ -385,7 +389,7 @@ impl Node {
         }
         let task = run.task;
         if !run.review
-            && let Some(Act::Claim { epoch, .. }) = self.store.entry(&task, &of).map(|entry| entry.act.clone())
+            && let Some(epoch) = self.epoch_of(&task, &of)
         {
             ctx.starts.push(Start { task, epoch, node: self.index, claim: of });
         }
@@ -427,6 +431,8 @@ impl Node {
         if slot.seq == 0 {
             deps.extend(cluster::founding(ctx.config.nodes).last().map(Verified::id));
         }
+        // What a node knows of policies, its records have seen.
+        deps.extend(self.store.policy.map(|(_, record)| record).filter(|_| !self.hostile));
         let subject = cluster::subject_of(&body, task);
         let wall_ms = ctx.now + self.wall;
         let payload = Payload {
@@ -478,6 +484,7 @@ impl Node {
             return;
         }
         self.expire(ctx);
+        self.follow_authority(ctx);
         if working {
             self.merge(ctx);
             self.look_for_work(ctx);
@@ -552,7 +559,10 @@ impl Node {
                     .entries()
                     .iter()
                     .any(|e| e.counts() && matches!(e.act, Act::Release { of, .. } | Act::Expire { of } if of == id));
-                (over, !rests || state.rests_on != on)
+                (over, !rests || state.rests_on != on || !self.decides())
+            } else if self.store.authority().is_some() && !run.started {
+                self.wait_for_grant(ctx, task, id, state);
+                continue;
             } else {
                 use octopoid_crdt::lifecycle::AttemptStatus as Status;
                 let status = state.attempts.iter().find(|attempt| attempt.claim == id).map(|attempt| attempt.status);

@@ -1,5 +1,7 @@
 //! Random schedules of a small cluster: loss, duplication, reordering, crashes, partitions, stops, and one hostile member.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Bug, Config, dice::Dice, first_broken, number, world::World};
 
 fn config(seed: u64, bug: Bug) -> Config {
@@ -22,13 +24,17 @@ fn config(seed: u64, bug: Bug) -> Config {
         duplication: dice.below(51),
         eagerness: 60,
         hostile: dice.below(3) > 0,
+        served: false,
         real: false,
         bug,
     }
 }
 
 fn run(bug: Bug, seed: u64) -> Result<World, String> {
-    let config = config(seed, bug);
+    play(config(seed, bug), seed)
+}
+
+fn play(config: Config, seed: u64) -> Result<World, String> {
     let ttl = u64::from(config.ttl) * 1_000;
     let mut world = World::new(config, seed);
     let until = 1_000 + Dice(seed).below(2_000);
@@ -87,11 +93,11 @@ fn a_forgotten_release_is_noticed() {
 
 #[test]
 fn the_schedules_reach_what_they_are_made_for() {
-    let mut counts = std::collections::BTreeMap::new();
+    let mut counts = BTreeMap::new();
     let (mut begun_twice, mut hostile) = (0, 0);
     for seed in 0..300 {
         let world = run(Bug::None, seed).expect("it holds");
-        let epochs: std::collections::BTreeSet<_> = world.starts.iter().map(|start| (start.task, start.epoch)).collect();
+        let epochs: BTreeSet<_> = world.starts.iter().map(|start| (start.task, start.epoch)).collect();
         begun_twice += world.starts.len() - epochs.len();
         hostile += usize::from(world.config.hostile);
         for (what, count) in world.counts {
@@ -103,5 +109,40 @@ fn the_schedules_reach_what_they_are_made_for() {
     let all = ["crashes", "crashes that lost records", "expire", "frames lost", "frames repeated", "partitions", "stops"];
     for what in all.into_iter().chain(["yields", "stops of the started", "submit", "review", "accept", "reject", "merged", "release"]) {
         assert!(counts.contains_key(what), "no schedule had {what}: {counts:?}");
+    }
+}
+
+/// Server-wins: one node is the authority, crashes, is cut off, and hands that on; the others do as well.
+fn served(seed: u64) -> Result<World, String> {
+    let world = play(Config { served: true, ..config(seed, Bug::None) }, seed)?;
+    let epochs: BTreeSet<_> = world.starts.iter().map(|start| (start.task, start.epoch)).collect();
+    let claims: BTreeSet<_> = world.starts.iter().map(|start| start.claim).collect();
+    if epochs.len() != world.starts.len() || claims.len() != world.starts.len() {
+        return Err(format!("an epoch was started twice: {:#?}", world.starts));
+    }
+    Ok(world)
+}
+
+#[test]
+fn where_one_node_grants_no_epoch_starts_twice_whatever_is_cut_off_or_moves() {
+    let (first, count) = (number("OCTOPOID_SEED", 0), number("OCTOPOID_SCHEDULES", 30_000));
+    eprintln!("schedules of the seeds {first}..{}", first + count);
+    let counts = std::sync::Mutex::new(BTreeMap::new());
+    let broken = first_broken(first..first + count, |seed| {
+        let world = served(seed)?;
+        let mut counts = counts.lock().expect("no panic");
+        *counts.entry("begun").or_insert(0) += world.starts.len() as u64;
+        for (what, count) in world.counts {
+            *counts.entry(what).or_insert(0) += count;
+        }
+        Ok(())
+    });
+    if let Some((seed, broken)) = broken {
+        panic!("OCTOPOID_SEED={seed} OCTOPOID_SCHEDULES=1: {broken}");
+    }
+    let counts = counts.into_inner().expect("no panic");
+    eprintln!("{counts:?}");
+    for what in ["grant", "policy", "begun", "partitions", "crashes", "stops", "release", "expire", "merged"] {
+        assert!(count < 1_000 || counts.contains_key(what), "no schedule had {what}: {counts:?}");
     }
 }

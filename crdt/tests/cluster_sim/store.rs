@@ -7,11 +7,11 @@ use std::{
 
 use octopoid_crdt::{
     chain::{Applied, ApplyError, Chains, Place},
-    ids::{RecordId, Subject},
-    lifecycle::{Act, Entry, Past, Removals, Standing, TaskLog, TaskState, Verdict},
+    ids::{AuthorKey, RecordId, Subject},
+    lifecycle::{Act, Entry, Past, PolicyAt, Removals, Standing, TaskLog, TaskState, Verdict},
     membership::{Membership, Seen},
     peer::sync::Held,
-    record::Verified,
+    record::{Body, Verified},
 };
 
 use super::{Bug, cluster};
@@ -35,6 +35,8 @@ pub struct Store {
     /// The chains of what is committed.
     pub durable: Chains,
     membership: Membership,
+    /// The policy that is in force here, and its record.
+    pub policy: Option<(PolicyAt, RecordId)>,
     pub logs: BTreeMap<Subject, TaskLog>,
 }
 
@@ -50,6 +52,7 @@ impl Store {
             chains: Chains::default(),
             durable: Chains::default(),
             membership: Membership::default(),
+            policy: None,
             logs: BTreeMap::new(),
         };
         for record in disk {
@@ -97,12 +100,20 @@ impl Store {
             .collect();
         let past = self.membership.past(past).expect("sets of this membership");
         let access = self.membership.standing_at(&payload.author, past).expect("a set of this membership");
+        let policy = match self.policy {
+            Some(_) => self.membership.standing(&Place::of(payload), past).expect("a set of this membership").policy,
+            None => None,
+        };
         let seen = self.membership.apply(record, past).expect("a set of this membership").seen;
         self.numbers.insert(id, self.records.len() as u64);
         self.records.push(record.clone());
         self.seen.push(seen);
+        if matches!(payload.body, Body::Policy { .. }) {
+            let view = self.membership.current().expect("a set of this membership");
+            self.policy = view.policy().map(|policy| (PolicyAt { number: policy.number, authority: policy.authority }, policy.id));
+        }
         let Some(act) = Act::of(&payload.body) else { return };
-        let standing = Standing { access, policy: None, session: payload.session, seq: payload.seq, removals: Past::default() };
+        let standing = Standing { access, policy, session: payload.session, seq: payload.seq, removals: Past::default() };
         let log = self.logs.entry(payload.subject).or_insert_with(|| TaskLog::new(payload.subject));
         let mut entry = log.judge(id, payload.author, log.past_of(&payload.deps), act, standing, &Removals::none());
         if self.bug == Bug::LawOff && entry.standing.is_member() {
@@ -132,11 +143,21 @@ impl Store {
         }
     }
 
+    /// The authority, where there is one.
+    pub fn authority(&self) -> Option<AuthorKey> {
+        self.policy.and_then(|(policy, _)| policy.authority)
+    }
+
+    /// Whether a record is on disk.
+    pub fn is_durable(&self, id: &RecordId) -> bool {
+        self.numbers.get(id).is_some_and(|number| *number < self.committed as u64)
+    }
+
     pub fn would_count(&self, node: usize, task: &Subject, act: &Act) -> bool {
         let Some(log) = self.logs.get(task) else { return false };
         let standing = Standing {
             access: Some(octopoid_crdt::record::Access::Worker),
-            policy: None,
+            policy: self.policy.map(|(policy, _)| policy),
             session: octopoid_crdt::ids::SessionId([0; 16]),
             seq: 0,
             removals: Past::default(),

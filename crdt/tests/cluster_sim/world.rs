@@ -152,7 +152,8 @@ impl World {
             working: true,
             config,
         };
-        let founding = cluster::founding(world.config.nodes);
+        let nodes = world.config.nodes;
+        let founding = if world.config.served { cluster::served(nodes) } else { cluster::founding(nodes) };
         for index in 0..world.config.nodes {
             world.nodes.push(Slot { node: None, disk: founding.to_vec(), life: 0, stopped: false, parked: VecDeque::new() });
             world.boot(index);

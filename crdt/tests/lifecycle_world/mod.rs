@@ -35,6 +35,8 @@ pub struct Profile {
     pub members: usize,
     pub hostile: bool,
     pub authority: bool,
+    /// Whether the authority is taken by force at times.
+    pub forced: bool,
     pub removals: bool,
     pub deletes: bool,
 }
@@ -82,6 +84,8 @@ pub struct World {
     branch: Vec<RecordId>,
     /// The claim on which work started, by policy number and grant number.
     started: BTreeMap<(u64, u64), RecordId>,
+    /// The same by grant number alone, while the authority moves by plan only.
+    pub begun: BTreeMap<u64, RecordId>,
 }
 
 /// A broken invariant.
@@ -133,6 +137,7 @@ impl World {
             sessions: 100,
             branch: Vec::new(),
             started: BTreeMap::new(),
+            begun: BTreeMap::new(),
         };
         world.write(0, Act::Create);
         world
@@ -320,13 +325,18 @@ impl World {
             match authority {
                 None if member == 0 => self.set_policy(member, heir),
                 Some(old) if old == key(member) && heir != member => self.set_policy(member, heir),
-                Some(old) if member == 0 && old != key(heir) => {
+                Some(old) if self.profile.forced && member == 0 && old != key(heir) => {
                     self.cut(member, usize::from(old.0[0]) - 1, Reach::Grants, 0);
                     self.set_policy(member, heir);
                 }
                 Some(_) | None => {}
             }
         }
+    }
+
+    /// How often the authority was set or moved.
+    pub fn policies(&self) -> usize {
+        self.policies.len()
     }
 
     fn set_policy(&mut self, member: usize, heir: usize) {

@@ -118,6 +118,11 @@ impl World {
         ensure(!served || grant.is_some(), || "work started without a grant".into())?;
         let Some(policy) = grant.and_then(|grant| grant.standing.policy) else { return Ok(()) };
         let started = *self.started.entry((policy.number, attempt.name.epoch)).or_insert(attempt.claim);
-        ensure(started == attempt.claim, || format!("epoch {} was started twice", attempt.name.epoch))
+        ensure(started == attempt.claim, || format!("epoch {} was started twice", attempt.name.epoch))?;
+        if self.profile.forced {
+            return Ok(());
+        }
+        let begun = *self.begun.entry(attempt.name.epoch).or_insert(attempt.claim);
+        ensure(begun == attempt.claim, || format!("epoch {} was started under two authorities", attempt.name.epoch))
     }
 }

@@ -41,7 +41,7 @@ impl Node {
     }
 
     pub(super) fn look_for_work(&mut self, ctx: &mut Ctx<'_>) {
-        let room = ctx.config.agents.saturating_sub(self.runs.len());
+        let room = if self.reaches_authority() { ctx.config.agents.saturating_sub(self.runs.len()) } else { 0 };
         for _ in 0..room {
             let Some(task) = self.choose(ctx) else { break };
             let Some(state) = self.store.state(&task) else { break };
@@ -60,7 +60,7 @@ impl Node {
             }
         }
         for task in std::mem::take(&mut self.reviewable) {
-            if !ctx.dice.percent(ctx.config.eagerness) {
+            if !self.decides() || !ctx.dice.percent(ctx.config.eagerness) {
                 self.reviewable.insert(task);
                 continue;
             }
@@ -74,11 +74,14 @@ impl Node {
 
     fn take(&mut self, ctx: &mut Ctx<'_>, task: Subject, body: Body, review: bool) {
         let id = self.write(ctx, task, body);
-        self.runs.insert(id, Run { task, review, started: false, finished: false });
+        self.grant_own(ctx, task, id, review);
+        self.runs.insert(id, Run { task, review, started: false, finished: false, since: ctx.now });
         if ctx.config.bug == Bug::StartAtOnce {
             self.begin(ctx, id);
         }
-        self.opened.push((task, id));
+        if self.store.authority().is_none() || review {
+            self.opened.push((task, id));
+        }
     }
 
     /// Among the first tasks the one that this node is the likeliest of the connected members to take, else the oldest.

@@ -48,6 +48,18 @@ impl Cluster {
         machine
     }
 
+    /// Adds a machine by a ticket of the test's and starts it.
+    ///
+    /// # Panics
+    /// When it is not let in.
+    pub async fn add_with(&mut self, ticket: &str) {
+        let mut machine = Project::clone_of(&self.machines[0]);
+        self.prepare(&machine, &[]);
+        let _ = machine.run(&["init", "--join", ticket]).ok();
+        machine.start().await;
+        self.machines.push(machine);
+    }
+
     /// Makes a machine that has joined by a ticket and does not run yet.
     ///
     /// # Panics

@@ -1,6 +1,7 @@
 //! The commands, one file each or a few that are alike.
 
 pub mod agents;
+mod authority;
 mod completions;
 mod conflicts;
 mod demo;
@@ -83,6 +84,8 @@ pub enum Command {
     Invite(peers::InviteArgs),
     /// Show or name the cluster; leave it for a while.
     Cluster(peers::ClusterArgs),
+    /// Show or set the node that grants claims and judges work.
+    Authority(authority::Args),
     /// List what lost when machines that were apart did the same; adopt or dismiss it.
     Conflicts(conflicts::Args),
     /// Check the project's files and this machine.
@@ -125,6 +128,7 @@ pub async fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Peers(args) => peers::peers(&args, output).await,
         Command::Invite(args) => peers::invite(&args, output).await,
         Command::Cluster(args) => peers::cluster(&args, output).await,
+        Command::Authority(args) => authority::run(args, output).await,
         Command::Conflicts(args) => conflicts::run(args, output).await,
         Command::Validate(args) => validate::run(&args, output),
         Command::Doctor(args) => doctor::run(&args, output).await,

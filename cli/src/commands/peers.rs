@@ -185,6 +185,9 @@ pub async fn cluster(args: &ClusterArgs, output: Output) -> Result<(), Failure> 
     }
     let name = info.name.as_deref().unwrap_or("without a name");
     output.line(format!("cluster {name}, {} mode, {} members", info.mode, info.members.len()))?;
+    if let Some(authority) = &info.authority {
+        output.line(format!("authority {}: it grants claims and judges work", clean::line(authority)))?;
+    }
     output.table(&table(&info.members))?;
     if info.kept_offline {
         output.note("this machine keeps to itself: octopoid cluster online");

@@ -84,7 +84,8 @@ fn node_line(status: &NodeStatus, runs: bool) -> String {
 fn cluster_lines(status: &NodeStatus, output: Output) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(name) = &status.cluster {
-        lines.push(format!("cluster {}, {} other members", clean::line(name), status.members.len()));
+        let authority = status.authority.as_ref().map(|name| format!(", authority {}", clean::line(name))).unwrap_or_default();
+        lines.push(format!("cluster {}, {} other members{authority}", clean::line(name), status.members.len()));
     }
     if !status.members.is_empty() {
         lines.extend(peers::table(&status.members).lines(output.width()));

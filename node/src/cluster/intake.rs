@@ -3,16 +3,18 @@
 //! **Invariants**: what is reported as held is on disk; a frame's records share no commit that keeps others waiting long.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use octopoid_crdt::chain::ApplyError;
 use octopoid_crdt::document::Reason;
 use octopoid_crdt::ids::{AuthorKey, ClusterId, RecordId};
-use octopoid_crdt::peer::ClaimAnswer;
 use octopoid_crdt::peer::sync::Taken;
+use octopoid_crdt::peer::{ClaimAnswer, Rival, limits};
 use octopoid_crdt::record::{Body, Verified};
 
 use super::contenders::contenders;
 use super::shared::Shared;
+use crate::ops::grant::{decide, earlier_reviews, is_authority};
 use crate::store::{Fault, Incoming, ReceiveError, Received, TaskNo, Unavailable, WriteFault};
 
 /// How many signatures one thread checks at a time: a few milliseconds.
@@ -48,8 +50,17 @@ struct Applied {
     refused: usize,
     /// Authors of changes that the gate keeps out of their documents.
     left_out: Vec<(AuthorKey, Reason)>,
-    /// The peer's own claims and reviews, with their tasks.
-    claims: Vec<(RecordId, Option<TaskNo>)>,
+    /// The peer's own claims and reviews.
+    claims: Vec<Asked>,
+}
+
+/// A claim or review that its author waits to hear of.
+#[derive(Debug)]
+struct Asked {
+    of: RecordId,
+    no: Option<TaskNo>,
+    /// At the authority: the reviews that were there before it.
+    first: Option<Vec<RecordId>>,
 }
 
 /// Takes a batch in and says what came of it, once it is on disk.
@@ -62,8 +73,10 @@ pub(super) async fn take_in(shared: &Arc<Shared>, peer: AuthorKey, batch: Batch)
     let mut claims = Vec::new();
     let mut records = records.into_iter().peekable();
     while records.peek().is_some() {
+        // Before a node has looked for its own records of before, it might grant anew what it granted already.
+        let grants = shared.caught_up.load(Ordering::SeqCst);
         let some: Vec<Incoming> = records.by_ref().take(COMMITTED_TOGETHER).collect();
-        let applied = shared.store.writer().write(move |unit| apply(unit, peer, some)).await??;
+        let applied = shared.store.writer().write(move |unit| apply(unit, peer, grants, some)).await??;
         taken.held.extend(applied.held);
         taken.waiting.extend(applied.waiting);
         taken.forged += applied.refused;
@@ -72,8 +85,8 @@ pub(super) async fn take_in(shared: &Arc<Shared>, peer: AuthorKey, batch: Batch)
             shared.strike(author, &format!("it wrote a change that its document leaves out: {reason}"));
         }
     }
-    for (claim, no) in claims {
-        taken.answers.push(answer(shared, claim, no)?);
+    for asked in claims {
+        taken.answers.push(answer(shared, asked)?);
     }
     Ok(taken)
 }
@@ -98,7 +111,7 @@ async fn check(cluster: ClusterId, wires: Vec<Vec<u8>>) -> (Vec<Incoming>, usize
     (records, forged)
 }
 
-fn apply(unit: &mut crate::store::Unit<'_>, peer: AuthorKey, records: Vec<Incoming>) -> Result<Applied, WriteFault> {
+fn apply(unit: &mut crate::store::Unit<'_>, peer: AuthorKey, grants: bool, records: Vec<Incoming>) -> Result<Applied, WriteFault> {
     let mut applied = Applied::default();
     for incoming in records {
         let record = incoming.record().clone();
@@ -107,11 +120,19 @@ fn apply(unit: &mut crate::store::Unit<'_>, peer: AuthorKey, records: Vec<Incomi
             Ok(received) => {
                 applied.held.push(id);
                 let payload = record.payload();
+                if grants && received != Received::Known {
+                    decide(unit, &payload.body, id)?;
+                }
                 if let Received::LeftOut(reason) = received {
                     applied.left_out.push((payload.author, reason));
                 }
                 if payload.author == peer && matches!(payload.body, Body::Claim { .. } | Body::Review { .. }) {
-                    applied.claims.push((id, unit.task_of(&id)?));
+                    let no = unit.task_of(&id)?;
+                    let first = match no {
+                        Some(no) if is_authority(unit)? => Some(earlier_reviews(unit, no, &id)?),
+                        Some(_) | None => None,
+                    };
+                    applied.claims.push(Asked { of: id, no, first });
                 }
             }
             Err(ReceiveError::Chain(ApplyError::Missing { ids })) => applied.waiting.push((record, ids)),
@@ -121,10 +142,21 @@ fn apply(unit: &mut crate::store::Unit<'_>, peer: AuthorKey, records: Vec<Incomi
     Ok(applied)
 }
 
-/// Answers a claim or review of the peer: what competes with it here, also what was handed in meanwhile.
-fn answer(shared: &Shared, claim: RecordId, no: Option<TaskNo>) -> Result<ClaimAnswer, Fault> {
+/// Answers a claim or review of the peer: what competes with it here, also what was handed in meanwhile. The authority names the
+/// reviews that were there before.
+fn answer(shared: &Shared, asked: Asked) -> Result<ClaimAnswer, Fault> {
+    let Asked { of: claim, no, first } = asked;
     let nothing = ClaimAnswer { of: claim, rivals: Vec::new() };
     let Some(no) = no else { return Ok(nothing) };
+    if let Some(first) = first {
+        let open = contenders(&shared.store, no)?;
+        let rival = |id: &RecordId| open.iter().find(|known| known.contender.id == *id).map(|known| known.contender);
+        let rivals = first.iter().filter_map(rival).take(limits::RIVALS);
+        return Ok(ClaimAnswer {
+            rivals: rivals.map(|of| Rival { id: of.id, author: of.author, epoch: 0, started: true }).collect(),
+            ..nothing
+        });
+    }
     let open = contenders(&shared.store, no)?;
     match open.iter().map(|known| known.contender).find(|contender| contender.id == claim) {
         Some(asked) => Ok(shared.settling.answer(&asked, open)),

@@ -224,7 +224,9 @@ impl Link {
             Output::Retry { number, records } => self.take(number, Batch::Checked(records)).await,
             Output::Holds { records } => self.marks.send(records).await.map_err(|_| LinkEnd::Gone),
             Output::Answered { answers } => {
+                let view = self.shared.store.membership();
                 for answer in answers {
+                    self.shared.words.answered(&self.peer, view.authority(), &answer);
                     self.shared.settling.tell(SettleInput::Answered { peer: self.peer, answer });
                 }
                 Ok(())
@@ -295,6 +297,9 @@ impl Link {
             }
             news
         };
+        if news {
+            self.shared.met.send_modify(|met| *met += 1);
+        }
         if !news {
             return Ok(());
         }

@@ -21,6 +21,7 @@ mod shared;
 mod start;
 mod strikes;
 mod welcome;
+mod words;
 
 use octopoid_crdt::record::Access;
 
@@ -30,7 +31,7 @@ pub use octopoid_crdt::ids::IdError as NameError;
 pub use octopoid_crdt::peer::join::Code;
 pub use presence::Presence;
 pub use reads::{AnswerReads, PassedRead, Pieces};
-pub use requests::{AnswerCalls, AskError, BranchAsk, GiveBranches, PassedAnswer, PassedCall};
+pub use requests::{AnswerCalls, AskError, BranchAsk, GiveBranches, PassedAnswer, PassedCall, PassedVerdict, VerdictAnswer};
 pub use settling::{Outcome, Settling};
 pub use start::{Cluster, ClusterError, ClusterSettings, MemberView};
 pub use strikes::Strikes;

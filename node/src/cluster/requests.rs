@@ -1,4 +1,5 @@
-//! What members ask of each other on streams of their own: calls that only the holder's node can answer, and branches.
+//! What members ask of each other on streams of their own: calls that only the holder's node or the authority can answer, verdicts of
+//! agents, and branches.
 //!
 //! **Invariants**: a request comes from a member that may work; an answer is bounded by what the asker takes.
 
@@ -7,14 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use octopoid_crdt::ids::AuthorKey;
+use octopoid_crdt::ids::{AuthorKey, RecordId};
 use octopoid_net::{CHUNK_LIMIT, RequestError, Responder};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::reads::{self, PassedRead};
 use super::shared::{Shared, peer_key};
 use crate::git::BUNDLE_LIMIT;
+use crate::ops::judge::{accept, reject};
+use crate::ops::{Refused, Target, find};
+use crate::store::Store;
 
 /// The largest answer to a call.
 const ANSWER: u64 = 1024 * 1024;
@@ -33,6 +38,43 @@ pub(super) enum Ask {
     Read(PassedRead),
     /// For a branch.
     Branch(BranchAsk),
+    /// To write an agent's verdict down, which only the authority can.
+    Verdict(PassedVerdict),
+}
+
+/// What an agent judged of the work that it reviewed on another node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedVerdict {
+    /// The task's tenant.
+    pub scope: String,
+    /// The task.
+    pub task: String,
+    /// The record that the state rested on when it was reviewed, in hex.
+    pub on: String,
+    /// Whether it is good.
+    pub accept: bool,
+    /// The agent.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What became of a verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "lowercase")]
+pub enum VerdictAnswer {
+    /// It is written.
+    Written,
+    /// It came too late, or the rules do not allow it: asking again would not help.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// The node asked cannot write it now.
+    Later {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Asks for a branch that another node has.
@@ -48,14 +90,20 @@ pub struct BranchAsk {
 pub type GiveBranches = Arc<dyn Fn(&BranchAsk) -> Result<PathBuf, String> + Send + Sync>;
 
 /// A call that is passed on to the node that can answer it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassedCall {
+    /// The HTTP method; POST where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
     /// The path of the REST API.
     pub path: String,
     /// The task's tenant.
     pub scope: String,
     /// The body, JSON text.
     pub body: String,
+    /// The conditions under which it is to be carried out: `If-Match` and `Idempotency-Key`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<(String, String)>,
 }
 
 /// What the other node answered.
@@ -65,10 +113,13 @@ pub struct PassedAnswer {
     pub status: u16,
     /// The body, JSON text.
     pub body: String,
+    /// The value of the `ETag` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
 }
 
-/// Answers calls that members pass on.
-pub type AnswerCalls = Arc<dyn Fn(PassedCall) -> std::pin::Pin<Box<dyn Future<Output = PassedAnswer> + Send>> + Send + Sync>;
+/// Answers calls that members pass on; is told who did.
+pub type AnswerCalls = Arc<dyn Fn(AuthorKey, PassedCall) -> std::pin::Pin<Box<dyn Future<Output = PassedAnswer> + Send>> + Send + Sync>;
 
 /// States why a member gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -87,11 +138,50 @@ impl From<RequestError> for AskError {
     }
 }
 
+/// Writes an agent's verdict, if this node's word counts.
+pub(super) async fn write_verdict(store: &Store, verdict: PassedVerdict) -> VerdictAnswer {
+    let written = store.write(move |unit| {
+        let me = unit.me();
+        if unit.membership()?.authority().is_some_and(|authority| *authority != me) {
+            return Ok(VerdictAnswer::Later { reason: "another node is the authority by now".to_owned() });
+        }
+        let PassedVerdict { scope, task, on, accept: good, by, reason } = verdict;
+        let on: RecordId = on.parse().map_err(|_| Refused::field("on", "is no record"))?;
+        let no = find(unit, &Target { scope: Some(scope.clone()), own_scope: scope, bound: None, id: task })?;
+        if good {
+            accept(unit, no, Some(on), &by, &reason)?
+        } else {
+            reject(unit, no, Some(on), &by, &reason)?
+        };
+        Ok(VerdictAnswer::Written)
+    });
+    match written.await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(Refused::Store(fault))) => VerdictAnswer::Later { reason: fault.to_string() },
+        Ok(Err(refused)) => VerdictAnswer::Refused { reason: explained(&refused) },
+        Err(unavailable) => VerdictAnswer::Later { reason: unavailable.to_string() },
+    }
+}
+
+fn explained(refused: &Refused) -> String {
+    let details = if let Refused::Transition { details, .. } = refused { details.join("; ") } else { String::new() };
+    if details.is_empty() { refused.to_string() } else { format!("{refused}: {details}") }
+}
+
 impl Shared {
     /// Passes a call on to the node that can answer it.
     pub(super) async fn pass_on(&self, node: &AuthorKey, call: &PassedCall) -> Result<PassedAnswer, AskError> {
+        self.ask(node, &Ask::Call(call.clone())).await
+    }
+
+    /// Hands an agent's verdict to the authority.
+    pub(super) async fn hand_over(&self, node: &AuthorKey, verdict: &PassedVerdict) -> Result<VerdictAnswer, AskError> {
+        self.ask(node, &Ask::Verdict(verdict.clone())).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, node: &AuthorKey, ask: &Ask) -> Result<T, AskError> {
         let failed = |error: &dyn std::error::Error| AskError::Failed(error.to_string());
-        let ask = serde_json::to_vec(&Ask::Call(call.clone())).map_err(|error| failed(&error))?;
+        let ask = serde_json::to_vec(ask).map_err(|error| failed(&error))?;
         let asked = async {
             let exchange = self.network.request(&peer_key(node), ask.into(), ANSWER).await;
             let exchange = exchange.map_err(AskError::from)?;
@@ -172,9 +262,16 @@ pub(super) async fn answer(shared: Arc<Shared>, peer: AuthorKey, bytes: Bytes, m
                 reads::answer(answers.clone(), read, responder).await;
             }
         }
+        Ask::Verdict(verdict) => {
+            let written = write_verdict(&shared.store, verdict).await;
+            let Ok(json) = serde_json::to_vec(&written) else { return };
+            if responder.send(&json).await.is_ok() {
+                let _ = responder.finish().await;
+            }
+        }
         Ask::Call(call) => {
             let Some(calls) = shared.calls.get() else { return };
-            let answer = calls(call).await;
+            let answer = calls(peer, call).await;
             let Ok(json) = serde_json::to_vec(&answer) else { return };
             // The asker may be gone.
             if responder.send(&json).await.is_ok() {

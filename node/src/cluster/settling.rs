@@ -26,6 +26,8 @@ pub enum Outcome {
     Start,
     /// Another one goes first: release, and take another task.
     Yield,
+    /// The authority cannot be reached, so nobody can say: release, and take nothing.
+    Unreachable,
 }
 
 /// Settles this node's claims. Cheap to share.

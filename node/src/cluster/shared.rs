@@ -11,7 +11,7 @@ use octopoid_crdt::peer::settle::Input as SettleInput;
 use octopoid_crdt::peer::{Message, Renewal, limits};
 use octopoid_crdt::record::Signer;
 use octopoid_net::{ADDRESSES_PER_PEER, Multiaddr, Network, PeerKey};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::address_book::AddressBook;
 use super::namesakes::Namesakes;
@@ -20,6 +20,7 @@ use super::reads::AnswerReads;
 use super::requests::{AnswerCalls, GiveBranches};
 use super::settling::Settling;
 use super::strikes::StrikeBook;
+use super::words::Words;
 use crate::store::{Leases, Store};
 
 /// Shared by the driver, the links and those who ask of the cluster.
@@ -54,6 +55,12 @@ pub(super) struct Shared {
     pub calls: OnceLock<AnswerCalls>,
     /// Answers members that read, once the API is there.
     pub reads: OnceLock<AnswerReads>,
+    /// What the authority answered about own reviews that wait for its word: whether it names no other.
+    pub words: Words,
+    /// Counts the members that were met, for who waits for one.
+    pub met: watch::Sender<u64>,
+    /// Whether what members know of this node was asked for since its start: before that it grants nothing.
+    pub caught_up: AtomicBool,
     /// Packs branches for members, once the repository is there.
     pub branches: OnceLock<GiveBranches>,
 }

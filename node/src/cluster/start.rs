@@ -12,7 +12,7 @@ use octopoid_crdt::peer::Message;
 use octopoid_crdt::peer::renewal::Renewals;
 use octopoid_crdt::record::{Access, Body, Signer, Verified};
 use octopoid_net::{Limits, Multiaddr, Network, PeerKey, SecretKey};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::address_book::AddressBook;
 use super::contenders::{contenders, is_open};
@@ -20,11 +20,14 @@ use super::driver::Driver;
 use super::namesakes::Namesakes;
 use super::presence::Presence;
 use super::reads::{AnswerReads, PassedRead, Pieces};
-use super::requests::{AnswerCalls, AskError, BranchAsk, GiveBranches, PassedAnswer, PassedCall};
+use super::requests::{
+    AnswerCalls, AskError, BranchAsk, GiveBranches, PassedAnswer, PassedCall, PassedVerdict, VerdictAnswer, write_verdict,
+};
 use super::settling::{Outcome, Settling};
 use super::shared::{Shared, peer_key};
 use super::strikes::{StrikeBook, Strikes};
 use super::welcome::Reception;
+use super::words::Words;
 use crate::git::Repository;
 use crate::store::{Fault, Filter, Sort, Store, TaskNo, TaskRow};
 
@@ -147,6 +150,9 @@ impl Cluster {
             describe: settings.describe,
             calls: OnceLock::new(),
             reads: OnceLock::new(),
+            words: Words::default(),
+            met: watch::channel(0).0,
+            caught_up: AtomicBool::new(false),
             branches: OnceLock::new(),
         });
         resume_own(&shared)?;
@@ -185,8 +191,19 @@ impl Cluster {
     /// # Errors
     /// When the store cannot be read.
     pub async fn settle(&self, no: TaskNo, of: &RecordId) -> Result<Outcome, Fault> {
-        let open = contenders(&self.shared.store, no)?;
-        let outcome = self.shared.settling.settle(no, of, open).await;
+        let authority = self.shared.store.membership().authority().copied();
+        let outcome = match authority {
+            // It was granted in its own commit, and a review of the authority's is there before any that it does not know.
+            Some(authority) if authority == self.shared.me => Outcome::Start,
+            Some(authority) => self.shared.word_of(authority, no, of).await?,
+            None => {
+                let open = contenders(&self.shared.store, no)?;
+                self.shared.settling.settle(no, of, open).await
+            }
+        };
+        if outcome == Outcome::Unreachable {
+            return Ok(outcome);
+        }
         // What came while it was settled may have finished the task.
         let goes_on = outcome == Outcome::Start && self.is_open(no, of)?;
         Ok(if goes_on { Outcome::Start } else { Outcome::Yield })
@@ -206,6 +223,35 @@ impl Cluster {
     /// When the store cannot be read.
     pub fn competes(&self, no: TaskNo, of: &RecordId) -> Result<bool, Fault> {
         Ok(contenders(&self.shared.store, no)?.iter().any(|known| known.contender.id != *of))
+    }
+
+    /// Returns the authority, where that is another node.
+    #[must_use]
+    pub fn other_authority(&self) -> Option<AuthorKey> {
+        self.shared.other_authority()
+    }
+
+    /// Tells whether a member is connected, so that it can be asked.
+    #[must_use]
+    pub fn reaches(&self, member: &AuthorKey) -> bool {
+        self.shared.reaches(member)
+    }
+
+    /// Returns what changes whenever a member connects.
+    #[must_use]
+    pub fn meetings(&self) -> watch::Receiver<u64> {
+        self.shared.met.subscribe()
+    }
+
+    /// Has an agent's verdict written by the node whose word counts.
+    ///
+    /// # Errors
+    /// When that is another node, and it is not connected or does not answer.
+    pub async fn hand_over(&self, verdict: &PassedVerdict) -> Result<VerdictAnswer, AskError> {
+        match self.other_authority() {
+            Some(authority) => self.shared.hand_over(&authority, verdict).await,
+            None => Ok(write_verdict(&self.shared.store, verdict.clone()).await),
+        }
     }
 
     /// Tells all members that work on a claim or review goes on.
@@ -330,6 +376,7 @@ impl Cluster {
         if others && tokio::time::timeout(CATCH_UP, current).await.is_err() {
             tracing::debug!("no member told what it knows of this node within two seconds");
         }
+        self.shared.caught_up.store(true, Ordering::SeqCst);
     }
 
     /// Returns every member with how it stands with it.

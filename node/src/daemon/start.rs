@@ -20,7 +20,7 @@ use crate::config::{self, AgentsFile, Config, Invalid, Merge};
 use crate::git::{Branch, BranchError, CompareError, DiffForm, Repository};
 use crate::project::Layout;
 use crate::rest::{self, ApiToken, App, Auth, BringWork, DiffError, DiffQuery, DiffSource, WantedWork};
-use crate::run::{self, Context, Control, ControlError, Farewell, Mode, Scheduler, Spending, StepError};
+use crate::run::{self, Context, Control, ControlError, Farewell, Mode, Scheduler, Spending, StepError, Verdicts};
 use crate::store::{self, Store};
 
 /// How long agents get to end when the store has failed and nothing can be written any more.
@@ -341,6 +341,7 @@ fn context(
         repository,
         launcher,
         cluster,
+        verdicts: Verdicts::at(layout.verdicts_dir()),
         spending: Spending::open(layout),
         machine: opened.machine.clone(),
         orchestrator: format!("{name}-{}", opened.machine),

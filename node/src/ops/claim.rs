@@ -2,9 +2,10 @@
 
 use octopoid_crdt::ids::{AuthorKey, Oid, RecordId};
 use octopoid_crdt::lease::{DEFAULT_SECONDS, Input, LONGEST_SECONDS};
-use octopoid_crdt::lifecycle::Act;
+use octopoid_crdt::lifecycle::{Act, Attempt, AttemptStatus};
 use octopoid_crdt::record::{Body, Cause, Queue};
 
+use super::grant::grant;
 use super::{Refused, Snapshot, allow, snapshot};
 use crate::store::{Filter, TaskNo, TaskRow, Unit, WriteFault};
 
@@ -78,15 +79,49 @@ fn lot(row: &TaskRow, node: &AuthorKey) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
+/// A claim or review that was written. Where another node is the authority, a claim does not hold its task before its grant.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The task, as the commit left it.
+    pub task: Snapshot,
+    /// The claim or review.
+    pub of: RecordId,
+    /// A review rather than a claim.
+    pub review: bool,
+}
+
 /// Claims the next task that fits; none when no task waits.
 ///
 /// # Errors
 /// When the store fails.
 pub fn claim_next(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Snapshot>, Refused> {
-    match choose(unit, claimant)? {
-        Some(no) => claim(unit, no, claimant).map(Some),
-        None => Ok(None),
+    Ok(open_next(unit, claimant)?.map(|claimed| claimed.task))
+}
+
+/// Claims the next task that fits, as [`claim_next`] does, and tells by which record.
+///
+/// # Errors
+/// When the store fails.
+pub fn open_next(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Claimed>, Refused> {
+    while let Some(no) = choose(unit, claimant)? {
+        if !asks_already(unit, no)? {
+            return open(unit, no, claimant).map(Some);
+        }
     }
+    Ok(None)
+}
+
+/// Tells whether a claim of this node waits for the authority: another agent here takes another task.
+///
+/// # Errors
+/// When the store fails.
+pub fn asks_already(unit: &mut Unit<'_>, no: TaskNo) -> Result<bool, WriteFault> {
+    let me = unit.me();
+    if unit.membership()?.authority().is_none_or(|authority| *authority == me) {
+        return Ok(false);
+    }
+    let asks = |attempt: &Attempt| attempt.claimant == me && attempt.status == AttemptStatus::Ungranted;
+    Ok(unit.state(no)?.attempts.iter().any(asks))
 }
 
 /// Claims one task, or its review when it is submitted.
@@ -94,6 +129,14 @@ pub fn claim_next(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Sna
 /// # Errors
 /// When the task is not claimable.
 pub fn claim(unit: &mut Unit<'_>, no: TaskNo, claimant: &Claimant) -> Result<Snapshot, Refused> {
+    Ok(open(unit, no, claimant)?.task)
+}
+
+/// Claims one task, or its review, and tells by which record. The authority grants its own claims in the same commit.
+///
+/// # Errors
+/// When the task is not claimable.
+pub fn open(unit: &mut Unit<'_>, no: TaskNo, claimant: &Claimant) -> Result<Claimed, Refused> {
     let row = unit.row(no)?;
     let refused = format!("Cannot claim task '{}' from '{}'", row.id, row.queue);
     let (agent, orchestrator, ttl_seconds) = (claimant.agent.clone(), claimant.orchestrator.clone(), claimant.ttl_seconds);
@@ -110,8 +153,11 @@ pub fn claim(unit: &mut Unit<'_>, no: TaskNo, claimant: &Claimant) -> Result<Sna
     if let Some(act) = Act::of(&body) {
         allow(unit, no, &act, &refused)?;
     }
-    unit.write(no, body)?;
-    Ok(snapshot(unit, no)?)
+    let of = unit.write(no, body)?;
+    if !judged {
+        grant(unit, no, of)?;
+    }
+    Ok(Claimed { task: snapshot(unit, no)?, of, review: judged })
 }
 
 /// Whose claim a request speaks for.

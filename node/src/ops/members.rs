@@ -35,6 +35,9 @@ pub enum MembersRefused {
     /// Authority and integrator act on tasks.
     #[error("{0} may not act on tasks: authority and integrator must be workers or admins")]
     NotWorker(AuthorKey),
+    /// Another node is the authority, and it alone can hand that over.
+    #[error("{0} is the authority, and hands that over itself: ask its node, or take it by --force when that is gone for good")]
+    AuthorityElsewhere(AuthorKey),
     /// The store failed, or this node may not write.
     #[error(transparent)]
     Store(#[from] WriteFault),
@@ -184,4 +187,21 @@ pub fn set_policy(unit: &mut Unit<'_>, roles: Roles) -> Result<Option<RecordId>,
     let last = if planned { unit.last_own() } else { None };
     let body = Body::Policy { number, authority: roles.authority, integrator: roles.integrator, last, frontier };
     Ok(Some(unit.write_cluster(body)?))
+}
+
+/// Makes a node the authority, or none; writes nothing when it is so already.
+///
+/// With `force` an admin takes the authority from a node that cannot be asked. Without it only that node hands it over, and so
+/// there is no moment in which two grant.
+///
+/// # Errors
+/// As [`set_policy`]; without `force` also when another node is the authority.
+pub fn set_authority(unit: &mut Unit<'_>, authority: Option<AuthorKey>, force: bool) -> Result<Option<RecordId>, MembersRefused> {
+    let (me, view) = (unit.me(), unit.membership()?);
+    let old = view.authority().copied();
+    if let Some(old) = old.filter(|old| *old != me && !force && Some(*old) != authority) {
+        return Err(MembersRefused::AuthorityElsewhere(old));
+    }
+    let integrator = view.integrator().copied().or_else(|| view.creator().copied()).unwrap_or(me);
+    set_policy(unit, Roles { authority, integrator })
 }

@@ -13,6 +13,7 @@ pub mod edit;
 pub mod fail;
 pub mod finish;
 pub mod flows;
+pub mod grant;
 pub mod idempotency;
 pub mod judge;
 pub mod keys;

@@ -198,6 +198,12 @@ impl Layout {
         self.runtime_dir().join("carry-over.json")
     }
 
+    /// Returns the folder that keeps verdicts of agents until the authority has written them.
+    #[must_use]
+    pub fn verdicts_dir(&self) -> PathBuf {
+        self.runtime_dir().join("verdicts")
+    }
+
     /// Returns the file that keeps open invitations.
     #[must_use]
     pub fn invites_file(&self) -> PathBuf {

@@ -116,13 +116,22 @@ impl App {
         Ok(struck.chain(forks).collect())
     }
 
-    /// Counts own records that no other member holds.
+    /// Counts own records that no other member holds; in server-wins mode those that the authority does not.
     pub(super) async fn pending_sync(&self) -> Result<u64, Refusal> {
         let pending = self.read(|app, reader| {
             let store = &app.settings.store;
             Ok::<_, Fault>(reader.pending(&store.me(), &store.membership(), PENDING)? as u64)
         });
         pending.await
+    }
+
+    /// Tells whether nobody of whom this node needs to hear is connected: in server-wins mode the authority, else any member.
+    pub(super) fn is_offline(&self, members: &[MemberInfo]) -> bool {
+        match self.settings.store.membership().authority() {
+            Some(authority) if *authority == self.settings.store.me() => false,
+            Some(authority) => !self.settings.cluster.as_ref().is_some_and(|cluster| cluster.reaches(authority)),
+            None => !members.iter().any(|member| member.state == "connected"),
+        }
     }
 
     /// Tells whether this node was told to keep to itself.
@@ -142,7 +151,7 @@ impl App {
             cluster_id: store.cluster().to_string(),
             authority: view.authority().map(|key| self.member_name(&view, key)),
             integrator: view.integrator().map(|key| self.member_name(&view, key)),
-            offline: others && !members.iter().any(|member| member.state == "connected"),
+            offline: others && self.is_offline(&members),
             kept_offline: self.kept_offline(),
             members,
             pending_sync: self.pending_sync().await?,

@@ -1,29 +1,40 @@
-//! Passes on what only the holder's node can write: a claim's renewal, submission and release.
+//! Passes on what only another node can write: a claim's renewal, submission and release to its holder's, verdicts to the
+//! authority.
 //!
-//! **Invariants**: a call is passed on at most once; what comes from a member is one of these three calls and carries no key
-//! of this node.
+//! **Invariants**: a call is passed on at most once; what comes from a member is one of the calls listed here, carries no key
+//! of this node, and needs no more rights than the member has; an answer of the authority is given when this node shows it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{OriginalUri, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, Limited};
 use octopoid_crdt::ids::AuthorKey;
+use octopoid_crdt::record::Access;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::access::Caller;
 use super::app::App;
+use super::commit::tag;
 use super::find::find;
 use super::input::BODY;
 use super::params::Params;
 use super::refusal::Refusal;
 use crate::cluster::{AnswerCalls, AskError, PassedAnswer, PassedCall};
+use crate::ops::Target;
+use crate::store::TaskRow;
+
+/// How long a node waits until it shows itself what the authority has answered.
+pub(super) const SHOWN: Duration = Duration::from_secs(2);
+/// The conditions of a request that travel with it.
+const CONDITIONS: [HeaderName; 2] = [header::IF_MATCH, HeaderName::from_static("idempotency-key")];
 
 /// Marks a call that came from a member, so that it is not passed on again.
 #[derive(Debug, Clone, Copy)]
@@ -34,93 +45,238 @@ pub(super) async fn to_holder(State(app): State<App>, request: Request, next: Ne
     if app.settings.store.membership().members().count() <= 1 || request.extensions().get::<PassedOn>().is_some() {
         return next.run(request).await;
     }
-    let (parts, body) = request.into_parts();
-    let Ok(bytes) = Limited::new(body, BODY).collect().await.map(http_body_util::Collected::to_bytes) else {
-        return Refusal::TooLarge(BODY).into_response();
+    let held = match Held::of(request).await {
+        Ok(held) => held,
+        Err(refusal) => return refusal.into_response(),
     };
-    let caller = parts.extensions.get::<Caller>().cloned();
-    let holder = match caller {
-        Some(caller) => holder(&app, &caller, &parts.uri, &bytes).await,
+    let me = app.settings.store.me();
+    let found = match held.target(&app) {
+        Some(target) => row(&app, target).await.and_then(|row| Some((AuthorKey(row.holder?.node), row.scope))),
         None => None,
     };
-    match holder {
-        Some((node, scope)) => pass(&app, node, &scope, path(&parts), &bytes).await.unwrap_or_else(IntoResponse::into_response),
-        None => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+    let Some((node, scope)) = found.filter(|(node, _)| *node != me) else { return next.run(held.request()).await };
+    let name = app.node_name(&node);
+    let away = Away {
+        offline: format!("the claim was made at '{name}', which cannot be reached now: try again when it is back"),
+        silent: format!("'{name}', where the claim was made, did not answer"),
+    };
+    app.pass(&node, held.call(scope), &away).await.and_then(respond).unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Passes a verdict, or a call that finishes a task without one, on to the authority where that is another node.
+pub(super) async fn to_authority(State(app): State<App>, request: Request, next: Next) -> Response {
+    if app.other_authority().is_none() || request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    let passed_on = request.extensions().get::<PassedOn>().is_some();
+    let held = match Held::of(request).await {
+        Ok(held) => held,
+        Err(refusal) => return refusal.into_response(),
+    };
+    if !held.is_for_the_authority() {
+        return next.run(held.request()).await;
+    }
+    if passed_on {
+        return Refusal::Offline("the authority has just moved: try again".to_owned()).into_response();
+    }
+    // What is wrong with the request, or with the caller's scope, the handler tells.
+    let Some(target) = held.target(&app) else { return next.run(held.request()).await };
+    let known = row(&app, target.clone()).await;
+    let scope = known.map_or_else(|| target.scope.clone().unwrap_or_else(|| target.own_scope.clone()), |row| row.scope);
+    let target = Target { scope: Some(scope.clone()), ..target };
+    app.ask_authority(held.call(scope), target).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// A request whose body was read.
+struct Held {
+    parts: Parts,
+    body: Bytes,
+    json: Value,
+}
+
+impl Held {
+    async fn of(request: Request) -> Result<Self, Refusal> {
+        let (parts, body) = request.into_parts();
+        let body = Limited::new(body, BODY).collect().await.map_err(|_| Refusal::TooLarge(BODY))?.to_bytes();
+        let json = serde_json::from_slice(&body).unwrap_or_default();
+        Ok(Self { parts, body, json })
+    }
+
+    fn request(self) -> Request {
+        Request::from_parts(self.parts, Body::from(self.body))
+    }
+
+    /// Returns the whole path, of which routers within routers see a part only.
+    fn path(&self) -> &str {
+        self.parts.extensions.get::<OriginalUri>().map_or_else(|| self.parts.uri.path(), |uri| uri.0.path())
+    }
+
+    /// Returns the task that the path names, or the body of a creation; none where the request or its caller is wrong.
+    fn target(&self, app: &App) -> Option<Target> {
+        let id = match task_and_verb(self.path()) {
+            Some((id, _)) => id.to_owned(),
+            None => self.json["id"].as_str()?.to_owned(),
+        };
+        let params = Params::of(&self.parts.uri).ok()?;
+        let scope = params.text("scope").ok()?.or_else(|| self.json["scope"].as_str().map(str::to_owned));
+        self.parts.extensions.get::<Caller>()?.target(app, scope.as_deref(), &id).ok()
+    }
+
+    /// Tells whether the call would write an Accept, a Reject or a Finish.
+    fn is_for_the_authority(&self) -> bool {
+        let done = self.json["queue"] == "done";
+        match task_and_verb(self.path()) {
+            Some((_, "accept" | "reject")) => true,
+            Some((_, "force-queue")) => done,
+            Some(_) => false,
+            None => done && self.path().trim_end_matches('/') == CREATE,
+        }
+    }
+
+    fn call(&self, scope: String) -> PassedCall {
+        PassedCall {
+            method: None,
+            path: self.path().to_owned(),
+            scope,
+            body: String::from_utf8_lossy(&self.body).into_owned(),
+            conditions: conditions(&self.parts.headers),
+        }
     }
 }
 
-/// Returns the whole path, of which routers within routers see a part only.
-fn path(parts: &Parts) -> &str {
-    parts.extensions.get::<OriginalUri>().map_or_else(|| parts.uri.path(), |uri| uri.0.path())
+const CREATE: &str = "/api/v1/tasks";
+const AUTHORITY: &str = "/api/v1/cluster/authority";
+
+/// Takes the path of a call about one task apart.
+fn task_and_verb(path: &str) -> Option<(&str, &str)> {
+    let (id, verb) = path.strip_prefix(CREATE)?.strip_prefix('/')?.split_once('/')?;
+    (!id.is_empty() && !verb.contains('/')).then_some((id, verb))
 }
 
-/// Returns who holds the task that a path names, if it is another node; what is wrong with the request the handler tells.
-async fn holder(app: &App, caller: &Caller, uri: &axum::http::Uri, body: &Bytes) -> Option<(AuthorKey, String)> {
-    let id = uri.path().rsplit('/').nth(1)?.to_owned();
-    let json: Value = serde_json::from_slice(body).unwrap_or_default();
-    let params = Params::of(uri).ok()?;
-    let scope = params.text("scope").ok()?.or_else(|| json["scope"].as_str().map(str::to_owned));
-    let target = caller.target(app, scope.as_deref(), &id).ok()?;
-    let me = app.settings.store.me();
-    let found = app.read(move |_, reader| {
-        let (_, row) = find(reader, &target)?;
-        Ok::<_, Refusal>(row.holder.map(|holder| (AuthorKey(holder.node), row.scope)))
-    });
-    found.await.ok().flatten().filter(|(node, _)| *node != me)
+fn conditions(headers: &HeaderMap) -> Vec<(String, String)> {
+    let named = headers.iter().filter(|(name, _)| CONDITIONS.contains(name));
+    named.filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned()))).collect()
 }
 
-async fn pass(app: &App, node: AuthorKey, scope: &str, path: &str, body: &[u8]) -> Result<Response, Refusal> {
-    let name = app.member_name(&app.settings.store.membership(), &node);
-    let offline = || Refusal::Offline(format!("the claim was made at '{name}', which cannot be reached now: try again when it is back"));
-    let cluster = app.settings.cluster.as_ref().ok_or_else(offline)?;
-    let call = PassedCall {
-        path: path.to_owned(),
-        scope: scope.to_owned(),
-        body: String::from_utf8(body.to_vec()).map_err(|_| Refusal::Invalid("the body is no UTF-8 text".to_owned()))?,
-    };
-    let answer = cluster.pass_on(&node, &call).await.map_err(|error| match error {
-        AskError::Offline => offline(),
-        AskError::Failed(reason) => Refusal::Offline(format!("'{name}', where the claim was made, did not answer: {reason}")),
-    })?;
+async fn row(app: &App, target: Target) -> Option<TaskRow> {
+    app.read(move |_, reader| Ok::<_, Refusal>(find(reader, &target)?.1)).await.ok()
+}
+
+/// What is said when a node gives no answer.
+pub(super) struct Away {
+    pub offline: String,
+    pub silent: String,
+}
+
+impl App {
+    /// Returns the authority, where that is another node.
+    pub(super) fn other_authority(&self) -> Option<AuthorKey> {
+        let me = self.settings.store.me();
+        self.settings.store.membership().authority().filter(|authority| **authority != me).copied()
+    }
+
+    /// Refuses what only the authority can decide while it cannot be reached.
+    pub(super) fn must_reach_authority(&self) -> Result<(), Refusal> {
+        let Some(authority) = self.other_authority() else { return Ok(()) };
+        let reached = self.settings.cluster.as_ref().is_some_and(|cluster| cluster.reaches(&authority));
+        if reached { Ok(()) } else { Err(Refusal::Offline(self.authority_away(&authority).offline)) }
+    }
+
+    pub(super) fn authority_away(&self, authority: &AuthorKey) -> Away {
+        let name = self.node_name(authority);
+        let at_rest = if self.settings.api_url.is_none() { ", because this node does not run: octopoid start" } else { "" };
+        Away {
+            offline: format!("the authority '{name}' cannot be reached now{at_rest}: try again when it is back"),
+            silent: format!("the authority '{name}' did not answer"),
+        }
+    }
+
+    /// Has another node carry out a call.
+    pub(super) async fn pass(&self, node: &AuthorKey, call: PassedCall, away: &Away) -> Result<PassedAnswer, Refusal> {
+        let offline = || Refusal::Offline(away.offline.clone());
+        let cluster = self.settings.cluster.as_ref().ok_or_else(offline)?;
+        cluster.pass_on(node, &call).await.map_err(|error| match error {
+            AskError::Offline => offline(),
+            AskError::Failed(reason) => Refusal::Offline(format!("{}: {reason}", away.silent)),
+        })
+    }
+
+    /// Has the authority carry out a call about a task, and answers when this node shows what it did.
+    async fn ask_authority(&self, call: PassedCall, target: Target) -> Result<Response, Refusal> {
+        let Some(authority) = self.other_authority() else {
+            return Err(Refusal::Offline("the authority has just moved: try again".to_owned()));
+        };
+        let mut events = self.settings.store.events();
+        let answer = self.pass(&authority, call, &self.authority_away(&authority)).await?;
+        if let Some(wanted) = answer.etag.clone() {
+            let shows = async {
+                while row(self, target.clone()).await.is_none_or(|row| tag(&row) != wanted) {
+                    // Behind or not: look again. A closed channel means that the node ends.
+                    if matches!(events.recv().await, Err(tokio::sync::broadcast::error::RecvError::Closed)) {
+                        return;
+                    }
+                }
+            };
+            // Somebody else may have gone on with the task already.
+            let _ = tokio::time::timeout(SHOWN, shows).await;
+        }
+        respond(answer)
+    }
+}
+
+fn respond(answer: PassedAnswer) -> Result<Response, Refusal> {
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).map_err(|_| Refusal::Defect)?;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(etag) = answer.etag.and_then(|etag| HeaderValue::from_str(&etag).ok()) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
     Ok(response)
 }
 
-/// Tells whether a path is one of the three calls that members pass on.
-fn allowed(path: &str) -> bool {
-    let Some(rest) = path.strip_prefix("/api/v1/tasks/") else { return false };
-    let mut parts = rest.split('/');
-    let (id, verb, end) = (parts.next(), parts.next(), parts.next());
-    id.is_some_and(|id| !id.is_empty()) && matches!(verb, Some("renew" | "submit" | "release")) && end.is_none()
+/// Tells whether a member may pass a call on.
+fn allowed(call: &PassedCall, access: Option<Access>) -> bool {
+    match (call.method.as_deref().unwrap_or("POST"), task_and_verb(&call.path)) {
+        ("POST", Some((_, verb))) => matches!(verb, "renew" | "submit" | "release" | "accept" | "reject" | "force-queue"),
+        ("POST", None) => call.path == CREATE,
+        ("PUT", None) => call.path == AUTHORITY && access == Some(Access::Admin),
+        _ => false,
+    }
 }
 
 /// Makes what answers calls that members pass on.
 pub fn answer_calls(app: &App, router: &Router) -> AnswerCalls {
-    let (token, router) = (app.settings.token.bearer(), router.clone());
-    Arc::new(move |call| {
-        let (token, router) = (token.clone(), router.clone());
-        Box::pin(async move { run(&token, router, call).await })
+    let (app, router) = (app.clone(), router.clone());
+    Arc::new(move |peer, call| {
+        let (app, router) = (app.clone(), router.clone());
+        Box::pin(async move { run(&app, router, &peer, call).await })
     })
 }
 
-async fn run(token: &str, router: Router, call: PassedCall) -> PassedAnswer {
-    let refused =
-        |status: StatusCode, error: &str| PassedAnswer { status: status.as_u16(), body: serde_json::json!({ "error": error }).to_string() };
-    if !allowed(&call.path) {
-        return refused(StatusCode::FORBIDDEN, "members pass on renew, submit and release only");
+async fn run(app: &App, router: Router, peer: &AuthorKey, call: PassedCall) -> PassedAnswer {
+    let refused = |status: StatusCode, error: &str| PassedAnswer {
+        status: status.as_u16(),
+        body: serde_json::json!({ "error": error }).to_string(),
+        etag: None,
+    };
+    if !allowed(&call, app.settings.store.membership().access(peer)) {
+        return refused(StatusCode::FORBIDDEN, "a member of this access cannot pass that call on");
     }
     let Ok(scope) = crate::ops::name("scope", &call.scope) else { return refused(StatusCode::BAD_REQUEST, "the scope is no name") };
-    let request = Request::post(format!("{}?scope={scope}", call.path))
+    let mut request = Request::builder()
+        .method(call.method.as_deref().unwrap_or("POST"))
+        .uri(format!("{}?scope={scope}", call.path))
         .header(header::HOST, "127.0.0.1")
-        .header(header::AUTHORIZATION, token)
+        .header(header::AUTHORIZATION, app.settings.token.bearer())
         .header(header::CONTENT_TYPE, "application/json")
-        .extension(PassedOn)
-        .body(Body::from(call.body));
-    let Ok(request) = request else { return refused(StatusCode::BAD_REQUEST, "the path is none") };
+        .extension(PassedOn);
+    for (name, value) in call.conditions.iter().filter(|(name, _)| CONDITIONS.iter().any(|known| known.as_str() == name)) {
+        request = request.header(name, value);
+    }
+    let Ok(request) = request.body(Body::from(call.body)) else { return refused(StatusCode::BAD_REQUEST, "the path is none") };
     let response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
     let status = response.status().as_u16();
+    let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
     let body = response.into_body().collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
-    PassedAnswer { status, body: String::from_utf8_lossy(&body).into_owned() }
+    PassedAnswer { status, body: String::from_utf8_lossy(&body).into_owned(), etag }
 }

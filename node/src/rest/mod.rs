@@ -10,6 +10,7 @@
 mod access;
 mod actions;
 mod app;
+mod authority;
 mod cluster;
 mod commit;
 mod conflicts;
@@ -70,7 +71,7 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(metrics::show))
         .route("/api/health", get(node::health))
         .route("/api/openapi.json", get(openapi::describe))
-        .nest("/api/v1/tasks", task_routes().merge(holder_routes(&app)))
+        .nest("/api/v1/tasks", task_routes(&app).merge(holder_routes(&app)).merge(verdict_routes(&app)))
         .nest("/api/v1/projects", project_routes())
         .nest("/api/v1/drafts", draft_routes())
         .nest("/api/v1/flows", flow_routes())
@@ -91,17 +92,15 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-fn task_routes() -> Router<App> {
+fn task_routes(app: &App) -> Router<App> {
+    let create = post(tasks::create).layer(from_fn_with_state(app.clone(), forward::to_authority));
     Router::new()
-        .route("/", get(tasks::list).post(tasks::create))
+        .route("/", get(tasks::list).merge(create))
         .route("/claim", post(steps::claim))
         .route("/resolve/{prefix}", get(tasks::resolve_prefix))
         .route("/{id}", get(tasks::show).patch(tasks::edit).delete(tasks::delete))
-        .route("/{id}/accept", post(steps::accept))
-        .route("/{id}/reject", post(steps::reject))
         .route("/{id}/requeue", post(steps::requeue))
         .route("/{id}/cancel", post(steps::cancel))
-        .route("/{id}/force-queue", post(steps::force_queue))
         .route("/{id}/hooks/{name}/complete", post(steps::complete_hook))
         .route("/{id}/merge", post(steps::merge))
         .route("/{id}/messages", get(messages::of_task))
@@ -118,6 +117,15 @@ fn holder_routes(app: &App) -> Router<App> {
         .route("/{id}/submit", post(steps::submit))
         .route("/{id}/release", post(steps::release))
         .layer(from_fn_with_state(app.clone(), forward::to_holder))
+}
+
+/// Calls that only the authority can answer, where there is one.
+fn verdict_routes(app: &App) -> Router<App> {
+    Router::new()
+        .route("/{id}/accept", post(steps::accept))
+        .route("/{id}/reject", post(steps::reject))
+        .route("/{id}/force-queue", post(steps::force_queue))
+        .layer(from_fn_with_state(app.clone(), forward::to_authority))
 }
 
 fn project_routes() -> Router<App> {
@@ -162,6 +170,7 @@ fn cluster_routes() -> Router<App> {
         .route("/", get(cluster::show))
         .route("/name", put(cluster::name))
         .route("/offline", put(cluster::offline))
+        .route("/authority", get(authority::show).put(authority::set))
         .route("/peers", get(cluster::peers))
         .route("/peers/approve", post(cluster::approve))
         .route("/peers/deny", post(cluster::deny))

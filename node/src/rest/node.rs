@@ -95,7 +95,8 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
     let (mode, cluster) = (app.mode(&membership), membership.name().map(ToString::to_string));
     let members: Vec<_> = app.members().into_iter().filter(|member| member.state != "this node").collect();
     warnings.extend(app.misdeeds(&members)?);
-    let offline = !members.is_empty() && !members.iter().any(|member| member.state == "connected");
+    let offline = !members.is_empty() && app.is_offline(&members);
+    let authority = membership.authority().map(|key| app.member_name(&membership, key));
     let pending_sync = app.pending_sync().await?;
     let kept_offline = app.kept_offline();
     let namesakes = app.settings.cluster.as_ref().map(Cluster::namesakes).unwrap_or_default();
@@ -112,6 +113,7 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
             mode: mode.to_owned(),
             node: app.info(),
             cluster,
+            authority,
             members,
             pending_sync,
             offline,

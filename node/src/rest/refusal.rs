@@ -116,6 +116,7 @@ impl From<MembersRefused> for Refusal {
             | MembersRefused::SharesNumbers(_)
             | MembersRefused::InviteUsed
             | MembersRefused::LastAdmin
+            | MembersRefused::AuthorityElsewhere(_)
             | MembersRefused::NotWorker(_) => Self::Conflict(text),
             MembersRefused::Store(fault) => fault.into(),
         }

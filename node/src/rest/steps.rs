@@ -22,7 +22,7 @@ use super::refusal::Refusal;
 use super::tasks::NOBODY;
 use super::{texts, times};
 use crate::cluster::Outcome;
-use crate::ops::claim::{Claimant, Holds, claim_next, lease_seconds, withdraw};
+use crate::ops::claim::{Claimant, Claimed, Holds, lease_seconds, open_next, withdraw};
 use crate::ops::finish::Submission;
 use crate::ops::judge::{self, Move};
 use crate::ops::{self, Snapshot, admission, idempotency, orchestrators};
@@ -96,33 +96,48 @@ pub(super) async fn claim(State(app): State<App>, input: Input<ClaimRequest>) ->
         ..Claimant::default()
     };
     app.heartbeats.beat(&scope, &claimant.orchestrator);
+    app.must_reach_authority()?;
     let wish = Wish { scope, queue, claimant };
     for _ in 0..RACES {
         let (wish, settled) = (wish.clone(), Arc::new(OnceLock::new()));
         let claimed = settled.clone();
         let operation = move |unit: &mut Unit<'_>| {
-            let task = wish.claim(unit)?;
+            let Claimed { task, of, .. } = wish.claim(unit)?;
+            let granted = task.row.holder.as_ref().is_some_and(|holder| holder.record == of.0);
             // Read again after the commit; set once, as the operation runs once.
-            let _ = claimed.set((task.no, task.row.holder.as_ref().map(|holder| RecordId(holder.record))));
+            let _ = claimed.set((task.no, of, granted));
             Ok(task)
         };
         let once = call.once.clone();
         let answer = app.commit_task(once.clone(), StatusCode::OK, operation).await?;
         // An answer that was kept for its key was settled when it was given.
-        let Some((no, Some(of))) = settled.get().copied() else { return Ok(answer) };
-        if app.may_start(no, of).await? {
-            return Ok(answer);
+        let Some((no, of, granted)) = settled.get().copied() else { return Ok(answer) };
+        let outcome = app.settle(no, of).await?;
+        match outcome {
+            Outcome::Start if granted => return Ok(answer),
+            Outcome::Start => return app.show_granted(once, no).await,
+            Outcome::Yield | Outcome::Unreachable => {}
         }
+        let (cause, why) = match outcome {
+            Outcome::Unreachable => (Cause::Stopped, UNREACHED),
+            Outcome::Start | Outcome::Yield => (Cause::Superseded, YIELDED),
+        };
         let yielded = move |unit: &mut Unit<'_>| {
             if let Some(once) = &once {
                 idempotency::forget(unit, once);
             }
-            withdraw(unit, no, of, Cause::Superseded, YIELDED).map_err(Refusal::from)
+            withdraw(unit, no, of, cause, why).map_err(Refusal::from)
         };
         app.settings.store.write(yielded).await??;
+        if let (Outcome::Unreachable, Some(authority)) = (outcome, app.other_authority()) {
+            return Err(Refusal::Offline(app.authority_away(&authority).offline));
+        }
     }
     Err(Refusal::NoTasks)
 }
+
+/// Why a claim was given back that nobody granted.
+const UNREACHED: &str = "the authority could not be reached";
 
 /// How many tasks are tried that other nodes claim at the same moment.
 const RACES: usize = 16;
@@ -136,7 +151,7 @@ struct Wish {
 }
 
 impl Wish {
-    fn claim(self, unit: &mut Unit<'_>) -> Result<Snapshot, Refusal> {
+    fn claim(self, unit: &mut Unit<'_>) -> Result<Claimed, Refusal> {
         let Self { scope, queue, mut claimant } = self;
         let wanted = match (queue, claimant.roles.first()) {
             (Some(queue), _) => Some(queue),
@@ -147,17 +162,29 @@ impl Wish {
         admission::claimable_queue(unit, &scope, &queue)?;
         queue.as_str().clone_into(&mut claimant.queue);
         orchestrators::note_claimant(unit, &scope, &claimant.orchestrator)?;
-        claim_next(unit, &claimant)?.ok_or(Refusal::NoTasks)
+        open_next(unit, &claimant)?.ok_or(Refusal::NoTasks)
     }
 }
 
 impl App {
-    /// Waits until it is settled with the other members whether a claimant may start.
-    async fn may_start(&self, no: TaskNo, of: RecordId) -> Result<bool, Refusal> {
+    /// Waits until it is settled with the other members, or by the authority, whether a claimant may start.
+    async fn settle(&self, no: TaskNo, of: RecordId) -> Result<Outcome, Refusal> {
         match &self.settings.cluster {
-            None => Ok(true),
-            Some(cluster) => Ok(cluster.settle(no, &of).await? == Outcome::Start),
+            None => Ok(Outcome::Start),
+            Some(cluster) => Ok(cluster.settle(no, &of).await?),
         }
+    }
+
+    /// Answers with a task whose claim was granted after its commit; the answer that was kept for the request's key is another now.
+    async fn show_granted(&self, once: Option<idempotency::Once>, no: TaskNo) -> Result<Response, Refusal> {
+        let show = move |unit: &mut Unit<'_>| {
+            if let Some(once) = &once {
+                idempotency::forget(unit, once);
+            }
+            Ok::<_, Refusal>((ops::snapshot(unit, no)?, once))
+        };
+        let (task, once) = self.settings.store.write(show).await??;
+        self.commit_task(once, StatusCode::OK, move |_| Ok(task)).await
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) enum AttemptError {
     Launch(LaunchError),
     #[error(transparent)]
     Prompt(#[from] RenderError),
-    #[error("failed to write the prompt")]
+    #[error("failed to write a file of the attempt")]
     Folder(#[source] std::io::Error),
     #[error("{0}")]
     Git(String),

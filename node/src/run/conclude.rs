@@ -16,6 +16,7 @@ use super::hold::until_first;
 use super::workplace::Workplace;
 use crate::agent::{self, Ended, Evidence, ResultFile, RoleKind, StopReason, Verdict, Work};
 use crate::causes::describe;
+use crate::cluster::PassedVerdict;
 use crate::git::{self, Identity, Repository};
 use crate::ops::breakdown::{Part, break_down};
 use crate::ops::claim::{Holds, release, withdraw};
@@ -200,6 +201,7 @@ async fn finish(
 async fn carry_out(context: &Context, job: &Job, evident: &Evident, verdict: Verdict) -> Result<Conclusion, AttemptError> {
     let agent = job.agent.name.to_string();
     let about = job.task.row.rests_on.map(RecordId);
+    let good = matches!(verdict, Verdict::Accept { .. });
     let mut end = Conclusion::default();
     match verdict {
         Verdict::Submit { .. } | Verdict::NeedsContinuation { .. } if let Some(reason) = forged(evident) => {
@@ -227,10 +229,30 @@ async fn carry_out(context: &Context, job: &Job, evident: &Evident, verdict: Ver
             })
             .await?;
         }
+        Verdict::Accept { reason } | Verdict::Reject { reason } if !context.decides() => {
+            hand_over(context, job, good, reason).await?;
+        }
         Verdict::Accept { reason } => finish(context, job, move |unit, no, _| accept(unit, no, about, &agent, &reason).map(drop)).await?,
         Verdict::Reject { reason } => finish(context, job, move |unit, no, _| reject(unit, no, about, &agent, &reason).map(drop)).await?,
     }
     Ok(end)
+}
+
+/// Keeps a verdict for the authority, and hands it over at once if that can be reached.
+async fn hand_over(context: &Context, job: &Job, good: bool, reason: String) -> Result<(), AttemptError> {
+    let row = &job.task.row;
+    let Some(on) = row.rests_on.map(RecordId) else { return Ok(()) };
+    let verdict = PassedVerdict {
+        scope: row.scope.clone(),
+        task: row.id.clone(),
+        on: on.to_string(),
+        accept: good,
+        by: job.agent.name.to_string(),
+        reason,
+    };
+    context.keep_verdict(job.claim, verdict).map_err(AttemptError::Folder)?;
+    finish(context, job, |_, _, _| Ok(())).await?;
+    Ok(context.hand_verdicts_over().await?)
 }
 
 async fn give_back(context: &Context, job: &Job, reason: String) -> Result<(), AttemptError> {

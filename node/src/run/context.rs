@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::spending::Spending;
+use super::verdicts::Verdicts;
 use crate::agent::Launcher;
 use crate::cluster::{Cluster, Outcome};
 use crate::config::Config;
@@ -27,6 +28,8 @@ pub struct Context {
     pub launcher: Launcher,
     /// This node among the members of its cluster; none while it is alone.
     pub cluster: Option<Cluster>,
+    /// Verdicts that the authority has not written yet.
+    pub verdicts: Verdicts,
     /// What agents have cost.
     pub spending: Spending,
     /// This machine's name.
@@ -71,12 +74,25 @@ impl Context {
         Ok(tokio::task::spawn_blocking(move || step(&repository)).await?)
     }
 
-    /// Waits until it is settled with the other members whether work on an own claim or review may start.
-    pub(super) async fn may_start(&self, no: TaskNo, of: &RecordId) -> Result<bool, StepError> {
+    /// Waits until it is settled with the other members, or by the authority, whether work on an own claim or review may start.
+    pub(super) async fn settle(&self, no: TaskNo, of: &RecordId) -> Result<Outcome, StepError> {
         match &self.cluster {
-            None => Ok(true),
-            Some(cluster) => Ok(cluster.settle(no, of).await? == Outcome::Start),
+            None => Ok(Outcome::Start),
+            Some(cluster) => Ok(cluster.settle(no, of).await?),
         }
+    }
+
+    /// Tells whether this node decides: it is the authority, or there is none.
+    pub(super) fn decides(&self) -> bool {
+        let me = self.store.me();
+        self.store.membership().authority().is_none_or(|authority| *authority == me)
+    }
+
+    /// Tells why nothing can be claimed while another node is the authority and cannot be reached.
+    pub(super) fn away(&self) -> Option<String> {
+        let cluster = self.cluster.as_ref()?;
+        let authority = cluster.other_authority().filter(|authority| !cluster.reaches(authority))?;
+        Some(format!("the authority '{}' cannot be reached", cluster.name_of(&authority)))
     }
 
     /// Returns the folder for worktrees.

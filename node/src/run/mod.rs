@@ -23,6 +23,7 @@ mod run_record;
 mod scheduler;
 mod setup;
 mod spending;
+mod verdicts;
 mod workplace;
 
 pub use at_rest::at_rest;
@@ -34,3 +35,4 @@ pub use control::{AgentsView, Control, ControlError, Farewell};
 pub(crate) use integrate::awaiting as awaiting_merge;
 pub use scheduler::{Mode, Scheduler};
 pub use spending::{Spending, Usage};
+pub use verdicts::Verdicts;

@@ -25,15 +25,16 @@ use super::run_record::RunRecord;
 use super::{gc, recover};
 use crate::agent::StopReason;
 use crate::causes::describe;
+use crate::cluster::Outcome;
 use crate::config::{Agent, AgentsFile, BuiltIn, Reload};
-use crate::ops::claim::{Claimant, choose, claim, expire, withdraw};
+use crate::ops::claim::{Claimant, Claimed, asks_already, choose, expire, open, withdraw};
 use crate::ops::fail::{exhausted, give_up};
 use crate::ops::judge::{accept, finish};
-use crate::ops::{Refused, Snapshot};
+use crate::ops::{Refused, Snapshot, snapshot};
 use crate::prompt::RoleName;
 use crate::store::index::Facet;
 use crate::store::posts::SUBTASKS_DONE;
-use crate::store::{Filter, Sort, Unit};
+use crate::store::{Filter, Sort, TaskNo, Unit};
 
 /// How many tasks are tried that other nodes claim at the same moment, before the next look.
 const RACES: usize = 16;
@@ -100,6 +101,8 @@ pub struct Scheduler {
     warnings: Vec<String>,
     /// Why this node may do nothing for its cluster.
     idle: Option<String>,
+    /// Why nothing can be claimed now.
+    away: Option<String>,
     /// An attempt ended, and accepts and merges were not looked at since.
     unsettled: bool,
     stopping: bool,
@@ -128,6 +131,7 @@ impl Scheduler {
             failed_reviews: BTreeMap::new(),
             warnings: Vec::new(),
             idle: None,
+            away: None,
             unsettled: false,
             stopping: false,
             stopped: Vec::new(),
@@ -147,6 +151,7 @@ impl Scheduler {
         let mut soon: Option<tokio::time::Instant> = None;
         let mut merge_poll = tokio::time::interval(MERGE_POLL);
         let _ends_with_this = self.pulse();
+        let mut meetings = self.context.cluster.as_ref().map(crate::cluster::Cluster::meetings);
         let mut once_done = false;
         let result = loop {
             if self.over(once_done) {
@@ -160,7 +165,7 @@ impl Scheduler {
                 continue;
             }
             // Who may not work ends nobody's lease.
-            let due = self.context.store.leases().next_due_ms().filter(|_| self.idle.is_none());
+            let due = self.context.store.leases().next_due_ms().filter(|_| self.idle.is_none() && self.context.decides());
             let lease = due.map_or(Duration::from_secs(3_600), Duration::from_millis);
             let looked = tokio::select! {
                 _ = ticks.tick() => self.look(&mut once_done).await,
@@ -178,6 +183,10 @@ impl Scheduler {
                     if matches!(received, Err(tokio::sync::broadcast::error::RecvError::Closed)) {
                         break Ok(());
                     }
+                    soon.get_or_insert(tokio::time::Instant::now() + SETTLE);
+                    Ok(())
+                }
+                () = met(&mut meetings) => {
                     soon.get_or_insert(tokio::time::Instant::now() + SETTLE);
                     Ok(())
                 }
@@ -258,12 +267,15 @@ impl Scheduler {
         if self.is_idle() {
             return Ok(());
         }
-        self.reap().await?;
-        self.finish_broken_down().await?;
-        self.accept_automatic().await?;
+        if self.context.decides() {
+            self.reap().await?;
+            self.finish_broken_down().await?;
+            self.accept_automatic().await?;
+        }
+        self.hand_verdicts_over();
         self.start_merging();
         let looked_before = std::mem::replace(once_done, true);
-        if self.stopping || !self.mode.starts_agents() || (self.mode.is_once() && looked_before) {
+        if self.is_away() || self.stopping || !self.mode.starts_agents() || (self.mode.is_once() && looked_before) {
             return Ok(());
         }
         let agents = self.agents.agents().clone();
@@ -293,6 +305,32 @@ impl Scheduler {
         why.is_some()
     }
 
+    /// Hands verdicts over that wait for the authority, beside everything else: it may take its time.
+    fn hand_verdicts_over(&mut self) {
+        if self.context.verdicts.count() == 0 {
+            return;
+        }
+        let context = self.context.clone();
+        self.attempts.spawn(async move {
+            if let Err(error) = context.hand_verdicts_over().await {
+                tracing::error!(reason = %describe(&error), "verdicts could not be handed over");
+            }
+        });
+    }
+
+    /// Tells whether nothing can be claimed because the authority cannot be reached, and says so once.
+    fn is_away(&mut self) -> bool {
+        let why = self.context.away();
+        if why != self.away {
+            match &why {
+                Some(why) => tracing::warn!(%why, "nothing is claimed"),
+                None => tracing::info!("the authority is reached: work is claimed again"),
+            }
+            self.away.clone_from(&why);
+        }
+        why.is_some()
+    }
+
     fn reload(&mut self) {
         match self.agents.reload_if_changed() {
             Reload::Unchanged => {}
@@ -309,8 +347,11 @@ impl Scheduler {
         }
     }
 
-    /// Ends claims whose holders fell silent.
+    /// Ends claims whose holders fell silent; where there is an authority, it alone does.
     async fn reap(&mut self) -> Result<(), StepError> {
+        if !self.context.decides() {
+            return Ok(());
+        }
         for of in self.context.store.leases().due() {
             let expired = self.context.write(move |unit| Ok(expire(unit, of)?)).await?;
             if let Some(task) = expired {
@@ -323,32 +364,51 @@ impl Scheduler {
     /// Claims for an agent what it may do next.
     async fn claim(&self, agent: &Agent) -> Result<Option<(Snapshot, RecordId, bool)>, StepError> {
         for _ in 0..RACES {
-            let Some((task, claim, review)) = self.write_claim(agent).await? else { return Ok(None) };
-            if self.context.may_start(task.no, &claim).await? {
-                return Ok(Some((task, claim, review)));
-            }
+            let Some(Claimed { task, of, review }) = self.write_claim(agent).await? else { return Ok(None) };
             let no = task.no;
+            let outcome = self.context.settle(no, &of).await?;
+            let (cause, why) = match outcome {
+                Outcome::Start if task.row.holder.as_ref().is_some_and(|holder| holder.record == of.0) => {
+                    return Ok(Some((task, of, review)));
+                }
+                Outcome::Start => return Ok(Some((self.granted(agent, no, of).await?, of, review))),
+                Outcome::Yield => (Cause::Superseded, crate::store::conflicts::YIELDED),
+                Outcome::Unreachable => (Cause::Stopped, "the authority could not be reached"),
+            };
             self.context
                 .write(move |unit| {
-                    unit.set_run(&claim, None);
-                    Ok(withdraw(unit, no, claim, Cause::Superseded, crate::store::conflicts::YIELDED)?)
+                    unit.set_run(&of, None);
+                    Ok(withdraw(unit, no, of, cause, why)?)
                 })
                 .await?;
+            if outcome == Outcome::Unreachable {
+                return Ok(None);
+            }
         }
         Ok(None)
     }
 
-    async fn write_claim(&self, agent: &Agent) -> Result<Option<(Snapshot, RecordId, bool)>, StepError> {
+    /// Returns the task of a claim that was granted after its commit, and notes the attempt under the number that it got.
+    async fn granted(&self, agent: &Agent, no: TaskNo, of: RecordId) -> Result<Snapshot, StepError> {
+        let agent = agent.clone();
+        self.context
+            .write(move |unit| {
+                let task = snapshot(unit, no)?;
+                unit.set_run(&of, Some(RunRecord::begun(&task, &agent, &of, false).encode()));
+                Ok(task)
+            })
+            .await
+    }
+
+    async fn write_claim(&self, agent: &Agent) -> Result<Option<Claimed>, StepError> {
         let claimant = self.claimant(agent);
         let agent = agent.clone();
         self.context
             .write(move |unit| {
-                let Some(task) = next(unit, &claimant)? else { return Ok(None) };
-                let Some(holder) = task.row.holder.clone() else { return Ok(None) };
-                let (claim, review) = (RecordId(holder.record), holder.review);
-                let run = RunRecord::begun(&task, &agent, &claim, review);
-                unit.set_run(&claim, Some(run.encode()));
-                Ok(Some((task, claim, review)))
+                let Some(claimed) = next(unit, &claimant)? else { return Ok(None) };
+                let run = RunRecord::begun(&claimed.task, &agent, &claimed.of, claimed.review);
+                unit.set_run(&claimed.of, Some(run.encode()));
+                Ok(Some(claimed))
             })
             .await
     }
@@ -544,8 +604,15 @@ impl Scheduler {
                 .values()
                 .map(|wait| AwaitingMerge { task_id: wait.id.clone(), reason: wait.reason.clone() })
                 .collect(),
-            warnings: self.warnings.iter().cloned().chain(self.idle.iter().map(|why| format!("this node claims nothing: {why}"))).collect(),
+            warnings: self.warnings(),
         }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let idle = self.idle.iter().chain(&self.away).map(|why| format!("this node claims nothing: {why}"));
+        let verdicts = Some(self.context.verdicts.count()).filter(|count| *count > 0);
+        let waiting = verdicts.map(|count| format!("verdicts of agents here that wait for the authority: {count}"));
+        self.warnings.iter().cloned().chain(idle).chain(waiting).collect()
     }
 
     /// Merges one accepted task now, whatever `repo.merge` says.
@@ -561,7 +628,7 @@ impl Scheduler {
 }
 
 /// Claims the next task for an agent. What ran out of turns comes before what nobody has begun.
-fn next(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Snapshot>, Refused> {
+fn next(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Claimed>, Refused> {
     if claimant.queue == Queue::Incoming.as_str() {
         let continuing = Claimant { queue: Queue::NeedsContinuation.as_str().to_owned(), ..claimant.clone() };
         if let Some(task) = next_of(unit, &continuing)? {
@@ -572,7 +639,7 @@ fn next(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Snapshot>, Re
 }
 
 /// Claims the next task that is worth another attempt; those that are used up are given to a person on the way.
-fn next_of(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Snapshot>, Refused> {
+fn next_of(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Claimed>, Refused> {
     loop {
         let Some(no) = choose(unit, claimant)? else { return Ok(None) };
         let judged = claimant.queue == Queue::Provisional.as_str() || unit.row(no)?.attempt.is_some();
@@ -581,7 +648,10 @@ fn next_of(unit: &mut Unit<'_>, claimant: &Claimant) -> Result<Option<Snapshot>,
             give_up(unit, no, &format!("{why}{last}"))?;
             continue;
         }
-        return claim(unit, no, claimant).map(Some);
+        if !judged && asks_already(unit, no)? {
+            continue;
+        }
+        return open(unit, no, claimant).map(Some);
     }
 }
 
@@ -599,6 +669,18 @@ fn ignore_refusal(result: Result<(), StepError>) -> Result<(), StepError> {
 async fn sleep_until(at: Option<tokio::time::Instant>) {
     if let Some(at) = at {
         tokio::time::sleep_until(at).await;
+    }
+}
+
+/// Waits until a member connects.
+async fn met(meetings: &mut Option<watch::Receiver<u64>>) {
+    match meetings {
+        Some(meetings) => {
+            if meetings.changed().await.is_err() {
+                std::future::pending().await
+            }
+        }
+        None => std::future::pending().await,
     }
 }
 

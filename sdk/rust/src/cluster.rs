@@ -18,9 +18,9 @@ pub struct ClusterInfo {
     pub integrator: Option<String>,
     /// Every member, this node among them.
     pub members: Vec<MemberInfo>,
-    /// How many records of this node no other member holds yet.
+    /// How many records of this node no other member holds yet; in server-wins mode, the authority.
     pub pending_sync: u64,
-    /// Whether there are other members and none is connected.
+    /// Whether there are other members and none is connected; in server-wins mode, whether the authority is not.
     pub offline: bool,
     /// Whether this node was told to keep to itself.
     #[serde(default)]
@@ -135,6 +135,36 @@ pub struct Invitation {
     pub expires_at: String,
     /// What the new member may do.
     pub access: String,
+}
+
+/// Who grants claims and judges work.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuthorityInfo {
+    /// local, mesh or server-wins.
+    pub mode: String,
+    /// The name of the node whose grants and verdicts alone count; null outside server-wins mode.
+    pub authority: Option<String>,
+    /// That node's id in the network.
+    pub peer_id: Option<String>,
+    /// Whether it is this node.
+    pub own: bool,
+    /// Whether it can be reached now: it is this node, or connected.
+    pub reachable: bool,
+    /// How often the cluster has set its policy; every move of the authority is one more.
+    pub policy: u64,
+}
+
+/// Sets who grants claims and judges work.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuthorityRequest {
+    /// The node's name or peer id; null for none, which makes the cluster one of equals.
+    #[serde(default)]
+    pub node: Option<String>,
+    /// Takes the authority from a node that cannot be asked; what it grants after that does not count.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// Names the cluster.

@@ -33,8 +33,8 @@ pub use client::{
     TextStream, Token,
 };
 pub use cluster::{
-    ApproveRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, Invitation, InviteRequest, MemberInfo, Peers, PendingMember,
-    RemoveRequest,
+    ApproveRequest, AuthorityInfo, AuthorityRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, Invitation, InviteRequest,
+    MemberInfo, Peers, PendingMember, RemoveRequest,
 };
 pub use conflict::{AdoptRequest, Conflict, ConflictList, ConflictingCreation};
 pub use draft::{Draft, DraftDeleted, DraftList, DraftPatch, NewDraft};

@@ -15,13 +15,16 @@ pub struct NodeStatus {
     /// The cluster's name; null for a project of its own.
     #[serde(default)]
     pub cluster: Option<String>,
+    /// The name of the node whose grants and verdicts alone count, in server-wins mode.
+    #[serde(default)]
+    pub authority: Option<String>,
     /// The other members of the cluster.
     #[serde(default)]
     pub members: Vec<crate::MemberInfo>,
-    /// How many records of this node no other member holds yet.
+    /// How many records of this node no other member holds yet; in server-wins mode, the authority.
     #[serde(default)]
     pub pending_sync: u64,
-    /// Whether there are other members and none is connected.
+    /// Whether there are other members and none is connected; in server-wins mode, whether the authority is not.
     #[serde(default)]
     pub offline: bool,
     /// Whether the node was told to keep to itself.

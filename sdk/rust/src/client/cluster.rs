@@ -4,8 +4,8 @@ use http::Method;
 
 use super::{Client, request::Call};
 use crate::{
-    AdoptRequest, ApproveRequest, ClientError, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, Conflict, ConflictList, Invitation,
-    InviteRequest, Peers, RemoveRequest, Task,
+    AdoptRequest, ApproveRequest, AuthorityInfo, AuthorityRequest, ClientError, ClusterInfo, ClusterName, ClusterOffline, CodeRequest,
+    Conflict, ConflictList, Invitation, InviteRequest, Peers, RemoveRequest, Task,
 };
 
 impl Client {
@@ -31,6 +31,22 @@ impl Client {
     /// As every call; 503 when no node with a network runs.
     pub async fn keep_offline(&self, offline: bool) -> Result<ClusterInfo, ClientError> {
         self.answer(Call::new(Method::PUT, &["cluster", "offline"])?.body(&ClusterOffline { offline })?).await
+    }
+
+    /// Tells who grants claims and judges work.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn authority(&self) -> Result<AuthorityInfo, ClientError> {
+        self.answer(Call::new(Method::GET, &["cluster", "authority"])?).await
+    }
+
+    /// Sets who grants claims and judges work.
+    ///
+    /// # Errors
+    /// As every call; 403 when the node is no admin, 503 when the present authority cannot be asked.
+    pub async fn set_authority(&self, request: &AuthorityRequest) -> Result<AuthorityInfo, ClientError> {
+        self.answer(Call::new(Method::PUT, &["cluster", "authority"])?.body(request)?).await
     }
 
     /// Lists the members and who asks to be one.

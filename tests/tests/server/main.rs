@@ -1,0 +1,6 @@
+//! Server-wins mode with whole nodes: one node grants claims and judges work, the others ask it.
+
+mod claims;
+mod judging;
+mod moves;
+mod office;

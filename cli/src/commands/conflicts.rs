@@ -1,6 +1,6 @@
 //! `octopoid conflicts`
 
-use octopoid_client::{AdoptRequest, AttemptInfo, Conflict, ConflictList};
+use octopoid_client::{AdoptRequest, AttemptInfo, Conflict, ConflictList, OverriddenChange};
 
 use super::{TaskArg, tell, user};
 use crate::{clean, connection::Connection, failure::Failure, output::Output, table::Table};
@@ -102,6 +102,7 @@ fn lost(conflict: &Conflict) -> String {
     parts.extend(conflict.creations.iter().map(|creation| format!("the creation by {}", creation.node)));
     parts.extend(conflict.merges.iter().map(|commit| format!("merge {commit:.10}")));
     parts.extend(conflict.cut_blockers.iter().map(|blocker| format!("waiting for {blocker}")));
+    parts.extend(conflict.overridden.iter().map(|change| format!("{} of {}", change.what, change.node)));
     parts.join(", ")
 }
 
@@ -136,6 +137,17 @@ fn lines(conflict: &Conflict) -> Vec<String> {
     for blocker in &conflict.cut_blockers {
         lines.push(format!("  does not wait for {blocker}, which would close a circle"));
         lines.push(format!("    change what it waits for: octopoid edit {id}"));
+    }
+    for change in &conflict.overridden {
+        let shown = |value: &Option<String>| value.as_ref().map_or_else(|| "nothing".to_owned(), |value| format!("'{value}'"));
+        let OverriddenChange { what, node, at, .. } = change;
+        lines.push(if what == "content" {
+            format!("  the body was edited by {node} too, at {at}: its lines are merged")
+        } else {
+            let (lost, kept) = (shown(&change.lost), shown(&change.kept));
+            format!("  {what} {lost} was set by {node} at {at} without reaching the authority, where it was {kept} by then: that stands")
+        });
+        lines.push(format!("    change it again: octopoid edit {id}"));
     }
     lines.push(if conflict.dismissed { "  dismissed".to_owned() } else { format!("  done with it: octopoid conflicts dismiss {id}") });
     lines

@@ -15,6 +15,7 @@ use octopoid_crdt::record::{Body, Verified};
 use super::contenders::contenders;
 use super::shared::Shared;
 use crate::ops::grant::{decide, earlier_reviews, is_authority};
+use crate::ops::overrule;
 use crate::store::{Fault, Incoming, ReceiveError, Received, TaskNo, Unavailable, WriteFault};
 
 /// How many signatures one thread checks at a time: a few milliseconds.
@@ -116,12 +117,16 @@ fn apply(unit: &mut crate::store::Unit<'_>, peer: AuthorKey, grants: bool, recor
     for incoming in records {
         let record = incoming.record().clone();
         let id = record.id();
+        let before = if grants { overrule::before(unit, &record)? } else { None };
         match unit.receive(incoming)? {
             Ok(received) => {
                 applied.held.push(id);
                 let payload = record.payload();
                 if grants && received != Received::Known {
                     decide(unit, &payload.body, id)?;
+                    if let Some(before) = &before {
+                        overrule::settle(unit, &record, before)?;
+                    }
                 }
                 if let Received::LeftOut(reason) = received {
                     applied.left_out.push((payload.author, reason));
@@ -151,11 +156,10 @@ fn answer(shared: &Shared, asked: Asked) -> Result<ClaimAnswer, Fault> {
     if let Some(first) = first {
         let open = contenders(&shared.store, no)?;
         let rival = |id: &RecordId| open.iter().find(|known| known.contender.id == *id).map(|known| known.contender);
-        let rivals = first.iter().filter_map(rival).take(limits::RIVALS);
-        return Ok(ClaimAnswer {
-            rivals: rivals.map(|of| Rival { id: of.id, author: of.author, epoch: 0, started: true }).collect(),
-            ..nothing
-        });
+        let known = first.iter().filter_map(rival).take(limits::RIVALS);
+        let mut rivals: Vec<Rival> = known.map(|of| Rival { id: of.id, author: of.author, epoch: 0, started: true }).collect();
+        rivals.sort_unstable();
+        return Ok(ClaimAnswer { rivals, ..nothing });
     }
     let open = contenders(&shared.store, no)?;
     match open.iter().map(|known| known.contender).find(|contender| contender.id == claim) {

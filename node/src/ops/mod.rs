@@ -20,6 +20,7 @@ pub mod keys;
 pub mod members;
 pub mod messages;
 pub mod orchestrators;
+pub mod overrule;
 pub mod projects;
 pub mod roles;
 

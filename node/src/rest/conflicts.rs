@@ -5,7 +5,7 @@ use std::str::FromStr;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use octopoid_client::{AdoptRequest, AttemptInfo, Conflict, ConflictList, ConflictingCreation, ErrorBody, Task};
+use octopoid_client::{AdoptRequest, AttemptInfo, Conflict, ConflictList, ConflictingCreation, ErrorBody, OverriddenChange, Task};
 use octopoid_crdt::ids::RecordId;
 use octopoid_crdt::record::Body;
 
@@ -19,7 +19,7 @@ use super::times::rfc3339;
 use super::trail::Trail;
 use crate::ops;
 use crate::ops::conflicts as decide;
-use crate::store::conflicts::Sign;
+use crate::store::conflicts::{OVERRIDDEN, Overridden, Sign, overridden};
 use crate::store::{Fault, Reader, TaskNo, TaskRow};
 
 impl App {
@@ -56,7 +56,23 @@ impl App {
             creations: named(row, "creation:").iter().filter_map(creation).collect(),
             merges: named(row, "merge:").iter().filter_map(merge).collect(),
             cut_blockers: row.cut.clone(),
+            overridden: self.overridden(reader, row)?,
         })
+    }
+
+    fn overridden(&self, reader: &Reader, row: &TaskRow) -> Result<Vec<OverriddenChange>, Fault> {
+        let view = self.settings.store.membership();
+        let node = |key: &str| key.parse().map_or_else(|_| "an unknown node".to_owned(), |key| self.member_name(&view, &key));
+        let said = reader.item(OVERRIDDEN, &row.scope, &row.id)?.map(|item| overridden(&item.json)).unwrap_or_default();
+        let shown = |said: Overridden| OverriddenChange {
+            node: node(&said.node),
+            at: rfc3339(said.at_ms),
+            what: said.what,
+            lost: said.lost,
+            kept: said.kept,
+            record_id: said.record,
+        };
+        Ok(said.into_iter().map(shown).collect())
     }
 
     async fn conflict_of(&self, segments: &Segments, call: &Call) -> Result<Json<Conflict>, Refusal> {

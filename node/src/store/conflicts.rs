@@ -14,6 +14,8 @@ use octopoid_crdt::ids::{Oid, RecordId};
 use octopoid_crdt::lifecycle::{Act, Attempt, AttemptStatus, Entry, Index, Phase, TaskState};
 use octopoid_crdt::record::{Body, Cause};
 
+use serde::{Deserialize, Serialize};
+
 use super::Fault;
 use super::documents::Life;
 use super::index::Facet;
@@ -24,10 +26,35 @@ use super::unit::{Unit, WriteFault};
 
 /// The collection of dismissals: a task's id → the signs that were seen, as a JSON list.
 pub const COLLECTION: &str = "conflicts";
+/// The collection of what the authority overrode: a task's id → [`Overridden`] entries, as a JSON list.
+pub const OVERRIDDEN: &str = "overridden";
 /// Why a claim was given back that lost before its work began. Nothing came of it, so there is nothing to look at.
 pub const YIELDED: &str = "another node's claim goes first";
 /// How many signs of one kind a row names, so that nobody makes it grow without a bound: the latest attempts.
 const MOST: usize = 64;
+
+/// Something that a node did while it could not reach the authority, and that the authority's state goes before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overridden {
+    /// The record that was overridden, in hex.
+    pub record: String,
+    /// The field, or `queue` or `content`.
+    pub what: String,
+    /// What was wanted; none for a body, whose lines are merged.
+    pub lost: Option<String>,
+    /// What stands.
+    pub kept: Option<String>,
+    /// The key of the node that wanted it, in hex.
+    pub node: String,
+    /// When, by that node's clock, in milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// Reads what was overridden about a task; what cannot be read was written by a later version.
+#[must_use]
+pub fn overridden(json: &str) -> Vec<Overridden> {
+    serde_json::from_str(json).unwrap_or_default()
+}
 
 /// One thing that lost.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +67,13 @@ pub enum Sign {
     Merge(RecordId),
     /// A blocker that is not waited for, because that would close a circle.
     Circle(String),
+    /// A step or a field of an edit that the authority's state goes before.
+    Overridden {
+        /// The record, in hex.
+        record: String,
+        /// The field.
+        what: String,
+    },
 }
 
 impl fmt::Display for Sign {
@@ -49,6 +83,7 @@ impl fmt::Display for Sign {
             Self::Creation(record) => write!(f, "creation:{record}"),
             Self::Merge(record) => write!(f, "merge:{record}"),
             Self::Circle(blocker) => write!(f, "circle:{blocker}"),
+            Self::Overridden { record, what } => write!(f, "overridden:{record}:{what}"),
         }
     }
 }
@@ -59,7 +94,7 @@ impl TaskRow {
     pub fn shows(&self, sign: &Sign) -> bool {
         match sign {
             Sign::Circle(blocker) => self.cut.contains(blocker),
-            Sign::Attempt(_) | Sign::Creation(_) | Sign::Merge(_) => self.signs.contains(&sign.to_string()),
+            Sign::Attempt(_) | Sign::Creation(_) | Sign::Merge(_) | Sign::Overridden { .. } => self.signs.contains(&sign.to_string()),
         }
     }
 
@@ -108,7 +143,7 @@ impl Unit<'_> {
     }
 
     /// Finds what lost in a task's records.
-    pub(super) fn signs(&mut self, state: &TaskState, log: &StoredLog, life: &Life) -> Result<Vec<String>, WriteFault> {
+    pub(super) fn signs(&mut self, row: &TaskRow, state: &TaskState, log: &StoredLog, life: &Life) -> Result<Vec<String>, WriteFault> {
         let told = Told::of(log, life);
         let mut signs = Vec::new();
         // The latest attempts first; their order is the same everywhere.
@@ -119,6 +154,8 @@ impl Unit<'_> {
         }
         signs.extend(told.creations().into_iter().take(MOST));
         signs.extend(told.merges(state).into_iter().take(MOST));
+        let said = self.item(OVERRIDDEN, &row.scope, &row.id)?.map(|item| overridden(&item.json)).unwrap_or_default();
+        signs.extend(said.into_iter().rev().take(MOST).map(|said| Sign::Overridden { record: said.record, what: said.what }));
         Ok(signs.iter().map(ToString::to_string).collect())
     }
 

@@ -271,6 +271,35 @@ impl Unit<'_> {
         Ok(self.load_document(no)?.map(|document| document.fields()).unwrap_or_default())
     }
 
+    /// Returns a document's fields as an edit's author saw them, and as that edit left them; none for what is no edit that counts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn fields_around(&mut self, no: TaskNo, edit: &RecordId) -> Result<Option<(Fields, Fields)>, WriteFault> {
+        let log = self.log(no)?;
+        let Some(past) = log.log.position(edit).and_then(|index| log.log.at(index)).map(|entry| entry.past.clone()) else {
+            return Ok(None);
+        };
+        let changes = |entry: &Entry| entry.counts() && matches!(entry.act, Act::Create | Act::Edit);
+        let entries = (0u32..).zip(log.log.entries()).zip(&log.arrivals);
+        let seen = entries.filter(|((index, entry), _)| changes(entry) && (past.contains(*index) || entry.id == *edit));
+        let records: Vec<(RecordId, u64)> = seen.map(|((_, entry), arrival)| (entry.id, *arrival)).collect();
+        let (mut document, mut base) = (Document::empty(), None);
+        for (id, arrival) in records {
+            let record = self.record(arrival, &id)?;
+            let Some(change) = change_of(&record.payload().body) else { continue };
+            if id == *edit {
+                base = Some(document.fields());
+            }
+            // What the gate keeps out had no effect there either.
+            let admitted = document.admit(change, actor_of(&record)).is_ok();
+            if id == *edit && !admitted {
+                return Ok(None);
+            }
+        }
+        Ok(base.map(|base| (base, document.fields())))
+    }
+
     /// Returns a task's body.
     ///
     /// # Errors

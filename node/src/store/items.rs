@@ -101,7 +101,7 @@ impl Unit<'_> {
             unit.undoable(|| Step::Item(at.clone(), before));
             Ok(())
         })?;
-        if at.0 == conflicts::COLLECTION { self.dismissed_anew(&at.1, &at.2) } else { Ok(()) }
+        if matches!(at.0.as_str(), conflicts::COLLECTION | conflicts::OVERRIDDEN) { self.dismissed_anew(&at.1, &at.2) } else { Ok(()) }
     }
 
     /// Sets or removes an entry of a plain collection.

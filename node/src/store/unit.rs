@@ -190,6 +190,15 @@ impl<'w> Unit<'w> {
         Ok(found)
     }
 
+    /// Finds a task by the subject of its records; none before the first of them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn task_of_subject(&mut self, subject: &Subject) -> Result<Option<TaskNo>, WriteFault> {
+        let Some(no) = self.find_subject(subject)? else { return Ok(None) };
+        Ok(self.slot(no)?.row.collection.is_none().then_some(no))
+    }
+
     /// Finds a task by the subject of its records.
     pub(super) fn find_subject(&mut self, subject: &Subject) -> Result<Option<TaskNo>, WriteFault> {
         if let Some(no) = self.subjects.get(subject) {

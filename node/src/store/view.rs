@@ -80,7 +80,7 @@ impl Unit<'_> {
         derive_end(&mut row, &state);
         derive_failures(&mut row, &log, &life);
         let outranked = self.outranked(&row, &state, &log);
-        let signs = if row.collection.is_none() { self.signs(&state, &log, &life) } else { Ok(Vec::new()) };
+        let signs = if row.collection.is_none() { self.signs(&row, &state, &log, &life) } else { Ok(Vec::new()) };
         row.blocks = match &state.phase {
             Phase::Done { .. } => self.state.settings.merge_blocks && row.needs_merge,
             Phase::Cancelled { .. } | Phase::Deleted { .. } => false,

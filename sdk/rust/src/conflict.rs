@@ -42,6 +42,27 @@ pub struct Conflict {
     pub merges: Vec<String>,
     /// Blockers that are not waited for, because each closes a circle of tasks that wait for each other.
     pub cut_blockers: Vec<String>,
+    /// What was done without reaching the authority, and what stands instead.
+    #[serde(default)]
+    pub overridden: Vec<OverriddenChange>,
+}
+
+/// A change that was made without reaching the authority, whose own goes before it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OverriddenChange {
+    /// The field, `queue`, or `content`: a body's lines are merged.
+    pub what: String,
+    /// What was wanted; null for nothing, and for a body.
+    pub lost: Option<String>,
+    /// What stands; null for nothing, and for a body.
+    pub kept: Option<String>,
+    /// The name of the node that wanted it.
+    pub node: String,
+    /// When, by that node's clock.
+    pub at: String,
+    /// The record, as hex.
+    pub record_id: String,
 }
 
 /// A creation of a task that another node had made too.

@@ -36,7 +36,7 @@ pub use cluster::{
     ApproveRequest, AuthorityInfo, AuthorityRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, Invitation, InviteRequest,
     MemberInfo, Peers, PendingMember, RemoveRequest,
 };
-pub use conflict::{AdoptRequest, Conflict, ConflictList, ConflictingCreation};
+pub use conflict::{AdoptRequest, Conflict, ConflictList, ConflictingCreation, OverriddenChange};
 pub use draft::{Draft, DraftDeleted, DraftList, DraftPatch, NewDraft};
 pub use error::{ClientError, ErrorBody, ErrorKind};
 pub use event::Event;

@@ -1,6 +1,7 @@
 //! Server-wins mode with whole nodes: one node grants claims and judges work, the others ask it.
 
 mod claims;
+mod conflicts;
 mod judging;
 mod moves;
 mod office;

@@ -1,0 +1,126 @@
+//! What was done without reaching the authority: its own state goes before it, and what lost is listed everywhere.
+
+use octopoid_client::{Conflict, ForceQueueRequest, NewTask, SubmitRequest, TaskPatch};
+use octopoid_tests::{Cluster, Project};
+
+use crate::office::{claim, served, until_offline};
+
+/// Waits until a machine lists what was overridden about a task.
+async fn until_listed(machine: &Project, id: &str, count: usize) -> Conflict {
+    machine
+        .until("what lost is listed", async || {
+            let conflict = machine.client().conflict(id).await.map_err(|error| error.to_string())?;
+            if conflict.overridden.len() == count { Ok(conflict) } else { Err(format!("{conflict:#?}")) }
+        })
+        .await
+}
+
+async fn apart(cluster: &Cluster) {
+    let _ = cluster.machines[1].run(&["cluster", "offline"]).ok();
+    until_offline(&cluster.machines[1], true).await;
+    let members = cluster.machines[0].client();
+    cluster.machines[0]
+        .until("the authority notices", async || {
+            let peers = members.peers().await.map_err(|error| error.to_string())?;
+            if peers.members.iter().all(|member| member.state != "connected") { Ok(()) } else { Err(format!("{:#?}", peers.members)) }
+        })
+        .await;
+}
+
+async fn together(cluster: &Cluster) {
+    let _ = cluster.machines[1].run(&["cluster", "online"]).ok();
+    cluster.until_connected().await;
+}
+
+#[tokio::test]
+async fn of_a_field_that_both_sides_edited_the_authoritys_value_stands_and_the_other_is_told() {
+    let cluster = served(2, &[]).await;
+    let id = cluster.machines[0].enqueue("Edited on both sides", &["--priority", "P2"]);
+    cluster.until_all_show("incoming", 1).await;
+    apart(&cluster).await;
+    let _ = cluster.machines[0].run(&["edit", &id, "--priority", "P0"]).ok();
+    let _ = cluster.machines[1].run(&["edit", &id, "--priority", "P3", "--branch", "release"]).ok();
+    // Twice, so that of the lots of the two edits the later one has every chance.
+    let _ = cluster.machines[1].run(&["edit", &id, "--priority", "P1"]).ok();
+    together(&cluster).await;
+    for machine in &cluster.machines {
+        machine.until_task(&id, "the authority's", |task| task.priority == "P0" && task.branch == "release").await;
+        let conflict = until_listed(machine, &id, 2).await;
+        let lost: Vec<_> = conflict.overridden.iter().map(|change| (change.what.as_str(), change.lost.as_deref())).collect();
+        assert_eq!(lost, [("priority", Some("P3")), ("priority", Some("P1"))]);
+        assert!(
+            conflict.overridden.iter().all(|change| change.node == "machine-2" && change.kept.as_deref() == Some("P0")),
+            "{conflict:#?}"
+        );
+    }
+    let said = cluster.machines[1].run(&["conflicts", "show", &id]);
+    assert!(said.ok().contains("priority 'P1' was set by machine-2") && said.ok().contains("'P0'"), "{said:?}");
+    let status = cluster.machines[1].run(&["status"]);
+    assert!(status.ok().contains("1 conflict to look at: octopoid conflicts"), "{status:?}");
+    // An edit that has seen all of it is an edit like any other.
+    let _ = cluster.machines[1].run(&["edit", &id, "--priority", "P1"]).ok();
+    for machine in &cluster.machines {
+        machine.until_task(&id, "edited again", |task| task.priority == "P1").await;
+    }
+    let _ = cluster.machines[1].run(&["conflicts", "dismiss", &id]).ok();
+    let listed = cluster.machines[1].client().conflicts(0, 10).await.expect("conflicts");
+    assert_eq!(listed.total, 0);
+}
+
+#[tokio::test]
+async fn bodies_are_merged_and_a_queue_that_was_set_on_both_sides_is_the_authoritys() {
+    let cluster = served(2, &[]).await;
+    let id = "written-on-both-sides".to_owned();
+    let written =
+        NewTask { id: id.clone(), file_path: "t.md".to_owned(), content: Some("first\nmiddle\nlast\n".to_owned()), ..NewTask::default() };
+    let _ = cluster.machines[0].client().create_task(&written).await.expect("created");
+    let moved = cluster.machines[0].enqueue("Moved on both sides", &[]);
+    cluster.until_all_show("incoming", 2).await;
+    apart(&cluster).await;
+    let body = |text: &str| TaskPatch { content: Some(Some(text.to_owned())), ..TaskPatch::default() };
+    let force = |queue: &str| ForceQueueRequest { queue: queue.to_owned(), reason: "by hand".to_owned(), forced_by: None };
+    let (here, there) = (cluster.machines[0].client(), cluster.machines[1].client());
+    let _ = here.patch_task(&id, &body("first here\nmiddle\nlast\n")).await.expect("edited");
+    let _ = there.patch_task(&id, &body("first\nmiddle\nlast there\n")).await.expect("edited");
+    let _ = here.force_queue(&moved, &force("failed")).await.expect("moved");
+    let _ = there.force_queue(&moved, &force("backlog")).await.expect("moved");
+    together(&cluster).await;
+    for machine in &cluster.machines {
+        let merged = |task: &octopoid_client::Task| task.content.as_deref() == Some("first here\nmiddle\nlast there\n");
+        machine.until_task(&id, "merged", merged).await;
+        assert_eq!(until_listed(machine, &id, 1).await.overridden[0].what, "content");
+        let conflict = until_listed(machine, &moved, 1).await;
+        let lost = &conflict.overridden[0];
+        assert_eq!((lost.what.as_str(), lost.lost.as_deref(), lost.kept.as_deref()), ("queue", Some("backlog"), Some("failed")));
+        machine.until_in(&moved, "failed").await;
+    }
+}
+
+#[tokio::test]
+async fn work_handed_in_after_the_authority_gave_the_task_to_another_is_kept_and_listed() {
+    let cluster = served(2, &[]).await;
+    let id = cluster.machines[0].enqueue("Given out twice", &[]);
+    cluster.until_all_show("incoming", 1).await;
+    let short = octopoid_client::ClaimRequest { lease_duration_seconds: Some(2), ..claim("cut off") };
+    let _ = cluster.machines[1].client().claim(&short).await.expect("an answer").expect("the task");
+    apart(&cluster).await;
+    cluster.machines[0].until_in(&id, "incoming").await;
+    let second = cluster.machines[0].client().claim(&claim("second")).await.expect("an answer").expect("the task");
+    assert_eq!(second.epoch, 2);
+    let work = SubmitRequest { commits_count: 0, turns_used: 1, ..SubmitRequest::default() };
+    let _ = cluster.machines[1].client().submit(&id, &work).await.expect("handed in alone");
+    let _ = cluster.machines[0].client().submit(&id, &work).await.expect("handed in");
+    together(&cluster).await;
+    for machine in &cluster.machines {
+        let task =
+            machine.until_task(&id, "the later grant's", |task| task.attempt.as_deref().is_some_and(|name| name.starts_with("2-"))).await;
+        assert_eq!(task.queue, "provisional");
+        machine
+            .until("the attempt that lost is listed", async || {
+                let conflict = machine.client().conflict(&id).await.map_err(|error| error.to_string())?;
+                let lost = conflict.attempts.iter().any(|attempt| attempt.agent.as_deref() == Some("cut off"));
+                if lost { Ok(()) } else { Err(format!("{conflict:#?}")) }
+            })
+            .await;
+    }
+}

@@ -9,8 +9,8 @@ use octopoid_client::{ClientError, ErrorKind};
 use crate::{
     attempt_name::AttemptError,
     commands::{
-        edit::EditError, enqueue::EnqueueError, logs::LogsError, start::StartError, stop::StopError, validate::ValidateError,
-        wait::WaitError,
+        edit::EditError, enqueue::EnqueueError, logs::LogsError, server::ServerError, start::StartError, stop::StopError,
+        validate::ValidateError, wait::WaitError,
     },
     connection::ConnectError,
     demo::DemoFailure,
@@ -82,6 +82,9 @@ pub enum Failure {
     /// See [`LogsError`].
     #[error(transparent)]
     Logs(#[from] LogsError),
+    /// See [`ServerError`].
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// See [`StartError`].
     #[error(transparent)]
     Start(#[from] StartError),
@@ -138,6 +141,7 @@ impl Failure {
             Self::Enqueue(error) => error.exit(),
             Self::Edit(error) => error.exit(),
             Self::Logs(error) => error.exit(),
+            Self::Server(error) => error.exit(),
             Self::Start(error) => error.exit(),
             Self::Stop(error) => error.exit(),
             Self::Wait(error) => error.exit(),
@@ -161,6 +165,7 @@ impl Failure {
             Self::Enqueue(error) => error.hint(),
             Self::Edit(error) => error.hint(),
             Self::Logs(error) => error.hint(),
+            Self::Server(error) => error.hint(),
             Self::Start(error) => error.hint(),
             Self::Stop(error) => error.hint(),
             Self::Validate(_) => Some("fix what is listed, then run 'octopoid validate' again".to_owned()),

@@ -48,6 +48,9 @@ pub enum BridgeError {
     /// The machine did not become a member.
     #[error("join the cluster")]
     Join(#[source] Box<daemon::JoinClusterError>),
+    /// The server could not be written to local.yaml.
+    #[error("keep the server's address")]
+    Keep(#[source] Box<config::EditError>),
     /// A name is none.
     #[error("the name of a cluster or machine")]
     Name(#[source] octopoid_node::cluster::NameError),
@@ -194,6 +197,34 @@ pub async fn share(root: &Path, machine: &str, share: Share<'_>) -> Result<JoinR
         Membership::Created { cluster } => JoinReport { outcome: "created", cluster: cluster.to_string() },
         Membership::Joined { cluster } => JoinReport { outcome: "joined", cluster: cluster.to_string() },
     })
+}
+
+/// The node by whose API a machine comes to its cluster.
+#[derive(Debug, Clone)]
+pub struct ServerAddress {
+    /// The address of its API.
+    pub url: String,
+    /// The cluster's name, where it is known before.
+    pub cluster: Option<String>,
+    /// The key for it.
+    pub api_key: Option<String>,
+}
+
+/// Returns the server that config.yaml or local.yaml names in `mode: remote`; none once the machine is a member of a cluster.
+pub fn configured_server(root: &Path) -> Option<ServerAddress> {
+    let layout = Layout::at(root);
+    let (config, _) = config::load(&layout).ok()?;
+    let wanted = config.mode == config::Mode::Remote && config.server.enabled != Some(false) && !layout.store_file().exists();
+    let url = config.server.url.filter(|_| wanted)?;
+    let api_key = config.server.api_key.map(|key| key.expose().to_owned());
+    Some(ServerAddress { url, cluster: config.server.cluster.map(|name| name.to_string()), api_key })
+}
+
+/// Keeps by whose API a machine came to its cluster, as `mode: remote`.
+pub fn keep_server(root: &Path, server: &ServerAddress) -> Result<(), BridgeError> {
+    let cluster = server.cluster.as_deref().map(str::parse).transpose().map_err(BridgeError::Name)?;
+    let joined = config::JoinedBy { url: &server.url, cluster: cluster.as_ref(), api_key: server.api_key.as_deref() };
+    config::set_server(&Layout::at(root), joined).map(drop).map_err(|error| BridgeError::Keep(Box::new(error)))
 }
 
 /// How a node runs.

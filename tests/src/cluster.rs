@@ -53,11 +53,18 @@ impl Cluster {
     /// # Panics
     /// When it is not let in.
     pub async fn add_with(&mut self, ticket: &str) {
-        let mut machine = Project::clone_of(&self.machines[0]);
-        self.prepare(&machine, &[]);
+        let mut machine = self.prepared(&[]);
         let _ = machine.run(&["init", "--join", ticket]).ok();
         machine.start().await;
         self.machines.push(machine);
+    }
+
+    /// Makes a project that is no member yet, of a clone of the first machine's repository.
+    #[must_use]
+    pub fn prepared(&self, agents: &[Agent]) -> Project {
+        let machine = Project::clone_of(&self.machines[0]);
+        self.prepare(&machine, agents);
+        machine
     }
 
     /// Makes a machine that has joined by a ticket and does not run yet.
@@ -65,8 +72,7 @@ impl Cluster {
     /// # Panics
     /// When it is not let in.
     pub async fn joined(&self, agents: &[Agent]) -> Project {
-        let machine = Project::clone_of(&self.machines[0]);
-        self.prepare(&machine, agents);
+        let machine = self.prepared(agents);
         let invitation = self.machines[0].client().invite(&InviteRequest::default()).await.expect("an invitation");
         let _ = machine.run(&["init", "--join", &invitation.ticket]).ok();
         machine

@@ -8,18 +8,24 @@ use serde::Serialize;
 use crate::{
     connection::ConnectError,
     failure::Failure,
-    node_bridge::{self, InitOptions, InitReport, JoinReport, Share},
+    node_bridge::{self, InitOptions, InitReport, JoinReport, ServerAddress, Share},
     output::Output,
 };
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  octopoid init --machine-id mac-studio\n  octopoid init --cluster home --machine-id mac-studio\n  octopoid init --join oct1…"
+    after_help = "Examples:\n  octopoid init --machine-id mac-studio\n  octopoid init --cluster home --machine-id mac-studio\n  octopoid init --join oct1…\n  octopoid init --server http://127.0.0.1:8787 --api-key oct_…"
 )]
 pub struct Args {
     /// Keep everything on this machine (the default).
-    #[arg(long, conflicts_with_all = ["cluster", "join"])]
+    #[arg(long, conflicts_with_all = ["cluster", "join", "server"])]
     local: bool,
+    /// Share tasks with the cluster of the node whose API answers at this address; `--cluster` names it, to be sure.
+    #[arg(long, value_name = "URL", conflicts_with = "join")]
+    server: Option<String>,
+    /// The key for `--server`: that node's own token.
+    #[arg(long, value_name = "KEY", requires = "server")]
+    api_key: Option<String>,
     /// Share tasks with the cluster of this name on the local network; it is made when there is none.
     #[arg(long, value_name = "NAME", conflicts_with = "join")]
     cluster: Option<String>,
@@ -93,6 +99,11 @@ fn tell_project(report: &InitReport, output: Output) -> Result<(), Failure> {
 async fn share(args: &Args, report: &InitReport, output: Output) -> Result<Option<JoinReport>, Failure> {
     if let Some(ticket) = &args.join {
         return Ok(Some(node_bridge::share(&report.root, &report.machine_id, Share::Ticket(ticket)).await?));
+    }
+    let given = args.server.clone().map(|url| ServerAddress { url, cluster: args.cluster.clone(), api_key: args.api_key.clone() });
+    let configured = || (!args.local && args.cluster.is_none()).then(|| node_bridge::configured_server(&report.root)).flatten();
+    if let Some(server) = given.or_else(configured) {
+        return Ok(Some(super::server::join(report, server, output).await?));
     }
     let Some(cluster) = &args.cluster else { return Ok(None) };
     output.note(format!("looking for the cluster '{cluster}' on the local network (5 s)"));

@@ -15,6 +15,7 @@ mod list;
 pub mod logs;
 pub mod peers;
 mod queue;
+pub mod server;
 mod show;
 pub mod start;
 mod status;

@@ -52,18 +52,54 @@ pub enum EditError {
 /// # Errors
 /// When the file cannot be read, understood or written; it is then as it was.
 pub fn set_local(layout: &Layout, machine_id: Option<&Name>, api_port: Option<u16>) -> Result<bool, EditError> {
+    change(layout, |mut text, label| {
+        if let Some(name) = machine_id {
+            text = set(&text, label, "server", "machine_id", &quoted(name.as_str()))?;
+        }
+        if let Some(port) = api_port {
+            text = set(&text, label, "api", "port", &port.to_string())?;
+        }
+        Ok(text)
+    })
+}
+
+/// What a machine keeps of the node by whose API it came to its cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct JoinedBy<'a> {
+    /// The address of that node's API.
+    pub url: &'a str,
+    /// The cluster's name, if it has one.
+    pub cluster: Option<&'a Name>,
+    /// The key for that API.
+    pub api_key: Option<&'a str>,
+}
+
+/// Writes `mode: remote` and the `server` block to local.yaml, which nobody commits: the key is a secret.
+///
+/// # Errors
+/// When the file cannot be read, understood or written; it is then as it was.
+pub fn set_server(layout: &Layout, server: JoinedBy<'_>) -> Result<bool, EditError> {
+    change(layout, |mut text, label| {
+        text = set_mode(&text, label)?;
+        text = set(&text, label, "server", "url", &quoted(server.url))?;
+        if let Some(name) = server.cluster {
+            text = set(&text, label, "server", "cluster", &quoted(name.as_str()))?;
+        }
+        if let Some(key) = server.api_key {
+            text = set(&text, label, "server", "api_key", &quoted(key))?;
+        }
+        Ok(text)
+    })
+}
+
+/// Changes local.yaml by a function of its text.
+fn change(layout: &Layout, edit: impl FnOnce(String, &Arc<Path>) -> Result<String, EditError>) -> Result<bool, EditError> {
     let path = layout.local_file();
     let file = layout.shown(&path).display().to_string();
     let read = read_text(&path).map_err(|source| EditError::Read { file: file.clone(), source })?;
     let before = read.clone().unwrap_or_else(|| HEADER.to_owned());
-    let mut text = before.clone();
     let label: Arc<Path> = Arc::from(layout.shown(&path));
-    if let Some(name) = machine_id {
-        text = set(&text, &label, "server", "machine_id", &quoted(name.as_str()))?;
-    }
-    if let Some(port) = api_port {
-        text = set(&text, &label, "api", "port", &port.to_string())?;
-    }
+    let text = edit(before.clone(), &label)?;
     if read.is_some() && text == before {
         return Ok(false);
     }
@@ -105,6 +141,22 @@ fn set(text: &str, file: &Arc<Path>, section: &'static str, key: &'static str, v
         other @ (Value::Null | Value::Bool(_) | Value::Int(_) | Value::Number(_) | Value::List(_) | Value::Map(_)) => other.describe(),
     });
     if told.as_deref() == Some(value) { Ok(edited) } else { Err(form()) }
+}
+
+fn set_mode(text: &str, file: &Arc<Path>) -> Result<String, EditError> {
+    let tree = yaml::parse(text, file).map_err(EditError::Syntax)?;
+    match entry(&tree, "mode").map(|entry| &entry.value) {
+        None => {
+            let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+            Ok(format!("{text}{end}mode: remote\n"))
+        }
+        Some(Node { bytes: Some(bytes), value, .. }) if is_scalar(value) => {
+            let mut edited = text.to_owned();
+            edited.replace_range(bytes.clone(), "remote");
+            Ok(edited)
+        }
+        Some(_) => Err(EditError::Form { file: file.display().to_string(), section: "config", key: "mode" }),
+    }
 }
 
 fn is_scalar(value: &Value) -> bool {
@@ -164,6 +216,17 @@ mod tests {
             assert!(matches!(edit(text, "api", "port", "9000"), Err(EditError::Form { .. })), "{text}");
         }
         assert!(matches!(edit("api: [", "api", "port", "9000"), Err(EditError::Syntax(_))));
+    }
+
+    #[test]
+    fn the_mode_is_set_or_changed_in_place() {
+        let file: Arc<Path> = Arc::from(Path::new("local.yaml"));
+        for (before, after) in
+            [("# mine\n", "# mine\nmode: remote\n"), ("mode: local # mine\napi:\n  port: 1\n", "mode: remote # mine\napi:\n  port: 1\n")]
+        {
+            assert_eq!(set_mode(before, &file).expect(before), after);
+        }
+        assert!(matches!(set_mode("mode: [x]\n", &file), Err(EditError::Form { .. })));
     }
 
     #[test]

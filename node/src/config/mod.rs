@@ -22,7 +22,7 @@ mod yaml;
 
 pub use agents::{Agent, Agents, DEFAULT_PROGRAM, Launch, Paths};
 pub(crate) use edit::quoted;
-pub use edit::{EditError, set_local};
+pub use edit::{EditError, JoinedBy, set_local, set_server};
 pub use finding::{Finding, Invalid, Severity};
 pub use load::{load, load_agents};
 pub use port::{Holder, holder};

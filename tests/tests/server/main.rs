@@ -2,6 +2,7 @@
 
 mod claims;
 mod conflicts;
+mod joining;
 mod judging;
 mod moves;
 mod office;

@@ -1,0 +1,60 @@
+//! A machine comes to a cluster by the REST address of its authority.
+
+use std::fs;
+
+use crate::office::{claim, served, until_served_by};
+
+#[tokio::test]
+async fn a_machine_joins_by_the_address_and_key_of_the_authority() {
+    let mut cluster = served(1, &[]).await;
+    let url = cluster.machines[0].node().api_url().to_owned();
+    let key = cluster.machines[0].read(".octopoid/runtime/api.token").trim().to_owned();
+    let id = cluster.machines[0].enqueue("There before", &[]);
+    let mut machine = cluster.prepared(&[]);
+    let wrong = machine.run(&["init", "--server", &url, "--api-key", "oct_wrong"]);
+    assert!(wrong.refused(1).contains("api.token"), "where the key is found is told: {wrong:?}");
+    let other = machine.run(&["init", "--server", &url, "--api-key", &key, "--cluster", "office"]);
+    assert!(other.refused(4).contains("belongs to the cluster 'home', not to 'office'"), "{other:?}");
+    let clear = machine.run(&["init", "--server", "http://192.0.2.1:8787", "--api-key", &key]);
+    assert!(clear.refused(2).contains("ssh -L"), "{clear:?}");
+    assert!(!machine.dir().join("runtime/octopoid.redb").exists(), "nothing was made of a cluster");
+
+    let said = machine.run(&["init", "--server", &url, "--api-key", &key, "--cluster", "home"]);
+    assert!(said.ok().contains("this machine is a member of the cluster now"), "{said:?}");
+    let local = machine.read(".octopoid/runtime/local.yaml");
+    assert!(local.contains("mode: remote") && local.contains(&url) && local.contains(&key), "{local}");
+    machine.start().await;
+    cluster.machines.push(machine);
+    let machine = &cluster.machines[1];
+    until_served_by(machine, "machine-1").await;
+    machine.until_in(&id, "incoming").await;
+    let task = machine.client().claim(&claim("here")).await.expect("an answer").expect("the task");
+    assert_eq!((task.id, task.queue), (id, "claimed".to_owned()));
+}
+
+#[tokio::test]
+async fn a_configured_server_is_joined_by_init_alone() {
+    let cluster = served(1, &[]).await;
+    let url = cluster.machines[0].node().api_url().to_owned();
+    let key = cluster.machines[0].read(".octopoid/runtime/api.token").trim().to_owned();
+    let machine = cluster.prepared(&[]);
+    let config = machine.dir().join("config.yaml");
+    let text = fs::read_to_string(&config).expect("config.yaml");
+    let text: String = text.lines().filter(|line| !line.starts_with("mode:")).map(|line| format!("{line}\n")).collect();
+    fs::write(&config, format!("mode: remote\n{text}\nserver:\n  enabled: true\n  url: {url}\n  cluster: home\n  api_key: {key}\n"))
+        .expect("written");
+    let said = machine.run(&["init"]);
+    assert!(said.ok().contains("this machine is a member of the cluster now"), "{said:?}");
+    let again = machine.run(&["init"]);
+    assert!(!again.ok().contains("asking"), "a member asks nobody: {again:?}");
+}
+
+#[tokio::test]
+async fn a_cluster_of_equals_gives_no_ticket_to_who_wants_a_server() {
+    let cluster = octopoid_tests::Cluster::of(1, false, &[]).await;
+    let url = cluster.machines[0].node().api_url().to_owned();
+    let key = cluster.machines[0].read(".octopoid/runtime/api.token").trim().to_owned();
+    let machine = cluster.prepared(&[]);
+    let said = machine.run(&["init", "--server", &url, "--api-key", &key]);
+    assert!(said.refused(4).contains("octopoid authority set"), "{said:?}");
+}

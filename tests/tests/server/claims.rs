@@ -66,7 +66,8 @@ async fn twelve_claimants_at_three_nodes_get_every_task_once() {
     let mut got = claim_everything(&cluster).await;
     // A claimant that lost every race of its turn is told that there is nothing, so some may be left for another turn.
     got.extend(claim_everything(&cluster).await);
-    (got.sort(), wanted.sort());
+    got.sort();
+    wanted.sort();
     assert_eq!(got, wanted, "each task was given out once");
     cluster.until_all_show("claimed", 30).await;
 }
@@ -78,7 +79,8 @@ async fn agents_of_three_machines_start_every_task_once() {
         (0..9).map(|number| cluster.machines[number % 3].enqueue(&format!("Task {number}"), &["--role", "implement"])).collect();
     cluster.until_all_show("provisional", 9).await;
     let mut started = cluster.noted("starts");
-    (started.sort(), wanted.sort());
+    started.sort();
+    wanted.sort();
     assert_eq!(started, wanted);
 }
 

@@ -25,7 +25,7 @@ fn good() -> AcceptRequest {
 }
 
 fn bad() -> RejectRequest {
-    RejectRequest { rejected_by: "tester".to_owned(), reason: "no tests".to_owned(), ..RejectRequest::default() }
+    RejectRequest { rejected_by: "tester".to_owned(), reason: "no tests".to_owned() }
 }
 
 /// Returns the node that wrote an event of a task's history.

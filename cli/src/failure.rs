@@ -221,6 +221,7 @@ fn of_bridge(error: &BridgeError) -> Exit {
         | BridgeError::Uninit(_)
         | BridgeError::Read(_)
         | BridgeError::Join(_)
+        | BridgeError::Keep(_)
         | BridgeError::Program(_) => Exit::Failed,
     }
 }
@@ -235,6 +236,7 @@ fn bridge_hint(error: &BridgeError) -> Option<String> {
         | BridgeError::Open(_)
         | BridgeError::Uninit(_)
         | BridgeError::Join(_)
+        | BridgeError::Keep(_)
         | BridgeError::Name(_)
         | BridgeError::Program(_) => return error.open_hint(),
     })

@@ -82,6 +82,7 @@ impl BridgeError {
             | Self::OpenTasks(_)
             | Self::Read(_)
             | Self::Join(_)
+            | Self::Keep(_)
             | Self::Name(_)
             | Self::Program(_) => None,
         }

@@ -13,7 +13,6 @@ use std::time::{Duration, SystemTime};
 use octopoid_client::{AgentState, AgentStatus, AwaitingMerge};
 use octopoid_crdt::ids::RecordId;
 use octopoid_crdt::lease::PULSE_MS;
-use octopoid_crdt::record::{Cause, Queue};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -27,16 +26,13 @@ use super::{gc, recover};
 use crate::agent::StopReason;
 use crate::causes::describe;
 use crate::config::{Agent, AgentsFile, BuiltIn, Reload};
-use crate::ops::claim::{Claimant, Claimed, asks_already, choose, expire, open, withdraw};
-use crate::ops::fail::{exhausted, give_up};
 use crate::ops::Snapshot;
-use crate::ops::breakdown::SUBTASKS_DONE;
 use crate::ops::claim::expire;
 use crate::ops::judge::{accept, finish};
 use crate::prompt::RoleName;
 use crate::store::index::Facet;
 use crate::store::posts::SUBTASKS_DONE;
-use crate::store::{Filter, Sort, TaskNo, Unit};
+use crate::store::{Filter, Sort};
 
 /// How many tasks are tried that other nodes claim at the same moment, before the next look.
 const RACES: usize = 16;

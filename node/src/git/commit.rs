@@ -36,6 +36,9 @@ pub enum CommitError {
     /// Only merge commits may carry it.
     #[error("the message carries an Octopoid-Task trailer, which only merge commits may")]
     Trailer,
+    /// A folder is a repository, of which a commit would hold nothing.
+    #[error("'{path}' in the worktree is a repository of its own, so its files cannot be committed: remove its .git, or have git ignore it")]
+    Nested { path: String },
     /// Git refused.
     #[error("failed to commit the worktree's changes")]
     Git(#[from] git2::Error),
@@ -67,7 +70,10 @@ impl Repository {
             return Err(CommitError::Conflicts(conflicting_paths(&index)?));
         }
         let (head, branch_tip) = line_of_work(&git, worktree)?;
-        let tree = stage(&mut index)?;
+        let tree = stage(&mut index).map_err(|error| match nested_repository(&git) {
+            Ok(Some(path)) => CommitError::Nested { path },
+            Ok(None) | Err(_) => error.into(),
+        })?;
         if tree == git.find_commit(head)?.tree_id() && !merging {
             follow(&git, worktree, branch_tip, head)?;
             return Ok(None);

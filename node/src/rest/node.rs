@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use octopoid_client::{
-    AgentState, AwaitingMerge, Doctor, ErrorBody, GcReport, GcRequest, Health, NodeInfo, NodeStatus, Paused, Retrying, StopAnswer,
+    AgentState, AgentStatus, AwaitingMerge, Doctor, ErrorBody, GcReport, GcRequest, Health, NodeInfo, NodeStatus, Paused, Retrying, StopAnswer,
     StopRequest, Task,
 };
 use serde_json::{Value, json};
@@ -90,7 +90,7 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
     let view = app.agents().await.unwrap_or_default();
     let mut warnings = view.warnings.clone();
     warnings.extend(app.settings.store.writer().failure().map(|why| format!("the store does not write: {why}")));
-    let reviewed = view.agents.iter().any(|agent| agent.role == "review" && agent.state != AgentState::Disabled);
+    let reviewers: Vec<String> = view.agents.iter().filter(|agent| may_review(agent)).map(|agent| agent.name.clone()).collect();
     let membership = app.settings.store.membership();
     let (mode, cluster) = (app.mode(&membership), membership.name().map(ToString::to_string));
     let members: Vec<_> = app.members().into_iter().filter(|member| member.state != "this node").collect();
@@ -124,7 +124,7 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
             queues,
             paused: view.paused,
             cost_usd: view.cost_usd,
-            waiting_for_review: if reviewed { Vec::new() } else { ids(reader, &waiting)? },
+            waiting_for_review: unreviewed(reader, &waiting, &reviewers)?,
             awaiting_merge: awaiting_merge(reader, in_scope.clone(), view.awaiting_merge)?,
             agents: view.agents,
             retrying: retrying(reader, &in_scope)?,
@@ -141,6 +141,23 @@ fn namesake_warning(name: &str, address: &str) -> String {
 
 fn ids(reader: &Reader, filter: &Filter) -> Result<Vec<String>, Fault> {
     Ok(reader.list(filter, Sort::Priority, 0, NAMED)?.tasks.into_iter().map(|(_, row)| row.id).collect())
+}
+
+/// Tells whether an agent takes reviews, now or when a pause of its own is over.
+fn may_review(agent: &AgentStatus) -> bool {
+    let works = match agent.state {
+        AgentState::Disabled => false,
+        AgentState::Paused => agent.paused_until.is_some(),
+        AgentState::Idle | AgentState::Running | AgentState::Waiting => true,
+    };
+    agent.role == "review" && works
+}
+
+/// Names submitted tasks that no agent here will review: nobody reviews the work of an agent of the same name.
+fn unreviewed(reader: &Reader, waiting: &Filter, reviewers: &[String]) -> Result<Vec<String>, Fault> {
+    let tasks = reader.list(waiting, Sort::Priority, 0, NAMED)?.tasks.into_iter();
+    let alone = |worker: Option<&String>| reviewers.iter().all(|reviewer| Some(reviewer) == worker);
+    Ok(tasks.filter(|(_, row)| alone(row.worker.as_ref())).map(|(_, row)| row.id).collect())
 }
 
 /// Joins what the store knows to be unmerged with what the scheduler says about it.

@@ -179,3 +179,21 @@ fn a_difference_is_text_of_bounded_size() {
         assert_eq!(project.repository.diff(&head, &head, DiffForm::Patch, 100).expect("a diff").text, "");
     });
 }
+
+#[test]
+fn a_repository_inside_the_worktree_is_named_with_what_to_do() {
+    isolated(|| {
+        let project = Project::new();
+        let worktree = project.add("t1", 1);
+        let inner = worktree.path().join("vendor");
+        fs::create_dir(&inner).expect("a folder");
+        git(&inner, ["init", "-q"]);
+        write(&inner, "file", "x");
+        git(&inner, ["add", "file"]);
+        git(&inner, ["-c", "user.name=a", "-c", "user.email=a@invalid", "commit", "-qm", "inner"]);
+        let author = Identity::new("agent", "agent@invalid");
+        let refused = project.repository.commit_all(&worktree, "work", &author, &Identity::octopoid()).expect_err("nothing to commit");
+        assert!(matches!(&refused, CommitError::Nested { path } if path == "vendor/"), "{refused:?}");
+        assert!(inner.join("file").exists());
+    });
+}

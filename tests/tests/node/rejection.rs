@@ -110,3 +110,17 @@ async fn a_review_without_a_verdict_is_given_back_and_its_agent_pauses() {
     let _ = project.run(&["resume", "judge"]).ok();
     project.until_merged(&id).await;
 }
+
+#[tokio::test]
+async fn work_that_no_agent_here_will_review_waits_for_a_person() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", WORK), Agent::approver("judge")]);
+    project.start().await;
+    let _ = project.run(&["pause", "judge"]).ok();
+    let id = project.enqueue("Nobody reviews it", &[]);
+    let _ = project.until_in(&id, "provisional").await;
+    let said = project.run(&["status"]);
+    assert!(said.ok().contains("1 waits for your review"), "{said:?}");
+    let _ = project.run(&["resume", "judge"]).ok();
+    let _ = project.until_merged(&id).await;
+}

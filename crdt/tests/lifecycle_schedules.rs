@@ -96,7 +96,7 @@ fn while_the_authority_moves_by_plan_no_number_is_granted_or_started_twice() {
     let (mut begun, mut moves) = (0, 0);
     for seed in first..first + count {
         match served(seed) {
-            Ok(world) => (begun, moves) = (begun + world.begun.len(), moves + world.policies().saturating_sub(1)),
+            Ok(world) => (begun, moves) = (begun + world.begun.len(), moves + world.settings.saturating_sub(1)),
             Err(broken) => panic!("OCTOPOID_SEED={seed} OCTOPOID_SCHEDULES=1: {broken}"),
         }
     }

@@ -78,6 +78,8 @@ pub struct World {
     pub written: BTreeMap<RecordId, Written>,
     cuts: Vec<(Removal, Carried)>,
     policies: Vec<(PolicyAt, Carried)>,
+    /// How often the authority was set or moved.
+    pub settings: u64,
     sides: u8,
     sessions: u8,
     /// The Accepts whose merge commits are on the integration branch.
@@ -133,6 +135,7 @@ impl World {
             written: BTreeMap::new(),
             cuts: Vec::new(),
             policies: Vec::new(),
+            settings: 0,
             sides: 0,
             sessions: 100,
             branch: Vec::new(),
@@ -334,13 +337,9 @@ impl World {
         }
     }
 
-    /// How often the authority was set or moved.
-    pub fn policies(&self) -> usize {
-        self.policies.len()
-    }
-
     fn set_policy(&mut self, member: usize, heir: usize) {
-        let policy = PolicyAt { number: self.policies.len() as u64 + 1, authority: Some(key(heir)) };
+        self.settings += 1;
+        let policy = PolicyAt { number: self.settings, authority: Some(key(heir)) };
         self.policies.push((policy, self.carried(member)));
         self.members[member].policy = Some(policy);
     }

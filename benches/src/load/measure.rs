@@ -10,7 +10,7 @@ use super::http::{Endpoint, HttpError};
 use super::node::{Node, NodeError, Usage};
 use super::scratch::{Scratch, ScratchError};
 use super::tasks::{Listing, Tasks};
-use super::workload::{Claim, Create, Granted, List, Place, Step, Steps, duplicates};
+use super::workload::{Claim, Create, Granted, List, MakeProject, Place, Step, Steps, duplicates};
 
 /// How often a node is killed and started again.
 const KILLS: usize = 3;
@@ -103,19 +103,28 @@ pub async fn everything(args: &Args) -> Result<Run, MeasureError> {
 async fn operations(args: &Args, endpoint: &Endpoint, place: &Place, tasks: Tasks) -> Result<Run, MeasureError> {
     let mut run = Run { tasks: tasks.count, ..Run::default() };
     if args.measures(Operation::Create) {
+        let mut project = drive(endpoint, 1, "make the project", Arc::new(MakeProject::new(place.clone()))).await?;
+        must_be(&mut project, 1);
+        run.operations.extend(project.first_error.is_some().then_some(project));
         let mut made = drive(endpoint, args.clients, "create", Arc::new(Create::new(place.clone(), tasks))).await?;
         must_be(&mut made, tasks.count);
         run.operations.push(made);
     }
     if args.measures(Operation::List) {
         for listing in Listing::ALL {
-            let load = List::new(place.clone(), listing, tasks.expected(listing), args.lists);
+            let load = List::new(place.clone(), listing.parameter(), tasks.expected(listing), args.lists);
             run.operations.push(drive(endpoint, args.clients, listing.name(), Arc::new(load)).await?);
         }
     }
     if args.measures(Operation::Claim) {
         // One more than there are, so that somebody is told that nothing is left.
         let granted = claim(&mut run, args, endpoint, place, tasks.count + u64::from(args.clients), tasks.count).await?;
+        if args.measures(Operation::List) {
+            let first = granted.first().map(|task| task.claimed_by.clone()).unwrap_or_default();
+            let held = granted.iter().filter(|task| task.claimed_by == first).count();
+            let load = List::new(place.clone(), format!("&claimed_by={first}"), held as u64, args.lists);
+            run.operations.push(drive(endpoint, args.clients, "list by holder", Arc::new(load)).await?);
+        }
         steps(&mut run, args, endpoint, place, granted).await?;
     }
     Ok(run)

@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 const PRIORITIES: [&str; 4] = ["P0", "P1", "P2", "P3"];
 /// Roles, by turns; five of them, so that every pair of priority and role occurs.
 const ROLES: [&str; 5] = ["implement", "test", "fix", "research", "docs"];
+/// The project of one task in [`PROJECT_EVERY`].
+pub const PROJECT: &str = "load";
+/// How many tasks there are for one of the project.
+const PROJECT_EVERY: u64 = 10;
 /// How long a body's lines are, with their breaks.
 const LINE: usize = 64;
 
@@ -32,11 +36,13 @@ pub enum Listing {
     Priority,
     /// One role.
     Role,
+    /// One project.
+    Project,
 }
 
 impl Listing {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::All, Self::Queue, Self::Priority, Self::Role];
+    pub const ALL: [Self; 5] = [Self::All, Self::Queue, Self::Priority, Self::Role, Self::Project];
 
     /// Returns the operation's name in reports.
     pub const fn name(self) -> &'static str {
@@ -45,6 +51,7 @@ impl Listing {
             Self::Queue => "list by queue",
             Self::Priority => "list by priority",
             Self::Role => "list by role",
+            Self::Project => "list by project",
         }
     }
 
@@ -55,6 +62,7 @@ impl Listing {
             Self::Queue => "&queue=incoming".to_owned(),
             Self::Priority => format!("&priority={}", PRIORITIES[1]),
             Self::Role => format!("&role={}", ROLES[1]),
+            Self::Project => format!("&project_id={PROJECT}"),
         }
     }
 }
@@ -71,6 +79,7 @@ impl Tasks {
             Listing::All | Listing::Queue => self.count,
             Listing::Priority => turns(self.count, PRIORITIES.len() as u64),
             Listing::Role => turns(self.count, ROLES.len() as u64),
+            Listing::Project => turns(self.count, PROJECT_EVERY),
         }
     }
 
@@ -78,6 +87,7 @@ impl Tasks {
     pub fn fields(&self, number: u64) -> Fields {
         let fields = Fields::default().with("title", title(number)).with("file_path", file_path(number));
         let fields = fields.with("priority", pick(&PRIORITIES, number)).with("role", pick(&ROLES, number));
+        let fields = if in_project(number) { fields.with("project_id", PROJECT) } else { fields };
         if self.body == 0 { fields } else { fields.with_content(self.content(number)) }
     }
 
@@ -91,6 +101,9 @@ impl Tasks {
             "priority": pick(&PRIORITIES, number),
             "role": pick(&ROLES, number),
         });
+        if in_project(number) {
+            body["project_id"] = Value::from(PROJECT);
+        }
         if let Some(scope) = scope {
             body["scope"] = Value::from(scope);
         }
@@ -112,6 +125,11 @@ impl Tasks {
 /// Returns how many of the numbers below `count` leave 1 when they are divided.
 const fn turns(count: u64, by: u64) -> u64 {
     (count + by - 2) / by
+}
+
+/// Tells whether a task belongs to the project.
+const fn in_project(number: u64) -> bool {
+    number % PROJECT_EVERY == 1
 }
 
 fn pick(values: &[&'static str], number: u64) -> &'static str {
@@ -138,6 +156,7 @@ mod tests {
             let with = |field: &str, value: &str| (0..count).filter(|n| tasks.fields(*n).text(field) == Some(value)).count() as u64;
             assert_eq!(tasks.expected(Listing::Priority), with("priority", PRIORITIES[1]), "{count}");
             assert_eq!(tasks.expected(Listing::Role), with("role", ROLES[1]), "{count}");
+            assert_eq!(tasks.expected(Listing::Project), with("project_id", PROJECT), "{count}");
         }
     }
 
@@ -152,9 +171,10 @@ mod tests {
     fn a_task_over_rest_is_that_of_the_store() {
         let tasks = Tasks { count: 9, body: 200 };
         let (fields, request) = (tasks.fields(8), tasks.request(8, None));
-        for field in ["title", "file_path", "priority", "role"] {
+        for field in ["title", "file_path", "priority", "role", "project_id"] {
             assert_eq!(request[field].as_str(), fields.text(field), "{field}");
         }
+        assert_eq!(tasks.request(1, None)["project_id"].as_str(), tasks.fields(1).text("project_id"));
         assert_eq!(request["content"].as_str(), fields.content.as_deref());
     }
 }

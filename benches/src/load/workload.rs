@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::drive::{Load, Outcome};
 use super::http::{Answer, Request};
-use super::tasks::{Listing, Tasks};
+use super::tasks::{PROJECT, Tasks};
 
 /// How long claims live without renewal: longer than any run.
 const LEASE_SECONDS: u32 = 3_600;
@@ -60,24 +60,52 @@ impl Load for Create {
     }
 }
 
+/// Makes the project that some of the tasks belong to.
+pub struct MakeProject {
+    place: Place,
+    made: AtomicU64,
+}
+
+impl MakeProject {
+    /// Prepares to make it once.
+    pub fn new(place: Place) -> Self {
+        Self { place, made: AtomicU64::new(0) }
+    }
+}
+
+impl Load for MakeProject {
+    fn next(&self, _: u32) -> Option<Request> {
+        let first = self.made.fetch_add(1, Ordering::Relaxed) == 0;
+        let mut project = json!({ "id": PROJECT, "title": "What lists by project find" });
+        if let Some(scope) = &self.place.scope {
+            project["scope"] = scope.as_str().into();
+        }
+        first.then(|| Request::post("/api/v1/projects", &project))
+    }
+
+    fn note(&self, _: u32, _: &Request, answer: &Answer<'_>) -> Outcome {
+        expect(answer, 201)
+    }
+}
+
 /// Asks for the first 50 tasks of one filter again and again.
 pub struct List {
     place: Place,
-    listing: Listing,
+    parameter: String,
     total: u64,
     left: AtomicI64,
 }
 
 impl List {
     /// Prepares to ask so many times for a list with this total.
-    pub fn new(place: Place, listing: Listing, total: u64, times: u64) -> Self {
-        Self { place, listing, total, left: AtomicI64::new(i64::try_from(times).unwrap_or(i64::MAX)) }
+    pub fn new(place: Place, parameter: String, total: u64, times: u64) -> Self {
+        Self { place, parameter, total, left: AtomicI64::new(i64::try_from(times).unwrap_or(i64::MAX)) }
     }
 }
 
 impl Load for List {
     fn next(&self, _: u32) -> Option<Request> {
-        let path = || self.place.path("", &format!("limit=50{}", self.listing.parameter()));
+        let path = || self.place.path("", &format!("limit=50{}", self.parameter));
         (self.left.fetch_sub(1, Ordering::Relaxed) > 0).then(|| Request::get(path()))
     }
 
@@ -241,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_list_with_a_wrong_total_is_wrong() {
-        let list = List::new(Place::default(), Listing::All, 3, 1);
+        let list = List::new(Place::default(), String::new(), 3, 1);
         let answer = Answer { status: 200, body: br#"{"tasks":[],"total":2,"offset":0,"limit":50}"# };
         assert!(matches!(list.note(0, &Request::get(""), &answer), Outcome::Wrong(_)));
     }

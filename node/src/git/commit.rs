@@ -37,7 +37,9 @@ pub enum CommitError {
     #[error("the message carries an Octopoid-Task trailer, which only merge commits may")]
     Trailer,
     /// A folder is a repository, of which a commit would hold nothing.
-    #[error("'{path}' in the worktree is a repository of its own, so its files cannot be committed: remove its .git, or have git ignore it")]
+    #[error(
+        "'{path}' in the worktree is a repository of its own, so its files cannot be committed: remove its .git, or have git ignore it"
+    )]
     Nested { path: String },
     /// Git refused.
     #[error("failed to commit the worktree's changes")]

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use octopoid_client::{
-    AgentState, AgentStatus, AwaitingMerge, Doctor, ErrorBody, GcReport, GcRequest, Health, NodeInfo, NodeStatus, Paused, Retrying, StopAnswer,
-    StopRequest, Task,
+    AgentState, AgentStatus, AwaitingMerge, Doctor, ErrorBody, GcReport, GcRequest, Health, NodeInfo, NodeStatus, Paused, Retrying,
+    StopAnswer, StopRequest, Task,
 };
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -13,7 +13,7 @@ mod contender;
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
 };
 
 pub use contender::{Contender, Known, Stake, contender, contenders};
@@ -34,6 +34,8 @@ pub const STALL_MS: u64 = 250;
 
 /// Rivals that are kept for each own claim; more than there are members come from one that lies.
 const RIVALS_KEPT: usize = 256;
+/// Answers of each member that are kept for claims which are not opened yet.
+const EARLY_KEPT: usize = 64;
 
 /// What the machine is told. What it says of records is told when they are on disk.
 #[derive(Debug, Clone)]
@@ -143,6 +145,9 @@ pub struct Settle {
     cases: BTreeMap<RecordId, Case>,
     /// Connected members and when they were last heard, in time that this node ran.
     heard: BTreeMap<AuthorKey, u64>,
+    /// The last answers of connected members to claims that are not opened here. A claim is pushed when it is on disk and
+    /// opened a moment later; a member may be faster.
+    early: BTreeMap<AuthorKey, VecDeque<ClaimAnswer>>,
     suspects: BTreeSet<AuthorKey>,
     ran: u64,
     last: Moment,
@@ -152,7 +157,7 @@ impl Settle {
     /// Starts without claims and alone.
     #[must_use]
     pub const fn new(me: AuthorKey, now: Moment) -> Self {
-        Self { me, cases: BTreeMap::new(), heard: BTreeMap::new(), suspects: BTreeSet::new(), ran: 0, last: now }
+        Self { me, cases: BTreeMap::new(), heard: BTreeMap::new(), early: BTreeMap::new(), suspects: BTreeSet::new(), ran: 0, last: now }
     }
 
     /// Takes one input; returns what follows, in order.
@@ -168,6 +173,7 @@ impl Settle {
             }
             Input::Disconnected { peer } => {
                 self.heard.remove(&peer);
+                self.early.remove(&peer);
                 self.suspects.remove(&peer);
                 for case in self.cases.values_mut() {
                     case.unanswered.remove(&peer);
@@ -277,6 +283,19 @@ impl Settle {
             rivals: BTreeMap::new(),
             hearsay: BTreeMap::new(),
         });
+        for (peer, answer) in self.early_answers(contender.id) {
+            self.answered(peer, &answer);
+        }
+    }
+
+    fn early_answers(&mut self, of: RecordId) -> Vec<(AuthorKey, ClaimAnswer)> {
+        let mut found = Vec::new();
+        for (peer, answers) in &mut self.early {
+            while let Some(at) = answers.iter().position(|answer| answer.of == of) {
+                found.extend(answers.remove(at).map(|answer| (*peer, answer)));
+            }
+        }
+        found
     }
 
     fn see(&mut self, contender: &Contender, started: bool) {
@@ -287,7 +306,14 @@ impl Settle {
 
     fn answered(&mut self, peer: AuthorKey, answer: &ClaimAnswer) {
         self.hear(peer);
-        let Some(case) = self.cases.get_mut(&answer.of) else { return };
+        let Some(case) = self.cases.get_mut(&answer.of) else {
+            if self.heard.contains_key(&peer) {
+                let early = self.early.entry(peer).or_default();
+                early.push_back(answer.clone());
+                early.drain(..early.len().saturating_sub(EARLY_KEPT));
+            }
+            return;
+        };
         case.unanswered.remove(&peer);
         for rival in &answer.rivals {
             // Of others' claims a member may know less, or say what is not: who wrote them says better, unless silent.

@@ -89,6 +89,34 @@ fn work_starts_when_the_last_connected_member_has_answered_and_only_once() {
 }
 
 #[test]
+fn an_answer_that_comes_before_the_claim_is_opened_counts() {
+    let mut alone = machine(1, &[2]);
+    assert!(answered(&mut alone, 1, 1, 2, vec![]).is_empty());
+    assert_eq!(open(&mut alone, 2, 1), [Verdict::Start { of: claim(1).id }]);
+
+    let mut rivalled = machine(1, &[2, 3]);
+    assert!(answered(&mut rivalled, 1, 1, 2, vec![rival(2, true)]).is_empty());
+    assert!(open(&mut rivalled, 2, 1).is_empty(), "another member is still to answer");
+    assert_eq!(answered(&mut rivalled, 3, 1, 3, vec![]), [Verdict::Yield { of: claim(1).id, to: claim(2).id }]);
+}
+
+#[test]
+fn an_early_answer_is_forgotten_with_its_members_connection_and_when_many_came_after_it() {
+    let mut cut_off = machine(1, &[2]);
+    assert!(answered(&mut cut_off, 1, 1, 2, vec![]).is_empty());
+    assert!(cut_off.handle(Moment(2), Input::Disconnected { peer: key(2) }).is_empty());
+    assert!(cut_off.handle(Moment(3), Input::Connected { peer: key(2) }).is_empty());
+    assert!(open(&mut cut_off, 4, 1).is_empty(), "what it knows by now is to be asked");
+
+    let mut flooded = machine(1, &[2]);
+    assert!(answered(&mut flooded, 1, 1, 2, vec![]).is_empty());
+    for other in 10..200 {
+        assert!(answered(&mut flooded, 1, other, 2, vec![]).is_empty());
+    }
+    assert!(open(&mut flooded, 2, 1).is_empty());
+}
+
+#[test]
 fn a_rival_that_has_started_is_yielded_to_whatever_the_rank() {
     let (best, worst) = ranked();
     let mut machine = machine(best, &[worst]);

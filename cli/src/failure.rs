@@ -274,6 +274,13 @@ fn call_hint(error: &ClientError, task: Option<&str>) -> Option<String> {
         }
         return Some(format!("name one of {}", ids.join(", ")));
     }
+    if let ClientError::Status { status: 503, .. } = error
+        && error.to_string().contains("cannot be reached")
+    {
+        return Some(
+            "'octopoid status' shows who is connected; 'octopoid authority set NODE --force' replaces one that is gone".to_owned(),
+        );
+    }
     if let ClientError::Status { status: 503, .. } = error {
         // It answered: what it cannot do is write.
         return Some("see whether the disk is full or failing, then 'octopoid doctor' looks through the store".to_owned());
@@ -283,6 +290,9 @@ fn call_hint(error: &ClientError, task: Option<&str>) -> Option<String> {
         (ErrorKind::NotFound, Some(id)) if error.to_string().contains("attempt") => format!("'octopoid show {id}' lists its attempts"),
         (ErrorKind::NotFound, Some(_)) => "'octopoid list' shows every task".to_owned(),
         (ErrorKind::Unreachable, _) => "'octopoid status' tells whether the node runs, 'octopoid logs' what it says".to_owned(),
+        (ErrorKind::Denied, _) if matches!(error, ClientError::Status { status: 403, .. }) => {
+            "'octopoid peers' shows what each machine may do".to_owned()
+        }
         (ErrorKind::Denied, _) => "run 'octopoid stop', then 'octopoid start': the node uses another token".to_owned(),
         (ErrorKind::Failed, _) => "'octopoid logs' shows what the node says about it".to_owned(),
         (ErrorKind::Refused | ErrorKind::NotFound, None) | (ErrorKind::Invalid, _) => return None,
@@ -314,6 +324,19 @@ mod tests {
             assert_eq!(Failure::Call(status(code)).exit(), exit, "{code}");
             assert_eq!(Failure::about("a")(status(code)).exit(), exit, "{code}");
         }
+    }
+
+    #[test]
+    fn who_is_not_reached_or_may_not_is_not_told_of_disks_and_tokens() {
+        let with = |status: u16, text: &str| ClientError::Status {
+            status,
+            body: Box::new(ErrorBody { error: text.to_owned(), ..ErrorBody::default() }),
+        };
+        let hint = |error: ClientError| Failure::Call(error).hint().unwrap_or_default();
+        assert!(hint(with(503, "the authority 'vm' cannot be reached now")).contains("octopoid status"));
+        assert!(hint(with(503, "the disk is full")).contains("disk"));
+        assert!(hint(with(403, "only an admin may")).contains("octopoid peers"));
+        assert!(hint(with(401, "unknown key")).contains("token"));
     }
 
     #[test]

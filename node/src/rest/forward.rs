@@ -259,8 +259,18 @@ async fn run(app: &App, router: Router, peer: &AuthorKey, call: PassedCall) -> P
         body: serde_json::json!({ "error": error }).to_string(),
         etag: None,
     };
-    if !allowed(&call, app.settings.store.membership().access(peer)) {
-        return refused(StatusCode::FORBIDDEN, "a member of this access cannot pass that call on");
+    let access = app.settings.store.membership().access(peer);
+    if !allowed(&call, access) {
+        let may_not = match access {
+            Some(access) if call.path == AUTHORITY => {
+                format!(
+                    "only an admin moves the authority, and this machine is a {}: run it on an admin's machine",
+                    crate::cluster::access_name(access)
+                )
+            }
+            Some(_) | None => "a member cannot pass that call on".to_owned(),
+        };
+        return refused(StatusCode::FORBIDDEN, &may_not);
     }
     let Ok(scope) = crate::ops::name("scope", &call.scope) else { return refused(StatusCode::BAD_REQUEST, "the scope is no name") };
     let mut request = Request::builder()

@@ -94,10 +94,10 @@ const VALIDATE: &str = "mend what is listed; 'octopoid validate' shows whether a
 fn open_hint(error: &daemon::OpenError) -> Option<String> {
     match error {
         daemon::OpenError::Config(_) => Some(VALIDATE.to_owned()),
-        daemon::OpenError::Store(store::OpenError::Store { path, .. }) => Some(format!(
-            "see whether the disk is full or failing; if the file is damaged, restore it from a backup, or go on without its tasks: mv {0} {0}.damaged && octopoid status",
-            path.display()
-        )),
+        daemon::OpenError::Store(store::OpenError::Store { path, .. }) => {
+            Some(format!("see whether the disk is full or failing; if the file is damaged, {}", without_store(path)))
+        }
+        daemon::OpenError::Store(store::OpenError::Empty(path)) => Some(without_store(path)),
         // Their texts say what to do.
         daemon::OpenError::Store(
             store::OpenError::Locked(_)
@@ -111,6 +111,14 @@ fn open_hint(error: &daemon::OpenError) -> Option<String> {
         | daemon::OpenError::Token { .. }
         | daemon::OpenError::Network(_) => None,
     }
+}
+
+/// Says how to come by the tasks of a damaged store, or to go on without them.
+fn without_store(path: &Path) -> String {
+    format!(
+        "restore it from a backup; or move it away, mv {0} {0}.damaged, and get the tasks back from another member of the cluster, octopoid init --join TICKET, or go on without them, octopoid status",
+        path.display()
+    )
 }
 
 fn tasks(count: u64) -> String {
@@ -355,6 +363,11 @@ pub fn validate(layout: &Layout, node: Option<u32>) -> Vec<Finding> {
         fix: found.fix,
     };
     config::validate(layout, &surroundings).into_iter().map(finding).collect()
+}
+
+/// Tells whether a node of the project merges accepted work by itself; a file with mistakes is for `octopoid validate`.
+pub fn merges_by_itself(layout: &Layout) -> bool {
+    config::load(layout).is_ok_and(|(config, _)| config.repo.merge == config::Merge::Auto)
 }
 
 /// Returns the names of the roles that agents.yaml gives its agents; none when it cannot be read.

@@ -1,9 +1,8 @@
 //! `octopoid edit`
 
 use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
-    process::Command,
+    io::{self, IsTerminal as _},
+    path::PathBuf,
 };
 
 use octopoid_client::{Task, TaskPatch};
@@ -12,11 +11,14 @@ use super::{BodyError, TaskArg, enqueue::check_role, parse_priority, read_body, 
 use crate::{
     connection::Connection,
     failure::{Exit, Failure},
+    node_bridge::Layout,
     output::Output,
 };
 
+mod draft;
 mod form;
 
+use draft::Draft;
 pub use form::FormError;
 
 /// States why a task was not changed.
@@ -45,19 +47,15 @@ pub enum EditError {
     /// The editor says that it failed, by which users tell it to change nothing.
     #[error("the editor '{editor}' ended with {status}; nothing was changed")]
     Editor { editor: String, status: std::process::ExitStatus },
-    /// The form cannot be read. It is kept, so that the work is not lost.
-    #[error("read the form kept at {}", .path.display())]
-    Form {
-        path: PathBuf,
-        #[source]
-        source: FormError,
-    },
+    /// The form cannot be read.
+    #[error("read the form")]
+    Form(#[source] FormError),
 }
 
 impl EditError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Body(_) | Self::EmptyTitle | Self::Form { .. } => Exit::Usage,
+            Self::Body(_) | Self::EmptyTitle | Self::Form(_) => Exit::Usage,
             Self::File { .. } | Self::Start { .. } | Self::Editor { .. } => Exit::Failed,
         }
     }
@@ -66,7 +64,7 @@ impl EditError {
         match self {
             Self::Start { .. } => Some("set EDITOR, or name what to change: octopoid edit ID --priority P0".to_owned()),
             Self::EmptyTitle => Some("octopoid edit ID --title \"Add user authentication\"".to_owned()),
-            Self::Body(_) | Self::File { .. } | Self::Editor { .. } | Self::Form { .. } => None,
+            Self::Body(_) | Self::File { .. } | Self::Editor { .. } | Self::Form(_) => None,
         }
     }
 }
@@ -99,24 +97,73 @@ pub struct Args {
 pub async fn run(args: Args, output: Output) -> Result<(), Failure> {
     let connection = Connection::open().await?;
     let id = args.task.whole(&connection).await?;
-    let mut patch = by_flags(&args)?;
-    if patch.is_empty() {
-        let task = connection.client.task(&id).await.map_err(Failure::about(&id))?;
-        // The store stays free while a person thinks: what was read is named by its version.
-        let layout = connection.layout.clone();
-        drop(connection);
-        patch = by_form(&task)?;
-        if patch.is_empty() {
-            output.note("nothing was changed");
-            return if output.json() { Ok(output.value(&task)?) } else { Ok(()) };
-        }
-        patch.version = Some(task.version);
-        return send(&Connection::to(layout).await?, &id, patch, output).await;
+    let patch = by_flags(&args)?;
+    if !patch.is_empty() {
+        return tell(output, &send(&connection, &id, patch).await?, "changed");
     }
-    send(&connection, &id, patch, output).await
+    let task = connection.client.task(&id).await.map_err(Failure::about(&id))?;
+    // The store stays free while a person thinks: what was read is named by its version.
+    let layout = connection.layout.clone();
+    drop(connection);
+    match by_form(&task, &layout, output).await? {
+        Some(changed) => tell(output, &changed, "changed"),
+        None => {
+            output.note("nothing was changed");
+            if output.json() { Ok(output.value(&task)?) } else { Ok(()) }
+        }
+    }
 }
 
-async fn send(connection: &Connection, id: &str, mut patch: TaskPatch, output: Output) -> Result<(), Failure> {
+/// Lets the user change a form until it can be taken; returns the changed task, or nothing when nothing was changed.
+///
+/// What was typed and not taken is never lost: on a terminal the editor opens again with the reason above it, and else the file
+/// stays and is named.
+async fn by_form(task: &Task, layout: &Layout, output: Output) -> Result<Option<Task>, Failure> {
+    let mut draft = Draft::begin(task)?;
+    let kept = |draft: &Draft| output.note(format!("what you typed is kept in {}", draft.path().display()));
+    let mut last = None;
+    loop {
+        let text = match draft.edit() {
+            Ok(Some(text)) => text,
+            Ok(None) => {
+                kept(&draft);
+                return last.map_or(Ok(None), Err);
+            }
+            Err(error) => {
+                if last.is_some() {
+                    kept(&draft);
+                }
+                return Err(error.into());
+            }
+        };
+        match take(task, layout, &text).await {
+            Ok(changed) => {
+                draft.remove()?;
+                return Ok(changed);
+            }
+            Err(failure) if failure.exit() == Exit::Usage && io::stdin().is_terminal() => {
+                draft.refuse(task, &text, &failure.chain())?;
+                last = Some(failure);
+            }
+            Err(failure) => {
+                kept(&draft);
+                return Err(failure);
+            }
+        }
+    }
+}
+
+/// Sends what differs between a task and its form, if anything does.
+async fn take(task: &Task, layout: &Layout, text: &str) -> Result<Option<Task>, Failure> {
+    let mut patch = draft::read(task, text)?;
+    if patch.is_empty() {
+        return Ok(None);
+    }
+    patch.version = Some(task.version);
+    send(&Connection::to(layout.clone()).await?, &task.id, patch).await.map(Some)
+}
+
+async fn send(connection: &Connection, id: &str, mut patch: TaskPatch) -> Result<Task, Failure> {
     if let Some(Some(role)) = &patch.role {
         check_role(connection, role).await?;
     }
@@ -127,8 +174,7 @@ async fn send(connection: &Connection, id: &str, mut patch: TaskPatch, output: O
         }
         *blockers = whole.join(",");
     }
-    let task = connection.client.patch_task(id, &patch).await.map_err(Failure::about(id))?;
-    tell(output, &task, "changed")
+    connection.client.patch_task(id, &patch).await.map_err(Failure::about(id))
 }
 
 fn by_flags(args: &Args) -> Result<TaskPatch, EditError> {
@@ -145,37 +191,6 @@ fn by_flags(args: &Args) -> Result<TaskPatch, EditError> {
         branch: args.branch.clone(),
         ..TaskPatch::default()
     })
-}
-
-/// Lets the user change a form in an editor and returns the difference.
-fn by_form(task: &Task) -> Result<TaskPatch, EditError> {
-    let path = std::env::temp_dir().join(format!("octopoid-{}-{}.md", task.id, std::process::id()));
-    let failed = |source| EditError::File { path: path.clone(), source };
-    let before = form::write(task);
-    create(&path, &before).map_err(failed)?;
-    let edited = open_editor(&path).and_then(|()| std::fs::read_to_string(&path).map_err(failed));
-    let outcome = edited.and_then(|text| form::difference(task, &text).map_err(|source| EditError::Form { path: path.clone(), source }));
-    if !matches!(outcome, Err(EditError::Form { .. })) {
-        std::fs::remove_file(&path).map_err(failed)?;
-    }
-    outcome
-}
-
-/// Makes the file for its owner alone, and never through a link that somebody prepared.
-fn create(path: &Path, text: &str) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
-}
-
-fn open_editor(path: &Path) -> Result<(), EditError> {
-    let named = |variable| std::env::var(variable).ok().filter(|name| !name.trim().is_empty());
-    let editor = named("VISUAL").or_else(|| named("EDITOR")).unwrap_or_else(|| "vi".to_owned());
-    // An editor may be named with arguments, as "code --wait"; no shell reads it.
-    let mut words = editor.split_whitespace();
-    let program = words.next().unwrap_or("vi");
-    let status =
-        Command::new(program).args(words).arg(path).status().map_err(|source| EditError::Start { editor: editor.clone(), source })?;
-    if status.success() { Ok(()) } else { Err(EditError::Editor { editor, status }) }
 }
 
 #[cfg(test)]

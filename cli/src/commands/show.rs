@@ -38,7 +38,7 @@ pub async fn run(args: &Args, output: Output) -> Result<(), Failure> {
     let history = connection.client.history(&id).await.map_err(Failure::about(&id))?.history;
     let now = Timestamp::now();
     output.line(format!("{}  {}", task.id, clean::line(&task.title)))?;
-    for (name, value) in facts(&task, now) {
+    for (name, value) in facts(&task, &attempts, now) {
         let value = clean::line(&value);
         let value = if name == "queue" { output.paint(queue_tone(&task.queue), &value) } else { value };
         output.line(format!("  {name:<12} {value}"))?;
@@ -56,13 +56,10 @@ pub async fn run(args: &Args, output: Output) -> Result<(), Failure> {
 }
 
 /// Everything that is set, by the names that a person would use.
-fn facts(task: &Task, now: Timestamp) -> Vec<(&'static str, String)> {
+fn facts(task: &Task, attempts: &[AttemptInfo], now: Timestamp) -> Vec<(&'static str, String)> {
     let ago = |time: &Option<String>| time.as_deref().map(|time| when::relative(time, now));
     let mut facts = vec![("queue", queue(task, now)), ("priority", task.priority.clone())];
     let flag = |set: bool, text: &str| set.then(|| text.to_owned());
-    let times = |count: u64| if count == 1 { "once".to_owned() } else { format!("{count} times") };
-    let counts = (task.attempt_count + task.rejection_count > 0)
-        .then(|| format!("tried again {}, rejected {}", times(task.attempt_count), times(task.rejection_count)));
     let optional = [
         ("role", task.role.clone()),
         ("type", task.kind.clone()),
@@ -73,7 +70,7 @@ fn facts(task: &Task, now: Timestamp) -> Vec<(&'static str, String)> {
         ("attention", flag(task.needs_intervention, "a person is asked for")),
         ("contested", flag(task.contested, "more than one attempt was accepted")),
         ("next try", ago(&task.retry_at)),
-        ("counts", counts),
+        ("counts", counts(task, attempts)),
         ("pull request", task.pr_url.clone()),
         ("merged as", task.merged_commit.clone()),
         ("not merged", task.awaiting_merge.clone()),
@@ -84,6 +81,17 @@ fn facts(task: &Task, now: Timestamp) -> Vec<(&'static str, String)> {
     ];
     facts.extend(optional.into_iter().filter_map(|(name, value)| value.filter(|value| !value.is_empty()).map(|value| (name, value))));
     facts
+}
+
+/// Tells how often something went wrong, apart from how often somebody sent the task back by hand: `attempt_count` is both.
+fn counts(task: &Task, attempts: &[AttemptInfo]) -> Option<String> {
+    let failed = attempts.iter().filter(|attempt| attempt.state == AttemptInfo::FAILED).count() as u64;
+    let requeued = task.attempt_count.saturating_sub(failed);
+    let told = [("failed", failed), ("rejected", task.rejection_count), ("requeued", requeued)].into_iter().filter_map(|(what, count)| {
+        let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+        (count > 0).then(|| format!("{what} {times}"))
+    });
+    Some(told.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
 }
 
 fn queue(task: &Task, now: Timestamp) -> String {
@@ -167,7 +175,18 @@ mod tests {
             ("branch", "main"),
             ("created", "2 h ago"),
         ];
-        assert_eq!(facts(&task, now), expected.map(|(name, value)| (name, value.to_owned())));
+        assert_eq!(facts(&task, &[], now), expected.map(|(name, value)| (name, value.to_owned())));
+    }
+
+    #[test]
+    fn what_failed_is_told_apart_from_what_somebody_sent_back() {
+        let attempt = |state: &str| AttemptInfo { state: state.to_owned(), ..AttemptInfo::default() };
+        let attempts = [attempt(AttemptInfo::FAILED), attempt("rejected"), attempt("moved"), attempt("claimed")];
+        let task = |attempt_count, rejection_count| Task { attempt_count, rejection_count, ..Task::default() };
+        assert_eq!(counts(&task(3, 1), &attempts).as_deref(), Some("failed once, rejected once, requeued 2 times"));
+        assert_eq!(counts(&task(1, 0), &attempts).as_deref(), Some("failed once"));
+        assert_eq!(counts(&task(2, 0), &[]).as_deref(), Some("requeued 2 times"));
+        assert_eq!(counts(&task(0, 0), &[]), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{TaskArg, tell};
 use crate::{
     connection::{Connection, find_project},
     failure::{Exit, Failure},
+    node_bridge,
     output::Output,
     queue_names,
 };
@@ -25,18 +26,27 @@ pub enum WaitError {
     /// The task has ended elsewhere.
     #[error("{id} is in {queue} and will not be in {wanted}")]
     Elsewhere { id: String, queue: String, wanted: String },
+    /// The time is over before the merge that is to come.
+    #[error("{id} is accepted, but not merged after {seconds} s")]
+    NotMerged { id: String, seconds: u64 },
+    /// A node would have merged it, and something is in the way that a person must remove.
+    #[error("{id} is accepted, but its merge waits for you: {reason}")]
+    MergeWaits { id: String, reason: String },
 }
 
 impl WaitError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::TimedOut { .. } | Self::Elsewhere { .. } => Exit::Failed,
+            Self::TimedOut { .. } | Self::Elsewhere { .. } | Self::NotMerged { .. } | Self::MergeWaits { .. } => Exit::Failed,
         }
     }
 
     pub fn hint(&self) -> String {
         match self {
-            Self::TimedOut { id, .. } | Self::Elsewhere { id, .. } => format!("'octopoid show {id}' tells what happened"),
+            Self::TimedOut { id, .. } | Self::Elsewhere { id, .. } | Self::NotMerged { id, .. } => {
+                format!("'octopoid show {id}' tells what happened")
+            }
+            Self::MergeWaits { id, .. } => format!("'octopoid merge {id}' merges it once nothing is in the way"),
         }
     }
 }
@@ -46,7 +56,7 @@ impl WaitError {
 pub struct Args {
     #[command(flatten)]
     task: TaskArg,
-    /// The queues to wait for; done by default.
+    /// The queues to wait for; done by default, and then the merge, too, where `repo.merge` is auto.
     #[arg(long, value_delimiter = ',', value_name = "QUEUE,…", default_value = "done")]
     queue: Vec<String>,
     /// Seconds to wait at most; for ever by default.
@@ -75,13 +85,17 @@ pub async fn run(args: Args, output: Output) -> Result<(), Failure> {
         };
         loop {
             let task = connection.client.task(&whole).await.map_err(Failure::about(&whole))?;
-            if args.queue.contains(&task.queue) {
+            let there = args.queue.contains(&task.queue);
+            if there && !task.will_be_merged() {
+                merge_waits(&connection, &task)?;
                 return tell(output, &task, &task.queue);
             }
-            give_up(&task, &args, end)?;
+            give_up(&task, &args, there, end)?;
+            // No event tells that a merge waits for a person.
+            let pause = if there { GLANCE } else { GLANCE * 10 };
             match &mut events {
                 Some(stream) => {
-                    if !next_look(stream, &whole, end).await {
+                    if !next_look(stream, &whole, Instant::now() + pause.min(left(end))).await {
                         events = None;
                     }
                 }
@@ -96,9 +110,9 @@ pub async fn run(args: Args, output: Output) -> Result<(), Failure> {
 }
 
 /// Waits until the task may have changed; false when the stream is over.
-async fn next_look(stream: &mut EventStream, id: &str, end: Option<Instant>) -> bool {
-    // Besides events it looks now and then: an event of long ago may have been dropped by a slow reader.
-    let until = Instant::now() + (GLANCE * 10).min(left(end));
+///
+/// It is `until` then at the latest: an event of long ago may have been dropped by a slow reader.
+async fn next_look(stream: &mut EventStream, id: &str, until: Instant) -> bool {
     loop {
         match tokio::time::timeout_at(until, stream.next()).await {
             Ok(Ok(Some(event))) if concerns(&event, id) => return true,
@@ -117,15 +131,27 @@ fn left(end: Option<Instant>) -> Duration {
     end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()))
 }
 
-/// Ends the wait when the time is over or the task has ended.
-fn give_up(task: &Task, args: &Args, end: Option<Instant>) -> Result<(), WaitError> {
+/// Refuses to call a task done whose merge nobody but a person brings about, where a node was to merge it.
+fn merge_waits(connection: &Connection, task: &Task) -> Result<(), WaitError> {
+    match &task.awaiting_merge {
+        Some(reason) if node_bridge::merges_by_itself(&connection.layout) => {
+            Err(WaitError::MergeWaits { id: task.id.clone(), reason: reason.clone() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Ends the wait when the time is over or the task has ended elsewhere.
+fn give_up(task: &Task, args: &Args, there: bool, end: Option<Instant>) -> Result<(), WaitError> {
     let (id, queue) = (task.id.clone(), task.queue.clone());
     // Only a person takes a task out of these queues.
-    if matches!(queue.as_str(), "done" | "cancelled" | "failed") {
+    if !there && matches!(queue.as_str(), "done" | "cancelled" | "failed") {
         return Err(WaitError::Elsewhere { id, queue, wanted: args.queue.join(" or ") });
     }
+    let seconds = args.timeout.unwrap_or_default();
     match end {
-        Some(end) if Instant::now() >= end => Err(WaitError::TimedOut { id, queue, seconds: args.timeout.unwrap_or_default() }),
+        Some(end) if Instant::now() >= end && there => Err(WaitError::NotMerged { id, seconds }),
+        Some(end) if Instant::now() >= end => Err(WaitError::TimedOut { id, queue, seconds }),
         Some(_) | None => Ok(()),
     }
 }

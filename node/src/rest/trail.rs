@@ -138,34 +138,35 @@ impl Trail {
             Some(Body::Submit { notes, .. }) => Some(notes.clone()).filter(|notes| !notes.is_empty()),
             Some(_) | None => None,
         };
-        let (ended_at, reason) = self.end(attempt);
+        let end = self.end(attempt);
+        let failed = matches!(end.map(|payload| &payload.body), Some(Body::Move { cause: Cause::AttemptFailed, .. }));
         // The document holds what the last submit counted.
         let usage = Usage::read(&app.attempt_logs(&self.row, &attempt.name)).unwrap_or_default();
         let counted = |field: &str| self.row.number(field).filter(|_| current && submit.is_some()).and_then(|n| u64::try_from(n).ok());
         AttemptInfo {
             attempt: attempt.name.to_string(),
             epoch: attempt.name.epoch,
-            state: state_name(attempt.status).to_owned(),
+            state: if failed { AttemptInfo::FAILED } else { state_name(attempt.status) }.to_owned(),
             current,
             agent: Some(attempt.agent.clone()),
             orchestrator_id: orchestrator,
             node: Some(app.node_name(&attempt.claimant)),
             claimed_at: self.wall(&attempt.claim).unwrap_or_default(),
             submitted_at: submit.and_then(|submit| self.wall(&submit.id)),
-            ended_at,
+            ended_at: end.map(|payload| rfc3339(payload.wall_ms)),
             branch: Some(branch(&self.row, attempt)),
             base: submit.and_then(|submit| submit.base.clone()).or(base).map(|oid| oid.to_string()),
             head: submit.and_then(|submit| submit.head.clone()).map(|oid| oid.to_string()),
             commits_count: counted("commits_count"),
             turns_used: counted("turns_used").or(usage.turns.map(u64::from)),
             cost_usd: usage.cost_usd,
-            reason,
+            reason: end.and_then(|payload| reason_of(&payload.body)).filter(|reason| !reason.is_empty()).map(str::to_owned),
             notes,
         }
     }
 
-    /// Returns when and why an attempt ended.
-    fn end(&self, attempt: &Attempt) -> (Option<String>, Option<String>) {
+    /// Returns the record that ended an attempt.
+    fn end(&self, attempt: &Attempt) -> Option<&Payload> {
         let names_it = |id: &RecordId| *id == attempt.claim || attempt.submit.as_ref().is_some_and(|submit| submit.id == *id);
         let ends = |(entry, payload): &&(Entry, Payload)| {
             entry.counts()
@@ -182,9 +183,7 @@ impl Trail {
                     _ => false,
                 }
         };
-        let Some((_, payload)) = self.entries.iter().find(ends) else { return (None, None) };
-        let reason = reason_of(&payload.body).filter(|reason| !reason.is_empty()).map(str::to_owned);
-        (Some(rfc3339(payload.wall_ms)), reason)
+        self.entries.iter().find(ends).map(|(_, payload)| payload)
     }
 }
 

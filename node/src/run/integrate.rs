@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use octopoid_client::AwaitingMerge;
+use octopoid_client::{AwaitingMerge, Task};
 use octopoid_crdt::ids::{AttemptName, AuthorKey, Name, Oid, RecordId};
 use octopoid_crdt::lifecycle::{Act, Entry};
 use octopoid_crdt::record::{Cause, Queue};
@@ -99,12 +99,12 @@ async fn another(context: &Context, row: &TaskRow, since: Instant) -> Result<Opt
     let Some(cluster) = &context.cluster else { return Ok(None) };
     if !context.has_origin().await? {
         let integrator = cluster.integrator().filter(|(_, own)| !own).map(|(key, _)| cluster.name_of(&key));
-        return Ok(integrator.map(|name| format!("'{name}' merges, as this cluster's integrator")));
+        return Ok(integrator.map(|name| format!("'{name}' is this cluster's integrator {}", Task::MERGED_ELSEWHERE)));
     }
     let by = row.accept.map(|accept| cluster.author_of(&RecordId(accept))).transpose()?.flatten();
     match by {
         Some(author) if !cluster.is_me(&author) && since.elapsed() < TURN => {
-            Ok(Some(format!("'{}' accepted it and merges it", cluster.name_of(&author))))
+            Ok(Some(format!("'{}' accepted it {}", cluster.name_of(&author), Task::MERGED_ELSEWHERE)))
         }
         Some(_) | None => Ok(None),
     }

@@ -45,7 +45,7 @@ pub struct AttemptInfo {
     pub attempt: String,
     /// The claim's epoch.
     pub epoch: u64,
-    /// claimed, submitted, accepted, rejected, released, expired, moved or superseded.
+    /// claimed, submitted, accepted, rejected, failed, released, expired, moved or superseded.
     pub state: String,
     /// Whether the task's state rests on this attempt.
     pub current: bool,
@@ -77,4 +77,9 @@ pub struct AttemptInfo {
     pub reason: Option<String>,
     /// What its agent wrote about the work.
     pub notes: Option<String>,
+}
+
+impl AttemptInfo {
+    /// What [`Self::state`] is of an attempt that came to nothing by itself.
+    pub const FAILED: &'static str = "failed";
 }

@@ -132,6 +132,14 @@ pub struct Task {
 impl Task {
     /// What [`Self::awaiting_merge`] holds as long as nobody has looked why.
     pub const MERGE_PENDING: &'static str = "accepted, not merged yet";
+    /// How [`Self::awaiting_merge`] ends where another machine of the cluster merges.
+    pub const MERGED_ELSEWHERE: &'static str = "and merges it";
+
+    /// Tells whether accepted work is still to be merged without anybody's doing.
+    #[must_use]
+    pub fn will_be_merged(&self) -> bool {
+        self.awaiting_merge.as_deref().is_some_and(|reason| reason == Self::MERGE_PENDING || reason.ends_with(Self::MERGED_ELSEWHERE))
+    }
 
     /// Every field in the order in which the API writes it.
     pub const FIELDS: [&'static str; 51] = [

@@ -174,7 +174,7 @@ export interface components {
             orchestrator_id?: string | null;
             /** @description Why it ended, or what a review said. */
             reason?: string | null;
-            /** @description claimed, submitted, accepted, rejected, released, expired, moved or superseded. */
+            /** @description claimed, submitted, accepted, rejected, failed, released, expired, moved or superseded. */
             state: string;
             /** @description When it was submitted. */
             submitted_at?: string | null;

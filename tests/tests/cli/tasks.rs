@@ -35,6 +35,18 @@ async fn a_unique_beginning_names_a_task_and_an_ambiguous_one_lists_what_it_coul
 }
 
 #[test]
+fn what_a_person_sent_back_is_not_told_as_a_failed_attempt() {
+    let project = Project::new();
+    let id = project.enqueue("Sent back", &[]);
+    for _ in 0..2 {
+        let _ = project.run(&["requeue", &id]).ok();
+    }
+    let shown = project.run(&["show", &id]);
+    assert!(shown.ok().contains("counts       requeued 2 times\n"), "{shown:?}");
+    assert_eq!(project.run(&["show", &id, "--json"]).json()["attempt_count"], 2, "the API counts requeues");
+}
+
+#[test]
 fn a_task_is_edited_by_flags_and_in_an_editor() {
     let mut project = Project::new();
     let id = project.enqueue("Old title", &["--role", "docs"]);
@@ -60,9 +72,52 @@ fn a_task_is_edited_by_flags_and_in_an_editor() {
     for args in [&["edit", &id, "--role", "implment"][..], &["edit", &id]] {
         assert!(project.run(args).refused(2).contains("unknown role 'implment': it must be one of breakdown, docs"), "{args:?}");
     }
+    let said = project.run(&["edit", &id]);
+    let kept = said.stderr.lines().find_map(|line| line.strip_prefix("what you typed is kept in ")).expect("the file is named");
+    assert!(fs::read_to_string(kept).expect("the form").contains("role: implment\n"), "{said:?}");
+    fs::remove_file(kept).expect("removed");
     fs::write(&editor, "#!/bin/sh\nexit 1\n").expect("written");
     assert!(project.run(&["edit", &id]).refused(1).contains("nothing was changed"));
     assert_eq!(shown(&project)["version"], task["version"]);
+}
+
+/// Runs `octopoid edit` in a terminal, with a script as the editor, and returns what the terminal showed and whether it went well.
+fn edit_in_terminal(project: &Project, id: &str, editor: &str) -> (String, bool) {
+    let path = project.table().join("editor");
+    fs::write(&path, format!("#!/bin/sh\ncp \"$1\" \"$0.form.$(ls \"$0\".form.* 2> /dev/null | wc -l)\"\n{editor}\n")).expect("written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("mode");
+    let mut script = project.prepared("script");
+    script.args(["-qec", &format!("octopoid edit {id}"), "/dev/null"]).env("EDITOR", &path).stdin(Stdio::null());
+    let output = script.output().expect("script runs");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.success())
+}
+
+#[test]
+fn a_form_that_is_refused_opens_again_with_the_reason_and_what_was_typed() {
+    let project = Project::new();
+    let id = project.enqueue("Old title", &["--role", "docs"]);
+    let form = |number: usize| fs::read_to_string(project.table().join(format!("editor.form.{number}"))).expect("the editor was opened");
+    // Twice wrong, once by the form's own rules and once by the project's, then mended.
+    let editor = r#"case "$(grep -c '^title: Typed$' "$1") $(grep '^role:' "$1")" in
+        "0 role: docs") sed -i -e 's/^title: .*/title: Typed/' -e 's/^priority: .*/priority: P7/' "$1";;
+        "1 role: docs") sed -i -e 's/^priority: .*/priority: P1/' -e 's/^role: .*/role: implment/' "$1";;
+        *) sed -i -e 's/^role: .*/role: implement/' "$1";;
+    esac"#;
+    let (said, well) = edit_in_terminal(&project, &id, editor);
+    assert!(well, "{said}");
+    assert!(form(1).starts_with("# Refused: line 6: priority must be one of P0, P1, P2, P3\n"), "{}", form(1));
+    assert_eq!(form(1).lines().nth(5), Some("priority: P7"), "the line that the reason names: {}", form(1));
+    assert!(form(2).starts_with("# Refused: unknown role 'implment'") && form(2).matches("# Refused").count() == 1, "{}", form(2));
+    let task = project.run(&["show", &id, "--json"]).json();
+    assert_eq!((&task["title"], &task["priority"], &task["role"]), (&"Typed".into(), &"P1".into(), &"implement".into()));
+
+    // Who closes the editor on a refused form without a change gives up; what was typed is kept.
+    let (said, well) = edit_in_terminal(&project, &id, r#"grep -q Refused "$1" || sed -i 's/^title: .*/title:/' "$1""#);
+    assert!(!well && said.contains("the title is empty"), "{said}");
+    let kept = said.lines().find_map(|line| line.trim_end().strip_prefix("what you typed is kept in ")).expect("the file is named");
+    assert!(fs::read_to_string(kept).expect("the form").contains("title:\n"));
+    fs::remove_file(kept).expect("removed");
+    assert_eq!(project.run(&["show", &id, "--json"]).json()["title"], "Typed");
 }
 
 #[test]

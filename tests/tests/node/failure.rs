@@ -24,9 +24,11 @@ async fn a_failed_attempt_counts_and_waits_while_other_work_goes_on() {
     assert!(failed.retry_at.as_ref().is_some_and(|at| *at > failed.updated_at), "{failed:#?}");
     let shown = project.run(&["show", &hopeless]);
     assert!(shown.ok().lines().any(|line| line.contains("next try") && line.contains("in ")), "{shown:?}");
+    assert!(shown.ok().contains("counts       failed once\n"), "{shown:?}");
     assert!(project.run(&["status"]).ok().contains(&format!("{hopeless} failed, the next attempt is in")));
     let attempts = project.client().attempts(&hopeless).await.expect("attempts").attempts;
     assert!(attempts[0].reason.as_ref().is_some_and(|reason| reason.contains("exited with code 3")), "{attempts:#?}");
+    assert_eq!(attempts[0].state, "failed");
     let branch = attempts[0].branch.clone().expect("branch");
     assert_eq!(project.git(&["show", &format!("{branch}:half")]), "half", "what it left is kept");
 
@@ -36,7 +38,8 @@ async fn a_failed_attempt_counts_and_waits_while_other_work_goes_on() {
     assert_eq!((still.queue.as_str(), still.epoch), ("incoming", 1), "it waits before it is tried again");
     // A person need not wait.
     let _ = project.run(&["requeue", &hopeless]).ok();
-    project.until_task(&hopeless, "tried twice", |task| task.epoch == 2 && task.retry_at.is_none()).await;
+    let task = project.until_task(&hopeless, "tried twice", |task| task.epoch == 2 && task.retry_at.is_none()).await;
+    assert!(task.attempt_count >= 2, "the API counts both");
 }
 
 #[tokio::test]

@@ -38,6 +38,32 @@ async fn of_two_tasks_on_one_line_the_second_goes_back_and_is_rebased_not_redone
 }
 
 #[tokio::test]
+async fn wait_returns_when_accepted_work_is_merged_or_says_that_a_person_must_help() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", &format!("echo more >> README; {WORK}"))]);
+    let ids = [project.enqueue("One", &[]), project.enqueue("Two", &[])];
+    project.start().await;
+    for id in &ids {
+        let _ = project.run(&["wait", id, "--queue", "provisional", "--timeout", "60"]).ok();
+    }
+    // The node merges, and cannot yet.
+    let held = std::fs::File::create(project.repo().join(".git/octopoid-merge.lock")).expect("the lock's file");
+    held.lock().expect("locked");
+    let _ = project.run(&["accept", &ids[0]]).ok();
+    assert!(project.run(&["wait", &ids[0], "--timeout", "1"]).refused(1).contains("not merged after 1 s"));
+    let mut waiting = project.command();
+    let waiting = waiting.args(["wait", &ids[0], "--timeout", "60"]).stdout(std::process::Stdio::piped()).spawn().expect("octopoid runs");
+    drop(held);
+    assert!(waiting.wait_with_output().expect("ended").status.success());
+    assert_eq!(project.merged(), [ids[0].clone()], "it is on main when wait returns");
+
+    project.write("README", "being edited\n");
+    let _ = project.run(&["accept", &ids[1]]).ok();
+    let said = project.run(&["wait", &ids[1], "--timeout", "60"]);
+    assert!(said.refused(1).contains("its merge waits for you") && said.stderr.contains(&format!("octopoid merge {}", ids[1])), "{said:?}");
+}
+
+#[tokio::test]
 async fn with_merge_never_accepted_work_waits_for_a_person() {
     let mut project = Project::new();
     project.configure("merge: auto", "merge: never");
@@ -47,6 +73,7 @@ async fn with_merge_never_accepted_work_waits_for_a_person() {
     let why = |task: &octopoid_client::Task| task.awaiting_merge.as_ref().is_some_and(|why| why.contains("repo.merge is never"));
     project.until_task(&id, "waiting", why).await;
     assert_eq!(project.merged(), Vec::<String>::new());
+    assert!(project.run(&["wait", &id]).stderr.contains("not merged yet: repo.merge is never"), "there is nothing more to wait for");
     let _ = project.run(&["merge", &id]).ok();
     assert_eq!(project.merged(), [id]);
 }

@@ -262,7 +262,7 @@ class AttemptInfo(TypedDict):
     reason: Optional[str]
     """Why it ended, or what a review said."""
     state: str
-    """claimed, submitted, accepted, rejected, released, expired, moved or superseded."""
+    """claimed, submitted, accepted, rejected, failed, released, expired, moved or superseded."""
     submitted_at: Optional[str]
     """When it was submitted."""
     turns_used: Optional[int]

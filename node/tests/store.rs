@@ -8,7 +8,7 @@ use octopoid_node::ops::create::{NewTask, create};
 use octopoid_node::ops::finish::{Submission, submit};
 use octopoid_node::ops::judge::{Move, accept, delete, move_to, reject};
 use octopoid_node::ops::{Expect, Refused, Snapshot};
-use octopoid_node::store::{Filter, Identity, Sort, Store};
+use octopoid_node::store::{Filter, Identity, OpenError, Sort, Store};
 
 struct Scratch {
     dir: tempfile::TempDir,
@@ -21,10 +21,14 @@ impl Scratch {
     }
 
     fn open(&mut self) -> Store {
+        self.try_open().expect("store")
+    }
+
+    fn try_open(&mut self) -> Result<Store, OpenError> {
         self.session += 1;
         let identity =
             Identity { signer: Signer::from_seed(&[7; 32]), session: SessionId([self.session; 16]), nonce: [1; 16], root_commit: None };
-        Store::open(&self.dir.path().join("octopoid.redb"), identity, true).expect("store")
+        Store::open(&self.dir.path().join("octopoid.redb"), identity, true)
     }
 }
 
@@ -183,12 +187,88 @@ async fn a_refused_operation_leaves_no_trace() {
 }
 
 #[tokio::test]
+async fn a_store_that_was_cut_short_is_refused_and_left_as_it_is() {
+    let mut scratch = Scratch::new();
+    let store = scratch.open();
+    add(&store, "a", &[]).await.expect("created");
+    store.close();
+    let path = scratch.dir.path().join("octopoid.redb");
+    let whole = std::fs::read(&path).expect("the store");
+    for length in [0, 1, 100, 4_096, whole.len() / 2] {
+        std::fs::write(&path, &whole[..length]).expect("written");
+        let refused = scratch.try_open().err();
+        match &refused {
+            Some(OpenError::Empty(named)) => assert_eq!((named, length), (&path, 0)),
+            Some(OpenError::Store { path: named, .. }) => assert_eq!(named, &path),
+            other => panic!("{length} bytes: {other:?}"),
+        }
+        assert_eq!(std::fs::read(&path).expect("the store"), &whole[..length], "{length} bytes");
+    }
+    std::fs::write(&path, &whole).expect("written");
+    let reader = scratch.open().reader().expect("reader");
+    assert!(reader.task_no("default", "a").expect("read").is_some(), "a whole one is opened again");
+}
+
+#[tokio::test]
+async fn a_database_without_a_cluster_is_no_new_store() {
+    let mut scratch = Scratch::new();
+    let path = scratch.dir.path().join("octopoid.redb");
+    drop(redb::Database::create(&path).expect("a database"));
+    assert!(matches!(scratch.try_open().err(), Some(OpenError::Empty(named)) if named == path));
+}
+
+#[tokio::test]
+async fn a_first_start_that_was_killed_leaves_nothing_in_the_way_of_the_next() {
+    let mut scratch = Scratch::new();
+    for left in [&b""[..], b"half a database"] {
+        let path = scratch.dir.path().join("octopoid.redb");
+        std::fs::write(path.with_added_extension("new"), left).expect("written");
+        let store = scratch.open();
+        add(&store, "a", &[]).await.expect("created");
+        store.close();
+        assert!(!path.with_added_extension("new").exists() && path.exists());
+        std::fs::remove_file(&path).expect("removed");
+    }
+}
+
+#[test]
+fn of_processes_that_make_one_store_at_once_all_get_the_same() {
+    let scratch = Scratch::new();
+    let path = scratch.dir.path().join("octopoid.redb");
+    let open = |number: u8| {
+        let signer = Signer::from_seed(&[7; 32]);
+        let identity = Identity { signer, session: SessionId([number; 16]), nonce: [number; 16], root_commit: None };
+        loop {
+            match Store::open(&path, identity_again(&identity), true) {
+                Ok(store) => {
+                    let cluster = store.cluster();
+                    store.close();
+                    return cluster;
+                }
+                Err(OpenError::Locked(_)) => std::thread::yield_now(),
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    };
+    let clusters: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|number| scope.spawn(move || open(number))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("joined")).collect()
+    });
+    assert!(clusters.windows(2).all(|pair| pair[0] == pair[1]), "{clusters:?}");
+}
+
+fn identity_again(identity: &Identity) -> Identity {
+    let Identity { signer, session, nonce, root_commit } = identity;
+    Identity { signer: signer.clone(), session: *session, nonce: *nonce, root_commit: root_commit.clone() }
+}
+
+#[tokio::test]
 async fn a_second_process_cannot_open_the_store() {
     let mut scratch = Scratch::new();
     let _store = scratch.open();
     let identity = Identity { signer: Signer::from_seed(&[7; 32]), session: SessionId([9; 16]), nonce: [1; 16], root_commit: None };
     let again = Store::open(&scratch.dir.path().join("octopoid.redb"), identity, true);
-    assert!(matches!(again, Err(octopoid_node::store::OpenError::Locked(_))));
+    assert!(matches!(again, Err(OpenError::Locked(_))));
 }
 
 #[tokio::test]
@@ -197,7 +277,7 @@ async fn another_key_cannot_open_the_store() {
     scratch.open().close();
     let identity = Identity { signer: Signer::from_seed(&[8; 32]), session: SessionId([9; 16]), nonce: [1; 16], root_commit: None };
     let other = Store::open(&scratch.dir.path().join("octopoid.redb"), identity, true);
-    assert!(matches!(other, Err(octopoid_node::store::OpenError::OtherKey(_))));
+    assert!(matches!(other, Err(OpenError::OtherKey(_))));
 }
 
 #[tokio::test]

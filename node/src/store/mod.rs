@@ -9,6 +9,7 @@ mod circles;
 mod commit;
 pub mod conflicts;
 mod documents;
+mod file;
 mod incoming;
 pub mod index;
 mod items;

@@ -14,6 +14,7 @@ use octopoid_crdt::record::{Body, Payload, Signer, Verified, cluster_id};
 use redb::{Database, ReadableDatabase, ReadableTable};
 use tokio::sync::{broadcast, watch};
 
+use super::file::{self, Opened};
 use super::load::load_state;
 use super::read::{ForkPoint, Reader};
 use super::rebuild::{back_up, create_tables};
@@ -74,6 +75,9 @@ pub enum OpenError {
     /// The store is of another cluster than the one to join.
     #[error("the store {0} belongs to another cluster: move it away to join this one")]
     OtherCluster(PathBuf),
+    /// The file holds no store, though it once did.
+    #[error("the store {0} is empty: it was cut short, and is not taken for a new one")]
+    Empty(PathBuf),
     /// The store belongs to another key.
     #[error("the store {0} belongs to another key: restore runtime/node.key from a backup")]
     OtherKey(PathBuf),
@@ -125,7 +129,7 @@ impl Store {
     /// # Errors
     /// When another process has it, another version wrote it, or the disk fails.
     pub fn open(path: &Path, identity: Identity, merge_blocks: bool) -> Result<Self, OpenError> {
-        Self::with(open_file(path)?, path, identity, merge_blocks)
+        Self::of(file::open(path)?, path, identity, merge_blocks, &Origin::Found)
     }
 
     /// Opens the store of a database that is open already.
@@ -133,7 +137,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn with(database: Database, path: &Path, identity: Identity, merge_blocks: bool) -> Result<Self, OpenError> {
-        Self::of(database, path, identity, merge_blocks, &Origin::Found)
+        Self::of(given(database), path, identity, merge_blocks, &Origin::Found)
     }
 
     /// Opens the store of a file for a cluster that somebody else founded. A new file holds nothing yet: this node can
@@ -142,7 +146,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`], and when the file is of another cluster.
     pub fn join(path: &Path, identity: Identity, cluster: ClusterId, merge_blocks: bool) -> Result<Self, OpenError> {
-        Self::join_with(open_file(path)?, path, identity, cluster, merge_blocks)
+        Self::of_cluster(file::open(path)?, path, identity, cluster, merge_blocks)
     }
 
     /// As [`Store::join`], of a database that is open already.
@@ -156,7 +160,11 @@ impl Store {
         cluster: ClusterId,
         merge_blocks: bool,
     ) -> Result<Self, OpenError> {
-        let store = Self::of(database, path, identity, merge_blocks, &Origin::Join(cluster))?;
+        Self::of_cluster(given(database), path, identity, cluster, merge_blocks)
+    }
+
+    fn of_cluster(opened: Opened, path: &Path, identity: Identity, cluster: ClusterId, merge_blocks: bool) -> Result<Self, OpenError> {
+        let store = Self::of(opened, path, identity, merge_blocks, &Origin::Join(cluster))?;
         if store.cluster == cluster {
             return Ok(store);
         }
@@ -164,7 +172,8 @@ impl Store {
         Err(OpenError::OtherCluster(path.to_owned()))
     }
 
-    fn of(database: Database, path: &Path, identity: Identity, merge_blocks: bool, origin: &Origin) -> Result<Self, OpenError> {
+    fn of(opened: Opened, path: &Path, identity: Identity, merge_blocks: bool, origin: &Origin) -> Result<Self, OpenError> {
+        let Opened { database, origin: file } = opened;
         let failed = |source: Fault| OpenError::Store { path: path.to_owned(), source };
         let (signer, session) = (identity.signer.clone(), identity.session);
         let me = signer.author();
@@ -173,6 +182,7 @@ impl Store {
                 founded.check(me, path)?;
                 (founded.cluster, None)
             }
+            None if matches!(file, file::Origin::There) => return Err(OpenError::Empty(path.to_owned())),
             None => match origin {
                 Origin::Found => {
                     let genesis = found(&identity).map_err(failed)?;
@@ -182,6 +192,9 @@ impl Store {
             },
         };
         create(&database, cluster, me, genesis.as_ref()).map_err(failed)?;
+        if let file::Origin::Begun(begun) = file {
+            begun.finish()?;
+        }
         let database = Arc::new(database);
         let (events, _) = broadcast::channel(EVENTS);
         let leases = Arc::new(Leases::new(me));
@@ -355,14 +368,8 @@ impl Founded {
     }
 }
 
-fn open_file(path: &Path) -> Result<Database, OpenError> {
-    redb::Builder::new().set_cache_size(CACHE_BYTES).create(path).map_err(|error| {
-        if matches!(error, redb::DatabaseError::DatabaseAlreadyOpen) {
-            OpenError::Locked(path.to_owned())
-        } else {
-            OpenError::Store { path: path.to_owned(), source: error.into() }
-        }
-    })
+fn given(database: Database) -> Opened {
+    Opened { database, origin: file::Origin::Given }
 }
 
 fn stored_cluster(database: &Database) -> Result<Option<Founded>, Fault> {

@@ -125,7 +125,11 @@ impl Repository {
         git2::Repository::open(&self.root)
     }
 
-    fn read<T>(&self, what: &'static str, ask: impl FnOnce(&git2::Repository) -> Result<T, git2::Error>) -> Result<T, ReadError> {
+    pub(super) fn read<T>(
+        &self,
+        what: &'static str,
+        ask: impl FnOnce(&git2::Repository) -> Result<T, git2::Error>,
+    ) -> Result<T, ReadError> {
         self.git().and_then(|git| ask(&git)).map_err(|source| ReadError::Git { what, source })
     }
 

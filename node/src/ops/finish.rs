@@ -42,16 +42,22 @@ impl Submission {
         self.out_of_turns || self.turns >= 100 || (self.turns >= 80 && self.commits == 0)
     }
 
+    /// Returns why a person must look, and what the agent wrote.
+    fn told(&self) -> Option<String> {
+        let parts: Vec<&str> = [&self.held, &self.notes].into_iter().flatten().map(String::as_str).collect();
+        (!parts.is_empty()).then(|| parts.join("\n\n"))
+    }
+
     fn edits(&self, flagged: bool) -> Vec<Edit> {
         let mut edits = vec![Edit::set("commits_count", self.commits), Edit::set("turns_used", self.turns)];
-        for (field, text) in [("pr_url", &self.pr_url), ("check_results", &self.check_results), ("execution_notes", &self.notes)] {
+        let notes = self.told();
+        for (field, text) in [("pr_url", &self.pr_url), ("check_results", &self.check_results), ("execution_notes", &notes)] {
             if let Some(text) = text {
                 edits.push(Edit::set(field, text.as_str()));
             }
         }
-        if let Some(why) = &self.held {
+        if self.held.is_some() {
             edits.push(Edit::set("needs_intervention", Value::Bool(true)));
-            edits.push(Edit::set("execution_notes", format!("{why}\n\n{}", self.notes.as_deref().unwrap_or_default())));
         } else if flagged {
             edits.push(Edit::set("needs_intervention", Value::Bool(false)));
         }
@@ -72,8 +78,7 @@ pub fn submit(unit: &mut Unit<'_>, no: TaskNo, holds: &Holds, expect: &Expect, w
     }
     let claim = holds.check(row, &refused)?;
     let flagged = row.flag("needs_intervention");
-    let notes = work.notes.clone().unwrap_or_default();
-    let notes: String = notes.chars().take(octopoid_crdt::record::limits::TEXT / 4).collect();
+    let notes: String = work.told().unwrap_or_default().chars().take(octopoid_crdt::record::limits::TEXT / 4).collect();
     let body = Body::Submit { claim, base: work.base.clone(), head: work.head.clone(), tree: work.tree.clone(), notes };
     if let Some(act) = Act::of(&body) {
         allow(unit, no, &act, &refused)?;

@@ -46,8 +46,10 @@ struct Evident {
     base: Oid,
     tree: Option<Oid>,
     commits: usize,
-    /// What the agent changed of what git runs, for a person to look at.
+    /// What the agent changed of what git runs, and that it moved the branch of everybody's work: for a person to look at.
     held: Option<String>,
+    /// Which other branches it moved.
+    moved: Option<String>,
     /// A commit that says it is a merge of ours.
     forged: Option<String>,
 }
@@ -62,6 +64,9 @@ pub(super) async fn conclude(
     result_file: &Path,
 ) -> Result<Conclusion, AttemptError> {
     let evident = look(context, job, story, place).await?;
+    if let Some(moved) = &evident.moved {
+        tracing::warn!(task = %job.task.row.id, agent = %job.agent.name, attempt = %job.attempt(), "{moved}");
+    }
     if let Some(reason) = was_stopped(ended) {
         show_planted(context, job, &evident).await?;
         stopped(context, job, reason).await?;
@@ -116,38 +121,56 @@ fn name(verdict: &Verdict) -> &'static str {
 
 /// Commits what is left in the worktree and reads what git shows.
 async fn look(context: &Context, job: &Job, story: &Story, place: &Workplace) -> Result<Evident, AttemptError> {
-    let (worktree, start, guard) = (place.worktree.clone(), place.base.clone(), place.guard.clone());
+    let (worktree, start) = (place.worktree.clone(), place.base.clone());
+    let (guard, branches) = (place.guard.clone(), place.branches.clone());
     let message = format!("Work left uncommitted on task {}\n\nCommitted by octopoid when the agent ended.", job.task.row.id);
     let author = job.agent.name.to_string();
-    let branches = [context.base_branch.clone(), context.main_branch.clone()];
+    let shared = [context.base_branch.clone(), context.main_branch.clone()];
     let known = story.start_from().and_then(|chapter| chapter.base.clone());
     let (name, attempt) = (worktree.task().clone(), worktree.attempt());
     let seen = context.git(move |git: &Repository| -> Result<Evident, String> {
-        let held = held(&git::Snapshot::compare(&guard, &git.snapshot(Some(&worktree))));
+        let changes = git::Snapshot::compare(&guard, &git.snapshot(Some(&worktree)));
         let dirty = !git.is_clean(&worktree).map_err(|error| describe(&error))?;
         let author = Identity::new(&format!("{author} (octopoid)"), &format!("{author}@octopoid.invalid"));
         git.commit_all(&worktree, &message, &author, &Identity::octopoid()).map_err(|error| describe(&error))?;
         let head = git.attempt_tip(&name, attempt).map_err(|error| describe(&error))?;
-        // What the agent merged in is neither its work nor a reviewer's matter.
-        let tips: Vec<Oid> = branches.iter().filter_map(|branch| git.newest_tip(branch).ok()).collect();
+        let moved = git.moved_by(author.email(), &branches, &head, &name, attempt).map_err(|error| describe(&error))?;
+        // What the agent merged in is neither its work nor a reviewer's matter; what it moved a branch to is both.
+        let tips: Vec<Oid> = shared.iter().filter_map(|branch| tip_without(git, branch, &moved)).collect();
         let merged_in: Vec<&Oid> = tips.iter().chain([&start]).collect();
         let commits = git.own_commits(&head, &merged_in).map_err(|error| describe(&error))?;
         let forged = git.forged_merge(&head, &tips.iter().collect::<Vec<_>>()).map_err(|error| describe(&error))?;
         let forked = tips.first().and_then(|tip| git.merge_base(tip, &head).ok().flatten()).filter(|base| *base != head);
         let base = forked.or(known).unwrap_or(start);
         let tree = git.tree_of(&head).ok();
-        Ok(Evident { work: Work { commits, dirty }, head, base, tree, commits, held, forged })
+        let (ours, others): (Vec<_>, Vec<_>) = moved.into_iter().partition(|moved| shared.iter().any(|branch| moved.is(branch)));
+        let (held, moved) = (held(&changes, &ours), told(&others));
+        Ok(Evident { work: Work { commits, dirty }, head, base, tree, commits, held, moved, forged })
     });
     seen.await?.map_err(AttemptError::Git)
 }
 
-/// Tells what an agent changed of what git runs; nothing when it changed none of it.
-fn held(changes: &[git::Change]) -> Option<String> {
-    let shown: Vec<String> = changes.iter().map(ToString::to_string).collect();
-    (!shown.is_empty()).then(|| format!("Held for a person: the agent changed what git runs in this repository ({}).", shown.join("; ")))
+/// Returns where a branch is, or was before the agent moved it.
+fn tip_without(git: &Repository, branch: &git::Branch, moved: &[git::Moved]) -> Option<Oid> {
+    let by_agent = moved.iter().find(|moved| moved.is(branch)).map(|moved| moved.before.clone());
+    by_agent.or_else(|| git.newest_tip(branch).ok())
 }
 
-/// Asks for a person when the agent changed what git runs: the next one would take what was planted for granted.
+/// Tells what an agent did that a person must look at; nothing when it did none of it.
+fn held(changes: &[git::Change], moved: &[git::Moved]) -> Option<String> {
+    let shown = |changes: &[git::Change]| changes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let changed = (!changes.is_empty()).then(|| format!("the agent changed what git runs in this repository ({})", shown(changes)));
+    let parts: Vec<String> = changed.into_iter().chain(told(moved)).collect();
+    (!parts.is_empty()).then(|| format!("Held for a person: {}.", parts.join("; ")))
+}
+
+/// Tells which branches an agent moved that are not its own.
+fn told(moved: &[git::Moved]) -> Option<String> {
+    let shown: Vec<String> = moved.iter().map(ToString::to_string).collect();
+    (!shown.is_empty()).then(|| format!("the agent touched branches that are not its own: {}", shown.join("; ")))
+}
+
+/// Asks for a person when the agent changed what git runs, or moved everybody's branch: the next one would take it for granted.
 async fn show_planted(context: &Context, job: &Job, evident: &Evident) -> Result<(), AttemptError> {
     let Some(held) = evident.held.clone() else { return Ok(()) };
     tracing::warn!(task = %job.task.row.id, agent = %job.agent.name, "{held}");
@@ -214,7 +237,10 @@ async fn carry_out(context: &Context, job: &Job, evident: &Evident, verdict: Ver
             end.review_failed = Some(reason.clone());
             give_back(context, job, format!("the review came to no verdict: {reason}")).await?;
         }
-        Verdict::Failed { reason } => finish(context, job, move |unit, no, holds| fail(unit, no, &holds, &reason).map(drop)).await?,
+        Verdict::Failed { reason } => {
+            let reason = [Some(reason), evident.held.clone(), evident.moved.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
+            finish(context, job, move |unit, no, holds| fail(unit, no, &holds, &reason).map(drop)).await?;
+        }
         Verdict::RateLimited { until } => {
             end.limited = Some(until);
             give_back(context, job, "rate limit".to_owned()).await?;
@@ -279,6 +305,9 @@ async fn hand_in(
     out_of_turns: bool,
 ) -> Result<(), AttemptError> {
     let worked = evident.head != evident.base;
+    // History tells a submit's notes: what its agent did beside the work belongs there.
+    let told = evident.moved.iter().cloned().chain([notes].into_iter().filter(|notes| !notes.is_empty()));
+    let notes = told.collect::<Vec<_>>().join("\n\n");
     let work = Submission {
         commits: i64::try_from(evident.commits).unwrap_or(i64::MAX),
         turns: turns.map_or(0, i64::from),

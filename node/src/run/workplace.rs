@@ -6,7 +6,7 @@ use octopoid_crdt::ids::{AttemptName, Name, Oid};
 
 use super::context::{Context, StepError};
 use crate::causes::describe;
-use crate::git::{Snapshot as Guard, Worktree};
+use crate::git::{Branches, Snapshot as Guard, Worktree};
 
 /// A worktree that is ready for its agent.
 pub(super) struct Workplace {
@@ -15,6 +15,8 @@ pub(super) struct Workplace {
     pub base: Oid,
     /// What git could be made to run before the agent started; taken after the setup command.
     pub guard: Guard,
+    /// Where the user's branches were then.
+    pub branches: Branches,
     /// The folder for prompt, result and logs.
     pub folder: PathBuf,
 }
@@ -52,13 +54,18 @@ impl Workplace {
             }
         });
         let worktree = made.await?.map_err(PrepareError::Git)?;
-        Ok(Self { worktree, base, guard: Guard::default(), folder })
+        Ok(Self { worktree, base, guard: Guard::default(), branches: Branches::default(), folder })
     }
 
-    /// Notes what git can be made to run now, to compare with after the agent.
+    /// Notes what git can be made to run now and where the user's branches are, to compare with after the agent.
     pub async fn guard(&mut self, context: &Context) -> Result<(), StepError> {
         let worktree = self.worktree.clone();
-        self.guard = context.git(move |git| git.snapshot(Some(&worktree))).await?;
+        let (guard, branches) = context.git(move |git| (git.snapshot(Some(&worktree)), git.branches())).await?;
+        self.guard = guard;
+        match branches {
+            Ok(branches) => self.branches = branches,
+            Err(error) => tracing::warn!(reason = %describe(&error), "it will not be noticed which branches the agent moves"),
+        }
         Ok(())
     }
 

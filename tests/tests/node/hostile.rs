@@ -43,6 +43,64 @@ async fn a_changed_hooks_path_holds_the_submission_and_never_runs() {
 }
 
 #[tokio::test]
+async fn an_agent_that_moves_main_itself_is_noticed_and_its_work_is_held_for_a_person() {
+    let mut project = Project::new();
+    let script = format!(r#"{WORK}; await go; git update-ref refs/heads/main HEAD; echo late > late"#);
+    project.agents(&[Agent::new("worker", "implement", &script), Agent::approver("judge")]);
+    let before = project.git(&["rev-parse", "main"]);
+    let id = project.enqueue("Add a feature", &[]);
+    project.start().await;
+    project.put("go");
+    let task = project.until_task(&id, "held", |task| task.needs_intervention).await;
+    assert_eq!((task.queue.as_str(), task.commits_count), ("provisional", 2), "what is on main already is its work all the same");
+    let notes = task.execution_notes.unwrap_or_default();
+    let back = format!("git update-ref refs/heads/main {before}");
+    assert!(notes.contains("Held for a person") && notes.contains("it moved branch 'main' from") && notes.contains(&back), "{notes}");
+    let history = project.client().history(&id).await.expect("history").history;
+    assert!(
+        history.iter().any(|event| event.details.as_ref().is_some_and(|details| details.contains("moved branch 'main'"))),
+        "{history:#?}"
+    );
+    let kept = format!("refs/octopoid/moved/{id}/{}/heads/main", task.attempt.expect("attempt"));
+    assert_eq!(project.git(&["rev-parse", &kept]), before);
+    assert_ne!(project.git(&["rev-parse", "main"]), before, "nothing is moved back behind the user's back");
+
+    project.git(&["update-ref", "refs/heads/main", &before]);
+    assert_eq!(project.git(&["status", "--porcelain", "--", ".", ":!.octopoid"]), "", "the user's files were never touched");
+    let _ = project.run(&["accept", &id]).ok();
+    project.until_merged(&id).await;
+    assert_eq!((project.merged(), project.read("late").as_str()), (vec![id], "late\n"));
+}
+
+#[tokio::test]
+async fn an_agent_that_moves_another_branch_is_told_of_and_what_it_held_is_kept() {
+    let mut project = Project::new();
+    for branch in ["theirs", "own", "gone"] {
+        project.git(&["branch", branch]);
+    }
+    // Meanwhile the user works on a branch, too, which is nobody's business.
+    let script = format!(r#"{WORK}; note started x; await go; git branch -q -f theirs HEAD; git branch -q -D gone"#);
+    project.agents(&[Agent::new("worker", "implement", &script), Agent::approver("judge")]);
+    let before = project.git(&["rev-parse", "main"]);
+    let id = project.enqueue("Add a feature", &[]);
+    project.start().await;
+    project.until_noted("started", 1).await;
+    project.git(&["commit", "-q", "--allow-empty", "-m", "the user's"]);
+    project.git(&["branch", "-q", "-f", "own", "main"]);
+    project.put("go");
+    let task = project.until_merged(&id).await;
+    assert!(!task.needs_intervention, "{task:#?}");
+    let notes = task.execution_notes.unwrap_or_default();
+    assert!(notes.contains("moved branch 'theirs'") && notes.contains("branch 'gone' is gone"), "{notes}");
+    assert!(!notes.contains("'own'") && !notes.contains("'main'"), "{notes}");
+    for branch in ["theirs", "gone"] {
+        let kept = format!("refs/octopoid/moved/{id}/{}/heads/{branch}", task.attempt.as_deref().expect("attempt"));
+        assert_eq!(project.git(&["rev-parse", &kept]), before);
+    }
+    assert!(project.log().contains("moved branch 'theirs'"));
+}
+
+#[tokio::test]
 async fn an_agents_environment_holds_what_it_may_and_no_secret_of_the_node() {
     let mut project = Project::new();
     for (name, value) in

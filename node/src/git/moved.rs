@@ -1,0 +1,141 @@
+//! Notices when an agent moves a branch that is not its own.
+//!
+//! An agent shares the repository with its user, so git lets it move any branch. Nothing is moved back: the user, or a remote,
+//! may have followed by then. What such a branch named before is kept by a reference, and whoever asks is told.
+//!
+//! **Invariants**: a move is laid to an agent only where git's own log of the branch names it, or where a branch without a log
+//! holds its work; the branches of attempts are not looked at.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use octopoid_crdt::ids::{AttemptName, Name, Oid};
+
+use super::repository::{from_git, tip, to_git};
+use super::{Branch, ReadError, Repository};
+
+/// The most branches that are watched; a repository with more has others to look after it.
+const MAX_BRANCHES: usize = 10_000;
+/// How git's log of a remote's branch begins where this repository pushed to it.
+const PUSHED: &[u8] = b"update by push";
+
+/// Where branches were at one moment, by the full names of their references.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Branches(BTreeMap<String, Oid>);
+
+/// A branch that an agent moved, or that is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The full name of its reference.
+    pub reference: String,
+    /// The commit that it named.
+    pub before: Oid,
+    /// The commit that it names; `None` when it is gone.
+    pub after: Option<Oid>,
+    /// The reference that keeps what it named.
+    pub kept: String,
+}
+
+impl Moved {
+    /// Tells whether it is a branch, here or at the remote.
+    #[must_use]
+    pub fn is(&self, branch: &Branch) -> bool {
+        self.reference == branch.reference() || self.reference == branch.tracking_reference()
+    }
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reference, before, after, kept } = self;
+        match (reference.strip_prefix("refs/heads/"), after) {
+            (Some(name), Some(after)) => {
+                write!(f, "it moved branch '{name}' from {before:.10} to {after:.10}; to put it back: git update-ref {reference} {before}")
+            }
+            (Some(name), None) => {
+                write!(f, "branch '{name}' is gone since it began; to put it back: git update-ref {reference} {before}")
+            }
+            (None, Some(after)) => {
+                let name = reference.strip_prefix("refs/remotes/").unwrap_or(reference);
+                write!(f, "it pushed to '{name}', which was at {before:.10} and is at {after:.10}")
+            }
+            (None, None) => write!(f, "'{reference}' is gone since it began"),
+        }?;
+        write!(f, " (kept as {kept})")
+    }
+}
+
+impl Repository {
+    /// Notes where the branches are, here and at remotes, but for those of attempts.
+    ///
+    /// # Errors
+    /// When the references cannot be read.
+    pub fn branches(&self) -> Result<Branches, ReadError> {
+        self.read("the branches", |git| {
+            let mut tips = BTreeMap::new();
+            for glob in ["refs/heads/*", "refs/remotes/*"] {
+                for reference in git.references_glob(glob)? {
+                    let reference = reference?;
+                    let Ok(name) = reference.name().map(str::to_owned) else { continue };
+                    let of_attempt = name.starts_with("refs/heads/octopoid/") || name.split('/').nth(3) == Some("octopoid");
+                    let Some(tip) = reference.target().filter(|_| !of_attempt && tips.len() < MAX_BRANCHES) else { continue };
+                    tips.insert(name, from_git(tip)?);
+                }
+            }
+            Ok(Branches(tips))
+        })
+    }
+
+    /// Finds the branches that the agent of this e-mail address moved since, and those that are gone, and keeps what they named.
+    ///
+    /// `head` is the agent's work.
+    ///
+    /// # Errors
+    /// When the references cannot be read, or one cannot be kept.
+    pub fn moved_by(&self, email: &str, since: &Branches, head: &Oid, task: &Name, attempt: AttemptName) -> Result<Vec<Moved>, ReadError> {
+        self.read("the branches", |git| {
+            let mut found = Vec::new();
+            for (reference, before) in &since.0 {
+                let after = tip(git, reference)?;
+                let was = to_git(before)?;
+                let local = reference.starts_with("refs/heads/");
+                let moved = match after {
+                    Some(after) if after == was => false,
+                    Some(after) => is_by(git, email, reference, was, after, to_git(head)?)?,
+                    // A fetch prunes branches of a remote, and git leaves no log of a branch that is gone.
+                    None => local,
+                };
+                if moved {
+                    let kept = format!("refs/octopoid/moved/{task}/{attempt}/{}", reference.trim_start_matches("refs/"));
+                    git.reference(&kept, was, true, "octopoid: where the branch was")?;
+                    found.push(Moved {
+                        reference: reference.clone(),
+                        before: before.clone(),
+                        after: after.map(from_git).transpose()?,
+                        kept,
+                    });
+                }
+            }
+            Ok(found)
+        })
+    }
+}
+
+/// Tells whether an agent had a part in bringing a reference from one commit to another.
+fn is_by(
+    git: &git2::Repository,
+    email: &str,
+    reference: &str,
+    from: git2::Oid,
+    to: git2::Oid,
+    head: git2::Oid,
+) -> Result<bool, git2::Error> {
+    let log = git.reflog(reference)?;
+    if log.is_empty() {
+        return Ok(to == head || git.graph_descendant_of(head, to)?);
+    }
+    let local = reference.starts_with("refs/heads/");
+    let since = log.iter().take_while(|entry| entry.id_new() != from);
+    let mut by_agent = since.filter(|entry| entry.committer().email_bytes() == email.as_bytes());
+    // What an agent fetched is no move of a branch.
+    Ok(by_agent.any(|entry| local || entry.message_bytes().is_some_and(|message| message.starts_with(PUSHED))))
+}

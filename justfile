@@ -8,6 +8,14 @@ test:
 sdks:
     .ci/sdks
 
+# Makes the archive and the npm package of a release in target/dist.
+release *ARGS:
+    scripts/release {{ARGS}}
+
+# Checks archive, manual pages, completions, npm package and systemd unit, with target/debug/octopoid.
+packages:
+    .ci/packages
+
 # Formats, and refuses warnings.
 lint:
     cargo fmt --all

@@ -9,8 +9,8 @@ use octopoid_client::{ClientError, ErrorKind};
 use crate::{
     attempt_name::AttemptError,
     commands::{
-        edit::EditError, enqueue::EnqueueError, logs::LogsError, server::ServerError, start::StartError, stop::StopError,
-        validate::ValidateError, wait::WaitError,
+        edit::EditError, enqueue::EnqueueError, install_service::ServiceError, logs::LogsError, man::ManError, server::ServerError,
+        start::StartError, stop::StopError, validate::ValidateError, wait::WaitError,
     },
     connection::ConnectError,
     demo::DemoFailure,
@@ -79,6 +79,12 @@ pub enum Failure {
     /// See [`EditError`].
     #[error(transparent)]
     Edit(#[from] EditError),
+    /// See [`ServiceError`].
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// See [`ManError`].
+    #[error(transparent)]
+    Man(#[from] ManError),
     /// See [`LogsError`].
     #[error(transparent)]
     Logs(#[from] LogsError),
@@ -140,6 +146,8 @@ impl Failure {
             Self::Output(OutputError::Closed) => Exit::Done,
             Self::Enqueue(error) => error.exit(),
             Self::Edit(error) => error.exit(),
+            Self::Service(error) => error.exit(),
+            Self::Man(error) => error.exit(),
             Self::Logs(error) => error.exit(),
             Self::Server(error) => error.exit(),
             Self::Start(error) => error.exit(),
@@ -164,6 +172,7 @@ impl Failure {
             Self::Task { id, source } | Self::Blocker { id, source } => call_hint(source, Some(id)),
             Self::Enqueue(error) => error.hint(),
             Self::Edit(error) => error.hint(),
+            Self::Service(error) => error.hint(),
             Self::Logs(error) => error.hint(),
             Self::Server(error) => error.hint(),
             Self::Start(error) => error.hint(),
@@ -176,7 +185,7 @@ impl Failure {
                 Some(format!("the repository is kept: cd {} && octopoid list, then octopoid logs ID", repository.display()))
             }
             Self::Bridge(error) => bridge_hint(error),
-            Self::Output(_) | Self::Queue(_) | Self::Demo(_) => None,
+            Self::Output(_) | Self::Queue(_) | Self::Demo(_) | Self::Man(_) => None,
         }
     }
 

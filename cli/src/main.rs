@@ -14,6 +14,7 @@ mod process;
 mod queue_names;
 mod table;
 mod task_id;
+mod unit_file;
 mod when;
 
 use std::process::ExitCode;

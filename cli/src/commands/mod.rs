@@ -11,8 +11,10 @@ pub mod edit;
 pub mod enqueue;
 mod gc;
 mod init;
+pub mod install_service;
 mod list;
 pub mod logs;
+pub mod man;
 pub mod peers;
 mod queue;
 pub mod server;
@@ -97,8 +99,13 @@ pub enum Command {
     Uninit(uninit::Args),
     /// Play the whole job in a scratch repository.
     Demo(demo::Args),
+    /// Write a systemd unit for this project's node.
+    InstallService(install_service::Args),
     /// Print a script that completes commands in a shell.
     Completions(completions::Args),
+    /// Write the manual pages.
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 /// Does what was asked.
@@ -135,7 +142,9 @@ pub async fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::run(&args, output).await,
         Command::Uninit(args) => uninit::run(&args, output).await,
         Command::Demo(args) => demo::run(&args, output).await,
+        Command::InstallService(args) => install_service::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),
+        Command::Man(args) => man::run(&args, output),
     }
 }
 

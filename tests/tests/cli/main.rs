@@ -4,5 +4,6 @@ mod at_rest;
 mod bad_input;
 mod json;
 mod readme;
+mod service;
 mod tasks;
 mod tools;

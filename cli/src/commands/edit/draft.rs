@@ -48,7 +48,7 @@ impl Draft {
         if edited.is_err() && !self.refused {
             self.remove()?;
         }
-        Ok(edited.map(|text| Some(text).filter(|text| !self.refused || *text != self.given))?)
+        edited.map(|text| Some(text).filter(|text| !self.refused || *text != self.given))
     }
 
     /// Writes above the text why it was refused, instead of an earlier reason.

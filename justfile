@@ -16,6 +16,11 @@ release *ARGS:
 packages:
     .ci/packages
 
+# Writes sdk/openapi.json and docs/api.md anew after a change of the API.
+api:
+    OCTOPOID_WRITE_OPENAPI=1 cargo test -p octopoid-node --test rest description
+    OCTOPOID_WRITE_OPENAPI=1 cargo test -p octopoid-tests --test api_page
+
 # Formats, and refuses warnings.
 lint:
     cargo fmt --all

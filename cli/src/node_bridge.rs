@@ -116,7 +116,7 @@ fn open_hint(error: &daemon::OpenError) -> Option<String> {
 /// Says how to come by the tasks of a damaged store, or to go on without them.
 fn without_store(path: &Path) -> String {
     format!(
-        "restore it from a backup; or move it away, mv {0} {0}.damaged, and get the tasks back from another member of the cluster, octopoid init --join TICKET, or go on without them, octopoid status",
+        "restore it from a backup, or move it away: mv {0} {0}.damaged; then 'octopoid init --join TICKET' gets a cluster's tasks back from another member, and 'octopoid status' goes on without them",
         path.display()
     )
 }

@@ -2,7 +2,9 @@
 //!
 //! A fenced block `console` holds command lines (`$ …`), each followed by what it prints on stdout and stderr, and by `? N`
 //! where it ends with another code than 0. In an expected line `[..]` stands for any text; a line `...` stands for any lines.
-//! A fenced block `LANGUAGE file=PATH` is written to that file. All of a page runs in one repository with one commit.
+//! A fenced block `LANGUAGE file=PATH` is written to that file. All of a page runs in one repository with one commit; a block
+//! `console on=second` runs in a clone of it, as on a second machine. Where a command says `oct1…` it gets the ticket that was
+//! printed last. A line `<!-- $ command -->` is run too, and says what readers need not: how a test is kept to itself.
 
 use std::{fmt, path::Path, process::Stdio};
 
@@ -18,7 +20,7 @@ pub struct Story {
 #[derive(Debug)]
 enum Step {
     File { path: String, text: String },
-    Command { line: usize, command: String, expected: Vec<String>, code: i32 },
+    Command { line: usize, second: bool, command: String, expected: Vec<String>, code: i32 },
 }
 
 /// States where a page and the program differ.
@@ -49,10 +51,14 @@ impl Story {
         let mut steps = Vec::new();
         let mut lines = text.lines().zip(1..);
         while let Some((line, number)) = lines.next() {
+            if let Some(hidden) = line.strip_prefix("<!-- $ ").and_then(|rest| rest.strip_suffix(" -->")) {
+                let expected = vec!["...".to_owned()];
+                steps.push(Step::Command { line: number, second: false, command: hidden.to_owned(), expected, code: 0 });
+            }
             let Some(info) = line.strip_prefix("```") else { continue };
             let block: Vec<(&str, usize)> = lines.by_ref().take_while(|(line, _)| *line != "```").collect();
-            if info == "console" {
-                steps.extend(commands(&block, &format!("{name}:{number}")));
+            if matches!(info, "console" | "console on=second") {
+                steps.extend(commands(&block, info != "console", &format!("{name}:{number}")));
             } else if let Some((_, path)) = info.split_once(" file=") {
                 let text = block.iter().map(|(line, _)| format!("{line}\n")).collect();
                 steps.push(Step::File { path: path.to_owned(), text });
@@ -71,14 +77,19 @@ impl Story {
     /// When a file cannot be written or `sh` not run.
     pub fn run(&self) -> Result<usize, StoryError> {
         let project = Ends(Project::repository());
+        let (mut other, mut ticket) = (None, String::new());
         let mut commands = 0;
         for step in &self.steps {
             match step {
                 Step::File { path, text } => project.0.write(path, text),
-                Step::Command { line, command, expected, code } => {
+                Step::Command { line, second, command, expected, code } => {
                     commands += 1;
-                    let (said, ended) = shell(&project.0, command);
+                    let machine = if *second { other.get_or_insert_with(|| Ends(Project::clone_of(&project.0))) } else { &project };
+                    let (said, ended) = shell(&machine.0, &command.replace("oct1…", &ticket));
                     let expected = expected.join("\n");
+                    if let Some(printed) = said.lines().find(|line| line.starts_with("oct1")) {
+                        printed.clone_into(&mut ticket);
+                    }
                     if matches(&expected, &said) && ended == Some(*code) {
                         continue;
                     }
@@ -107,11 +118,11 @@ impl Drop for Ends {
     }
 }
 
-fn commands(block: &[(&str, usize)], place: &str) -> Vec<Step> {
+fn commands(block: &[(&str, usize)], second: bool, place: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for (text, number) in block {
         if let Some(command) = text.strip_prefix("$ ") {
-            steps.push(Step::Command { line: *number, command: command.to_owned(), expected: Vec::new(), code: 0 });
+            steps.push(Step::Command { line: *number, second, command: command.to_owned(), expected: Vec::new(), code: 0 });
             continue;
         }
         let Some(Step::Command { expected, code, .. }) = steps.last_mut() else { panic!("{place}: a block begins with '$ '") };
@@ -173,6 +184,16 @@ mod tests {
         assert!(!matches("a [..] c", "a b d"));
         assert!(!matches("one\ntwo", "one"));
         assert!(!matches("one", "one\ntwo"));
+    }
+
+    #[test]
+    fn a_page_has_commands_that_are_not_shown_and_a_second_machine() {
+        let folder = tempfile::tempdir().expect("scratch folder");
+        let page = folder.path().join("page.md");
+        let text = "<!-- $ echo oct1abc && git commit -q --allow-empty -m hidden -->\n\n```console on=second\n$ git log --format=%s\nhidden\nfirst\n\
+                    $ git remote; touch here; echo oct1…\noct1abc\n```\n\n```console\n$ ls here\n[..]No such file[..]\n? 2\n```\n";
+        std::fs::write(&page, text).expect("page");
+        assert_eq!(Story::read(&page).run().map_err(|error| error.to_string()), Ok(4));
     }
 
     #[test]

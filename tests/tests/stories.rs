@@ -1,4 +1,4 @@
-//! The pages of `docs/cli/` say what the program does: each is run.
+//! The quickstart and the pages of `docs/cli/` say what the program does: each is run.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,11 @@ fn told(page: &str) {
     if let Err(error) = Story::read(&path).run() {
         panic!("{error}");
     }
+}
+
+#[test]
+fn the_quickstart_is_as_told() {
+    told("../quickstart.md");
 }
 
 #[test]

@@ -26,6 +26,22 @@ async fn every_exit_code_is_what_it_says() {
 }
 
 #[test]
+fn an_emptied_store_is_no_new_project_and_the_way_out_is_told() {
+    let project = Project::new();
+    let _ = project.enqueue("Lost", &[]);
+    let store = project.dir().join("runtime/octopoid.redb");
+    fs::write(&store, "").expect("emptied");
+    for args in [&["list"][..], &["enqueue", "x"], &["doctor"], &["start", "--once"]] {
+        let said = project.run(args);
+        assert!(said.refused(1).contains(&format!("{} is empty", store.display())), "{said:?}");
+        assert!(said.stderr.contains(".damaged") && said.stderr.contains("octopoid init --join TICKET"), "{said:?}");
+        assert_eq!(fs::metadata(&store).expect("the store").len(), 0, "nothing is written over it");
+    }
+    fs::rename(&store, store.with_extension("redb.damaged")).expect("moved away");
+    assert_eq!(project.run(&["list", "--json"]).stdout.trim(), "[]");
+}
+
+#[test]
 fn a_description_role_or_priority_that_cannot_be_is_refused_before_anything_is_queued() {
     let project = Project::new();
     for (args, told) in [

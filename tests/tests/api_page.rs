@@ -198,7 +198,7 @@ fn kind(schema: &Value) -> String {
     let names: Vec<&str> = match &schema["type"] {
         Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
         Value::String(name) => vec![name],
-        _ => return String::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return String::new(),
     };
     let mut told = String::new();
     for name in names {

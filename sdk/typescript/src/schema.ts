@@ -189,6 +189,31 @@ export interface components {
             /** @description The attempts. */
             attempts: components["schemas"]["AttemptInfo"][];
         };
+        /** @description Who grants claims and judges work. */
+        AuthorityInfo: {
+            /** @description The name of the node whose grants and verdicts alone count; null outside server-wins mode. */
+            authority?: string | null;
+            /** @description local, mesh or server-wins. */
+            mode: string;
+            /** @description Whether it is this node. */
+            own: boolean;
+            /** @description That node's id in the network. */
+            peer_id?: string | null;
+            /**
+             * Format: int64
+             * @description How often the cluster has set its policy; every move of the authority is one more.
+             */
+            policy: number;
+            /** @description Whether it can be reached now: it is this node, or connected. */
+            reachable: boolean;
+        };
+        /** @description Sets who grants claims and judges work. */
+        AuthorityRequest: {
+            /** @description Takes the authority from a node that cannot be asked; what it grants after that does not count. */
+            force?: boolean;
+            /** @description The node's name or peer id; null for none, which makes the cluster one of equals. */
+            node?: string | null;
+        };
         /** @description Accepted work that is not merged. */
         AwaitingMerge: {
             /** @description Why. */
@@ -239,11 +264,11 @@ export interface components {
             mode: string;
             /** @description The cluster's name; null for a project of its own. */
             name?: string | null;
-            /** @description Whether there are other members and none is connected. */
+            /** @description Whether there are other members and none is connected; in server-wins mode, whether the authority is not. */
             offline: boolean;
             /**
              * Format: int64
-             * @description How many records of this node no other member holds yet.
+             * @description How many records of this node no other member holds yet; in server-wins mode, the authority.
              */
             pending_sync: number;
         };
@@ -274,6 +299,8 @@ export interface components {
             dismissed: boolean;
             /** @description Commits of merges besides the one that counts. */
             merges: string[];
+            /** @description What was done without reaching the authority, and what stands instead. */
+            overridden?: components["schemas"]["OverriddenChange"][];
             /** @description Its queue. */
             queue: string;
             /** @description Its tenant. */
@@ -881,6 +908,8 @@ export interface components {
         NodeStatus: {
             /** @description The agents of agents.yaml, in its order. */
             agents: components["schemas"]["AgentStatus"][];
+            /** @description The name of the node whose grants and verdicts alone count, in server-wins mode. */
+            authority?: string | null;
             /** @description Accepted work that is not merged. */
             awaiting_merge: components["schemas"]["AwaitingMerge"][];
             /** @description The cluster's name; null for a project of its own. */
@@ -912,13 +941,13 @@ export interface components {
             needs_intervention: string[];
             /** @description The node that answers. */
             node: components["schemas"]["NodeInfo"];
-            /** @description Whether there are other members and none is connected. */
+            /** @description Whether there are other members and none is connected; in server-wins mode, whether the authority is not. */
             offline?: boolean;
             /** @description Whether no new work is started. */
             paused: boolean;
             /**
              * Format: int64
-             * @description How many records of this node no other member holds yet.
+             * @description How many records of this node no other member holds yet; in server-wins mode, the authority.
              */
             pending_sync?: number;
             /** @description How many tasks each queue holds. */
@@ -981,6 +1010,21 @@ export interface components {
         OrchestratorPatch: {
             /** @description active, offline or maintenance. */
             status: string;
+        };
+        /** @description A change that was made without reaching the authority, whose own goes before it. */
+        OverriddenChange: {
+            /** @description When, by that node's clock. */
+            at: string;
+            /** @description What stands; null for nothing, and for a body. */
+            kept?: string | null;
+            /** @description What was wanted; null for nothing, and for a body. */
+            lost?: string | null;
+            /** @description The name of the node that wanted it. */
+            node: string;
+            /** @description The record, as hex. */
+            record_id: string;
+            /** @description The field, `queue`, or `content`: a body's lines are merged. */
+            what: string;
         };
         /** @description The answer to pause and resume: who starts nothing now. */
         Paused: {

@@ -73,6 +73,35 @@ async fn an_agent_that_moves_main_itself_is_noticed_and_its_work_is_held_for_a_p
 }
 
 #[tokio::test]
+async fn an_agent_that_pushes_to_main_is_noticed_too_and_one_that_fetches_is_not() {
+    let mut project = Project::new();
+    let bare = project.table().join("origin.git");
+    let bare = bare.to_str().expect("UTF-8");
+    project.git(&["init", "-q", "--bare", "-b", "main", bare]);
+    project.git(&["remote", "add", "origin", bare]);
+    project.git(&["push", "-q", "origin", "main", "main:refs/heads/theirs"]);
+    // By its path no remote is pushed to, as somebody else's push would not be.
+    let script = format!(
+        r#"{WORK}
+        case "$OCTOPOID_TASK_ID" in
+          push*) git push -q origin HEAD:main;;
+          *) git push -q "$TABLE/origin.git" +HEAD:theirs; git fetch -q origin;;
+        esac"#
+    );
+    project.agents(&[Agent::new("worker", "implement", &script)]);
+    let ids = [project.enqueue("Push", &[]), project.enqueue("Fetch", &[])];
+    project.start().await;
+    let pushed = project.until_in(&ids[0], "provisional").await;
+    let notes = pushed.execution_notes.unwrap_or_default();
+    assert!(pushed.needs_intervention && notes.contains("it pushed to 'origin/main'"), "{notes}");
+    let fetched = project.until_in(&ids[1], "provisional").await;
+    assert!(
+        !fetched.needs_intervention && !fetched.execution_notes.unwrap_or_default().contains("branch"),
+        "a fetch moves nothing of the user's"
+    );
+}
+
+#[tokio::test]
 async fn an_agent_that_moves_another_branch_is_told_of_and_what_it_held_is_kept() {
     let mut project = Project::new();
     for branch in ["theirs", "own", "gone"] {

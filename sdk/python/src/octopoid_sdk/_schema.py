@@ -16,6 +16,8 @@ __all__ = [
     "ApproveRequest",
     "AttemptInfo",
     "Attempts",
+    "AuthorityInfo",
+    "AuthorityRequest",
     "AwaitingMerge",
     "CancelRequest",
     "ClaimRequest",
@@ -67,6 +69,7 @@ __all__ = [
     "Orchestrator",
     "OrchestratorList",
     "OrchestratorPatch",
+    "OverriddenChange",
     "Paused",
     "Peers",
     "PendingMember",
@@ -275,6 +278,30 @@ class Attempts(TypedDict):
     """The attempts."""
 
 
+class AuthorityInfo(TypedDict):
+    """Who grants claims and judges work."""
+    authority: Optional[str]
+    """The name of the node whose grants and verdicts alone count; null outside server-wins mode."""
+    mode: str
+    """local, mesh or server-wins."""
+    own: bool
+    """Whether it is this node."""
+    peer_id: Optional[str]
+    """That node's id in the network."""
+    policy: int
+    """How often the cluster has set its policy; every move of the authority is one more."""
+    reachable: bool
+    """Whether it can be reached now: it is this node, or connected."""
+
+
+class AuthorityRequest(TypedDict, total=False):
+    """Sets who grants claims and judges work."""
+    force: bool
+    """Takes the authority from a node that cannot be asked; what it grants after that does not count."""
+    node: Optional[str]
+    """The node's name or peer id; null for none, which makes the cluster one of equals."""
+
+
 class AwaitingMerge(TypedDict):
     """Accepted work that is not merged."""
     reason: str
@@ -329,9 +356,9 @@ class ClusterInfo(TypedDict):
     name: Optional[str]
     """The cluster's name; null for a project of its own."""
     offline: bool
-    """Whether there are other members and none is connected."""
+    """Whether there are other members and none is connected; in server-wins mode, whether the authority is not."""
     pending_sync: int
-    """How many records of this node no other member holds yet."""
+    """How many records of this node no other member holds yet; in server-wins mode, the authority."""
 
 
 class ClusterName(TypedDict):
@@ -364,6 +391,8 @@ class Conflict(TypedDict):
     """Whether somebody has dismissed all of it."""
     merges: List[str]
     """Commits of merges besides the one that counts."""
+    overridden: List[OverriddenChange]
+    """What was done without reaching the authority, and what stands instead."""
     queue: str
     """Its queue."""
     scope: str
@@ -951,6 +980,8 @@ class NodeStatus(TypedDict):
     """Everything that `octopoid status` shows."""
     agents: List[AgentStatus]
     """The agents of agents.yaml, in its order."""
+    authority: Optional[str]
+    """The name of the node whose grants and verdicts alone count, in server-wins mode."""
     awaiting_merge: List[AwaitingMerge]
     """Accepted work that is not merged."""
     cluster: Optional[str]
@@ -974,11 +1005,11 @@ class NodeStatus(TypedDict):
     node: NodeInfo
     """The node that answers."""
     offline: bool
-    """Whether there are other members and none is connected."""
+    """Whether there are other members and none is connected; in server-wins mode, whether the authority is not."""
     paused: bool
     """Whether no new work is started."""
     pending_sync: int
-    """How many records of this node no other member holds yet."""
+    """How many records of this node no other member holds yet; in server-wins mode, the authority."""
     queues: Dict[str, int]
     """How many tasks each queue holds."""
     retrying: List[Retrying]
@@ -1031,6 +1062,22 @@ class OrchestratorPatch(TypedDict):
     """Changes an orchestrator's status."""
     status: str
     """active, offline or maintenance."""
+
+
+class OverriddenChange(TypedDict):
+    """A change that was made without reaching the authority, whose own goes before it."""
+    at: str
+    """When, by that node's clock."""
+    kept: Optional[str]
+    """What stands; null for nothing, and for a body."""
+    lost: Optional[str]
+    """What was wanted; null for nothing, and for a body."""
+    node: str
+    """The name of the node that wanted it."""
+    record_id: str
+    """The record, as hex."""
+    what: str
+    """The field, `queue`, or `content`: a body's lines are merged."""
 
 
 class Paused(TypedDict):

@@ -76,6 +76,9 @@ impl Unit {
              # Changes of your own go into a file beside it: systemctl --user edit UNIT\n\
              [Unit]\n\
              Description=Octopoid node of {project}\n\
+             # What fails ten times in five minutes needs a person: systemctl --user status UNIT\n\
+             StartLimitIntervalSec=300\n\
+             StartLimitBurst=10\n\
              \n\
              [Service]\n\
              Type=exec\n\

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod config;
 pub mod daemon;
 pub mod git;
+pub mod migrate;
 pub mod ops;
 pub mod project;
 pub mod prompt;

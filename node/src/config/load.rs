@@ -59,6 +59,24 @@ pub(super) fn check_agents(layout: &Layout) -> (Agents, Vec<Finding>) {
     (agents, report.findings)
 }
 
+/// Checks the text of an agents.yaml.
+///
+/// # Errors
+/// The first mistake, for one who did not write the text by hand.
+pub(crate) fn check_agents_text(text: &str) -> Result<(), String> {
+    let (_, findings) = parse_agents(text, &Arc::from(Path::new("agents.yaml")));
+    findings.into_iter().find(|finding| finding.severity == Severity::Error).map_or(Ok(()), |finding| Err(finding.message))
+}
+
+/// Reads a YAML text of another kind than this program's own, within the same limits.
+///
+/// # Errors
+/// When it is no YAML.
+pub(crate) fn yaml_as_json(text: &str) -> Result<serde_json::Value, String> {
+    let tree = yaml::parse(text, &Arc::from(Path::new("agents.yaml"))).map_err(|finding| finding.message)?;
+    Ok(tree.into_json())
+}
+
 /// Reads the agents from a text; `label` is how its file is shown.
 pub(super) fn parse_agents(text: &str, label: &Arc<Path>) -> (Agents, Vec<Finding>) {
     let mut report = Report::default();
@@ -98,7 +116,7 @@ pub(super) fn unreadable(label: &Path, error: &io::Error) -> Finding {
 }
 
 /// Reads a settings file; `None` when there is none. Larger files than a person writes are refused before they are read.
-pub(super) fn read_text(path: &Path) -> io::Result<Option<String>> {
+pub(crate) fn read_text(path: &Path) -> io::Result<Option<String>> {
     let size = match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => metadata.len(),
         Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),

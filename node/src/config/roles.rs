@@ -131,6 +131,11 @@ pub(super) fn synonym(word: &str) -> Option<BuiltIn> {
     SYNONYMS.iter().find(|(name, _)| *name == word).map(|(_, role)| *role)
 }
 
+/// Returns the built-in role that a word names, in this version or an earlier one.
+pub(crate) fn role_of(word: &str) -> Option<&'static str> {
+    BuiltIn::named(word).or_else(|| synonym(word)).map(BuiltIn::as_str)
+}
+
 /// A role of the project's own, defined under `roles` in agents.yaml.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomRole {

@@ -61,6 +61,22 @@ pub(super) struct Entry {
     pub value: Node,
 }
 
+impl Node {
+    /// Returns the tree as JSON, without its places.
+    pub fn into_json(self) -> serde_json::Value {
+        match self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(flag) => flag.into(),
+            Value::Int(number) => number.into(),
+            Value::Number(text) | Value::Text(text) => text.into(),
+            Value::List(items) => items.into_iter().map(Self::into_json).collect(),
+            Value::Map(entries) => {
+                serde_json::Value::Object(entries.into_iter().map(|entry| (entry.key, entry.value.into_json())).collect())
+            }
+        }
+    }
+}
+
 impl Value {
     /// Names the kind of value for a message.
     pub fn describe(&self) -> String {

@@ -33,7 +33,8 @@ pub struct Action {
 
 impl Action {
     fn new(id: RecordId, scope: &str, entry: ActionEntry, created_ms: u64, state: Option<(ActionState, u64)>) -> Self {
-        let updated_ms = state.as_ref().map_or(created_ms, |(_, at)| *at);
+        let created_ms = entry.imported.as_ref().map_or(created_ms, |there| there.created_ms);
+        let updated_ms = state.as_ref().map_or(created_ms, |(state, at)| state.updated_ms.unwrap_or(*at));
         let state = state.map(|(state, _)| state);
         Self {
             id,
@@ -74,7 +75,12 @@ fn current(unit: &mut Unit<'_>, known: &Action) -> Result<Action, Refused> {
 
 fn set(unit: &mut Unit<'_>, action: Action) -> Result<Action, Refused> {
     let scope = super::name("scope", &action.scope)?;
-    let state = ActionState { status: action.status.as_str().to_owned(), result: action.result.clone(), executed_ms: action.executed_ms };
+    let state = ActionState {
+        status: action.status.as_str().to_owned(),
+        result: action.result.clone(),
+        executed_ms: action.executed_ms,
+        updated_ms: None,
+    };
     let json = serde_json::to_string(&state).map_err(|error| Refused::field("result", error.to_string()))?;
     unit.put(ACTION_STATES, &scope, &action.id.to_string(), Some(json))?;
     Ok(Action { updated_ms: unit.now_ms(), ..action })

@@ -78,6 +78,12 @@ pub fn create(unit: &mut Unit<'_>, task: NewTask) -> Result<Snapshot, Refused> {
         return Err(Refused::Exists { id: task.id.to_string() });
     }
     check_blockers(unit, task.scope.as_str(), task.id.as_str(), &task.blockers)?;
+    let no = make(unit, task)?;
+    Ok(snapshot(unit, no)?)
+}
+
+/// Writes the records of a task whose place and blockers are checked.
+pub(super) fn make(unit: &mut Unit<'_>, task: NewTask) -> Result<TaskNo, Refused> {
     let no = unit.create((&task.scope, &task.id), task.document, task.change, task.imported)?;
     let (by, reason) = (task.by, CREATED_THERE.to_owned());
     match task.queue {
@@ -88,7 +94,7 @@ pub fn create(unit: &mut Unit<'_>, task: NewTask) -> Result<Snapshot, Refused> {
             unit.write(no, Body::Move { queue, cause: Cause::Edit, by, reason, keep: None })?;
         }
     }
-    Ok(snapshot(unit, no)?)
+    Ok(no)
 }
 
 /// Refuses blockers that are unknown, or that wait for the task themselves.

@@ -14,6 +14,14 @@ use crate::store::{Fault, Reader, TaskNo, TaskRow, Unit, WriteFault};
 
 /// The collection of drafts.
 pub const COLLECTION: &str = "draft";
+/// The field that says when a draft was made in the system that it comes from.
+pub const IMPORTED_CREATED: &str = "imported_created_ms";
+/// The field that says when it was last changed there.
+pub const IMPORTED_UPDATED: &str = "imported_updated_ms";
+/// The field that says what its id was there.
+pub const IMPORTED_ID: &str = "imported_id";
+/// The field that tells a repeated import from a changed draft.
+pub const IMPORTED_HASH: &str = "imported_hash";
 
 /// What a draft says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -159,7 +167,10 @@ impl Draft {
     /// Reads a row; none for one whose id no node of this program gives.
     fn of(row: &TaskRow) -> Option<Self> {
         let id: u64 = row.id.parse().ok().filter(|id: &u64| *id > 0 && id.to_string() == row.id)?;
-        let (created_ms, updated_ms) = (row.created_ms, row.updated_ms);
+        let there = |field: &str| row.number(field).and_then(|ms| u64::try_from(ms).ok());
+        let created_ms = there(IMPORTED_CREATED).unwrap_or(row.created_ms);
+        // A second record of the draft is an edit made here.
+        let updated_ms = there(IMPORTED_UPDATED).filter(|_| row.version == 1).unwrap_or(row.updated_ms);
         Some(Self { scope: row.scope.clone(), id, stored: Stored::of(row), created_ms, updated_ms })
     }
 }

@@ -27,6 +27,9 @@ pub struct Stored {
     /// When it was first registered.
     #[serde(default)]
     pub created_ms: u64,
+    /// When it was last changed, where that was in another system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_ms: Option<u64>,
 }
 
 /// A step between two states, by their names.
@@ -55,7 +58,12 @@ impl Stored {
     fn of(flow: &Flow, created_ms: u64) -> Self {
         let name = |queue: &Queue| queue.as_str().to_owned();
         let transition = |step: &Step| Transition { from: name(&step.from), to: name(&step.to) };
-        Self { states: flow.states().iter().map(name).collect(), transitions: flow.steps().iter().map(transition).collect(), created_ms }
+        Self {
+            states: flow.states().iter().map(name).collect(),
+            transitions: flow.steps().iter().map(transition).collect(),
+            created_ms,
+            updated_ms: None,
+        }
     }
 
     fn parse(json: &str) -> Option<Self> {
@@ -64,10 +72,27 @@ impl Stored {
 
     /// Returns the rules that it stands for; none for what is no flow.
     fn flow(&self) -> Option<Flow> {
-        let queue = |name: &String| Queue::parse(name).ok();
-        let step = |step: &Transition| Some(Step { from: queue(&step.from)?, to: queue(&step.to)? });
-        let states = self.states.iter().map(queue).collect::<Option<_>>()?;
-        Flow::new(states, self.transitions.iter().map(step).collect::<Option<_>>()?).ok()
+        self.rules().ok()
+    }
+
+    fn rules(&self) -> Result<Flow, String> {
+        let queue = |name: &String| Queue::parse(name).map_err(|_| format!("'{name}' is no name of a state"));
+        let step = |step: &Transition| Ok::<_, String>(Step { from: queue(&step.from)?, to: queue(&step.to)? });
+        let states = self.states.iter().map(queue).collect::<Result<_, _>>()?;
+        let steps = self.transitions.iter().map(step).collect::<Result<_, _>>()?;
+        Flow::new(states, steps).map_err(|error| error.to_string())
+    }
+
+    /// Checks that it is a flow.
+    ///
+    /// # Errors
+    /// When it is none, with the reason.
+    pub fn check(&self) -> Result<(), String> {
+        self.rules().map(drop)
+    }
+
+    fn updated_ms(&self, wall_ms: u64) -> u64 {
+        self.updated_ms.unwrap_or(wall_ms)
     }
 }
 
@@ -129,7 +154,8 @@ pub fn get(reader: &Reader, scope: &str, name: &str) -> Result<Option<Listed>, F
     let found = reader.item(COLLECTION, scope, name)?;
     let listed = |item: crate::store::Stored| {
         let stored = Stored::parse(&item.json)?;
-        Some(Listed { scope: scope.to_owned(), name: name.to_owned(), stored, updated_ms: item.wall_ms })
+        let updated_ms = stored.updated_ms(item.wall_ms);
+        Some(Listed { scope: scope.to_owned(), name: name.to_owned(), stored, updated_ms })
     };
     Ok(found.and_then(listed))
 }
@@ -139,8 +165,9 @@ pub fn get(reader: &Reader, scope: &str, name: &str) -> Result<Option<Listed>, F
 /// # Errors
 /// When the store cannot be read.
 pub fn list(reader: &Reader, scope: &str) -> Result<Vec<Listed>, Fault> {
-    let items = reader.items(COLLECTION, Some(scope))?.into_iter();
-    Ok(items
-        .filter_map(|(scope, name, item)| Some(Listed { scope, name, stored: Stored::parse(&item.json)?, updated_ms: item.wall_ms }))
-        .collect())
+    let listed = |(scope, name, item): (String, String, crate::store::Stored)| {
+        let stored = Stored::parse(&item.json)?;
+        Some(Listed { scope, name, updated_ms: stored.updated_ms(item.wall_ms), stored })
+    };
+    Ok(reader.items(COLLECTION, Some(scope))?.into_iter().filter_map(listed).collect())
 }

@@ -56,6 +56,7 @@ pub fn write(unit: &mut Unit<'_>, message: NewMessage) -> Result<Written, Refuse
         content: message.content,
         parent_message_id: None,
         thread_id: None,
+        imported: None,
     };
     if let Some(parent) = message.parent {
         let unknown = || Refused::field("parent_message_id", format!("'{parent}' is no message of task '{task}'"));

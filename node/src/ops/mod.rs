@@ -15,6 +15,7 @@ pub mod finish;
 pub mod flows;
 pub mod grant;
 pub mod idempotency;
+pub mod import;
 pub mod judge;
 pub mod keys;
 pub mod members;

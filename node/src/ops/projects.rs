@@ -14,6 +14,10 @@ use crate::store::{Fault, Filter, Reader, Sort, TaskNo, TaskRow, Unit, WriteFaul
 
 /// The collection of projects.
 pub const COLLECTION: &str = "project";
+/// The field that says when a project was made in the system that it comes from.
+pub const IMPORTED_CREATED: &str = "imported_created_ms";
+/// The field that tells a repeated import from a changed project.
+pub const IMPORTED_HASH: &str = "imported_hash";
 
 /// What a project says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -117,7 +121,7 @@ impl Stored {
             base_branch: text("base_branch"),
             auto_accept: row.flag("auto_accept"),
             created_by: text("created_by"),
-            created_ms: row.created_ms,
+            created_ms: row.number(IMPORTED_CREATED).and_then(|ms| u64::try_from(ms).ok()).unwrap_or(row.created_ms),
             completed_ms: row.number("completed_ms").and_then(|ms| u64::try_from(ms).ok()),
         }
     }

@@ -24,7 +24,7 @@ use crate::store::{Fault, Unit};
 /// The most bytes of each JSON field of an action.
 const JSON: usize = 64 * 1024;
 
-fn view(action: actions::Action) -> Action {
+pub(super) fn view(action: actions::Action) -> Action {
     let entry = action.entry;
     Action {
         id: action.id.to_string(),
@@ -128,6 +128,7 @@ pub(super) async fn create(State(app): State<App>, input: Input<NewAction>) -> R
     let description = body.description.filter(|text| !text.is_empty());
     texts::reason("description", description.as_deref().unwrap_or_default())?;
     let entry = ActionEntry {
+        imported: None,
         entity_type: body.entity_type,
         entity_id: body.entity_id,
         action_type,

@@ -14,6 +14,7 @@ use super::metrics::Metrics;
 use super::refusal::Refusal;
 use super::times;
 use crate::cluster::Cluster;
+use crate::ops::import::Progress;
 use crate::run::{Control, ControlError};
 use crate::store::{Reader, Store};
 
@@ -143,6 +144,8 @@ pub struct App {
     pub(super) hosts: Arc<Hosts>,
     pub(super) heartbeats: Arc<Heartbeats>,
     pub(super) metrics: Arc<Metrics>,
+    /// How far the import is that runs; whoever runs one holds the lock.
+    pub(super) import: Arc<(tokio::sync::Mutex<()>, Progress)>,
     pub(super) started_ms: u64,
     closing: watch::Sender<bool>,
 }
@@ -162,6 +165,7 @@ impl App {
             hosts: Arc::new(Hosts::new(&settings.hosts)),
             heartbeats: Arc::default(),
             metrics: Arc::default(),
+            import: Arc::default(),
             started_ms: times::now_ms(),
             closing,
             settings: Arc::new(settings),

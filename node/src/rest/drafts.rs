@@ -20,7 +20,7 @@ use crate::store::Unit;
 /// How many tags a draft has at most.
 const TAGS: usize = 64;
 
-fn view(draft: drafts::Draft) -> Draft {
+pub(super) fn view(draft: drafts::Draft) -> Draft {
     let stored = draft.stored;
     Draft {
         id: draft.id,

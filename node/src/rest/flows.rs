@@ -18,7 +18,7 @@ use super::wanted::Wanted;
 use crate::ops::{self, flows};
 use crate::store::Unit;
 
-fn view(flow: flows::Listed) -> Flow {
+pub(super) fn view(flow: flows::Listed) -> Flow {
     let text = |value: serde_json::Result<String>| value.unwrap_or_else(|_| "[]".to_owned());
     Flow {
         states: text(serde_json::to_string(&flow.stored.states)),

@@ -89,14 +89,19 @@ impl FromRequestParts<App> for Call {
 }
 
 async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Bytes, Refusal> {
+    read_up_to(headers, body, BODY, PATIENCE).await
+}
+
+/// Reads a body of a limited size within a limited time.
+pub(super) async fn read_up_to(headers: &HeaderMap, body: axum::body::Body, limit: usize, patience: Duration) -> Result<Bytes, Refusal> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > BODY as u64) {
-        return Err(Refusal::TooLarge(BODY));
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(Refusal::TooLarge(limit));
     }
-    let whole = tokio::time::timeout(PATIENCE, Limited::new(body, BODY).collect()).await;
-    match whole.map_err(|_| Refusal::Slow(PATIENCE.as_secs()))? {
+    let whole = tokio::time::timeout(patience, Limited::new(body, limit).collect()).await;
+    match whole.map_err(|_| Refusal::Slow(patience.as_secs()))? {
         Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(BODY)),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(limit)),
         Err(_) => Err(Refusal::Invalid("the body broke off".to_owned())),
     }
 }

@@ -23,7 +23,8 @@ use crate::store::{Fault, Reader, Unit};
 /// The longest message, in bytes.
 const CONTENT: usize = 64 * 1024;
 
-fn view(id: RecordId, scope: String, entry: MessageEntry, wall_ms: u64) -> Message {
+pub(super) fn view(id: RecordId, scope: String, entry: MessageEntry, wall_ms: u64) -> Message {
+    let wall_ms = entry.imported.as_ref().map_or(wall_ms, |there| there.created_ms);
     Message {
         id: id.to_string(),
         task_id: entry.task_id,

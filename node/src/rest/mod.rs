@@ -17,11 +17,13 @@ mod conflicts;
 mod drafts;
 mod elsewhere;
 mod events;
+mod export;
 mod find;
 mod flows;
 mod forward;
 mod heartbeats;
 mod hosts;
+mod import;
 mod input;
 mod messages;
 mod metrics;
@@ -38,7 +40,7 @@ mod steps;
 mod task_fields;
 mod task_view;
 mod tasks;
-mod texts;
+pub(crate) mod texts;
 mod times;
 mod trail;
 mod wanted;
@@ -81,6 +83,8 @@ pub fn router(app: App) -> Router {
         .nest("/api/v1/orchestrators", orchestrator_routes())
         .nest("/api/v1/node", node_routes())
         .nest("/api/v1/cluster", cluster_routes())
+        .route("/api/admin/import", get(import::progress).post(import::run))
+        .route("/api/admin/export", get(export::run))
         .route("/api/v1/scheduler/poll", get(orchestrators::poll))
         .route("/api/v1/events", get(events::stream))
         .fallback(unknown_route)

@@ -11,8 +11,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Required, ResponseBuilder};
 
 use super::{
-    actions, authority, cluster, conflicts, drafts, events, flows, messages, metrics, node, orchestrators, projects, roles, steps, tasks,
-    trail, work,
+    actions, authority, cluster, conflicts, drafts, events, export, flows, import, messages, metrics, node, orchestrators, projects, roles,
+    steps, tasks, trail, work,
 };
 
 /// Names the token.
@@ -126,7 +126,7 @@ fn scope() -> Parameter {
         messages::list, messages::create, actions::list, actions::create, actions::show, actions::execute, actions::edit,
         orchestrators::register, orchestrators::heartbeat, orchestrators::list, orchestrators::show, orchestrators::edit,
         orchestrators::rotate_key, orchestrators::poll,
-        events::stream,
+        events::stream, import::run, import::progress, export::run,
         cluster::show, cluster::name, cluster::offline, authority::show, authority::set, cluster::peers, cluster::approve, cluster::deny, cluster::remove_peer, cluster::invite,
         conflicts::list, conflicts::show, conflicts::adopt, conflicts::dismiss,
         node::status, node::pause, node::resume, node::pause_agent, node::resume_agent, node::stop, node::gc, node::doctor,

@@ -20,7 +20,7 @@ use super::wanted::Wanted;
 use crate::ops::{self, projects};
 use crate::store::{Reader, Sort, Unit};
 
-fn view(project: projects::Project) -> Project {
+pub(super) fn view(project: projects::Project) -> Project {
     let stored = project.stored;
     Project {
         id: project.id,

@@ -21,7 +21,7 @@ use crate::store::Unit;
 /// How many roles one call registers at most.
 const ROLES: usize = 100;
 
-fn view(role: roles::Listed) -> Role {
+pub(super) fn view(role: roles::Listed) -> Role {
     let stored = role.stored;
     Role {
         name: role.name,

@@ -14,7 +14,7 @@ const LINE: usize = 4_096;
 const BRANCH: usize = 200;
 
 /// Reads a name of an agent, a person or a role: one line of 1 to 128 bytes.
-pub(super) fn label(field: &str, text: &str) -> Result<(), Refused> {
+pub(crate) fn label(field: &str, text: &str) -> Result<(), Refused> {
     if text.trim().is_empty() {
         return Err(Refused::field(field, "is required and must not be empty"));
     }
@@ -22,7 +22,7 @@ pub(super) fn label(field: &str, text: &str) -> Result<(), Refused> {
 }
 
 /// Reads a text of one line.
-pub(super) fn line(field: &str, text: &str) -> Result<(), Refused> {
+pub(crate) fn line(field: &str, text: &str) -> Result<(), Refused> {
     sized_line(field, text, LINE)
 }
 
@@ -37,7 +37,7 @@ fn sized_line(field: &str, text: &str, limit: usize) -> Result<(), Refused> {
 }
 
 /// Reads a reason, which a person or an agent reads later.
-pub(super) fn reason(field: &str, text: &str) -> Result<(), Refused> {
+pub(crate) fn reason(field: &str, text: &str) -> Result<(), Refused> {
     if text.len() > limits::TEXT {
         return Err(Refused::field(field, format!("{} bytes, the limit is {}", text.len(), limits::TEXT)));
     }
@@ -45,7 +45,7 @@ pub(super) fn reason(field: &str, text: &str) -> Result<(), Refused> {
 }
 
 /// Reads a reason that must be there.
-pub(super) fn required_reason(field: &str, text: &str) -> Result<(), Refused> {
+pub(crate) fn required_reason(field: &str, text: &str) -> Result<(), Refused> {
     if text.trim().is_empty() {
         return Err(Refused::field(field, "is required and must not be empty"));
     }
@@ -53,12 +53,12 @@ pub(super) fn required_reason(field: &str, text: &str) -> Result<(), Refused> {
 }
 
 /// Reads a text of many lines; its size is checked by the document.
-pub(super) fn body(field: &str, text: &str) -> Result<(), Refused> {
+pub(crate) fn body(field: &str, text: &str) -> Result<(), Refused> {
     if text.contains('\0') { Err(Refused::field(field, "the character NUL is not allowed")) } else { Ok(()) }
 }
 
 /// Reads a path below the project: never opened by the node, but given to agents.
-pub(super) fn file_path(field: &str, text: &str) -> Result<(), Refused> {
+pub(crate) fn file_path(field: &str, text: &str) -> Result<(), Refused> {
     line(field, text)?;
     let refuse = |why: &str| Err(Refused::field(field, format!("{why}: name a file below the project, such as tasks/my-task.md")));
     if text.trim().is_empty() {
@@ -74,7 +74,7 @@ pub(super) fn file_path(field: &str, text: &str) -> Result<(), Refused> {
 }
 
 /// Reads the short name of a branch by git's own rules, `-` at the beginning and full references refused too.
-pub(super) fn branch(field: &str, text: &str) -> Result<(), Refused> {
+pub(crate) fn branch(field: &str, text: &str) -> Result<(), Refused> {
     let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '~' | '^' | ':' | '?' | '*' | '[' | '\\');
     let part_is_odd = |part: &str| part.is_empty() || part.starts_with('.') || part.ends_with(".lock");
     let wrong = text.is_empty()
@@ -95,7 +95,7 @@ pub(super) fn branch(field: &str, text: &str) -> Result<(), Refused> {
 }
 
 /// Reads an address on the web.
-pub(super) fn url(field: &str, text: &str) -> Result<(), Refused> {
+pub(crate) fn url(field: &str, text: &str) -> Result<(), Refused> {
     line(field, text)?;
     let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
     if lower.starts_with("http://") || lower.starts_with("https://") {
@@ -106,7 +106,7 @@ pub(super) fn url(field: &str, text: &str) -> Result<(), Refused> {
 }
 
 /// Reads the name of a queue; whether a flow knows a custom one is decided with the task.
-pub(super) fn queue(field: &str, text: &str) -> Result<Queue, Refused> {
+pub(crate) fn queue(field: &str, text: &str) -> Result<Queue, Refused> {
     Queue::parse(text).map_err(|_| {
         let shown: String = text.chars().filter(|c| !c.is_control()).take(60).collect();
         Refused::field(
@@ -117,7 +117,7 @@ pub(super) fn queue(field: &str, text: &str) -> Result<Queue, Refused> {
 }
 
 /// Turns JSON, or JSON text, into JSON text.
-pub(super) fn json(field: &str, value: Value) -> Result<String, Refused> {
+pub(crate) fn json(field: &str, value: Value) -> Result<String, Refused> {
     match value {
         Value::String(text) => match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
             Ok(_) => Ok(text),
@@ -128,7 +128,7 @@ pub(super) fn json(field: &str, value: Value) -> Result<String, Refused> {
 }
 
 /// Turns hooks into JSON text: a list of objects with a name each.
-pub(super) fn hooks(field: &str, value: Value) -> Result<String, Refused> {
+pub(crate) fn hooks(field: &str, value: Value) -> Result<String, Refused> {
     let text = json(field, value)?;
     let list: Vec<Value> = serde_json::from_str(&text).map_err(|_| Refused::field(field, "hooks are a list of objects"))?;
     if list.iter().all(|hook| hook.get("name").is_some_and(Value::is_string)) {

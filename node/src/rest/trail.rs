@@ -15,6 +15,7 @@ use super::input::{Call, Segments};
 use super::refusal::Refusal;
 use super::times::rfc3339;
 use crate::run::Usage;
+use crate::store::imported::{Imported, PastEvent};
 use crate::store::posts::{ACCEPTED, CREATED_THERE, SUBTASKS_DONE};
 use crate::store::{Fault, Reader, StoredLog, TaskNo, TaskRow};
 
@@ -57,9 +58,44 @@ impl Trail {
         self.payload(id).map(|payload| rfc3339(payload.wall_ms))
     }
 
+    /// Returns what the task's creation brought from another system; of concurrent creations that of the lowest id.
+    pub(super) fn imported(&self) -> Option<Imported> {
+        let creates = || (0u32..).zip(&self.entries).filter(|(_, (entry, _))| matches!(entry.act, Act::Create) && entry.counts());
+        let is_last = |index: u32| !creates().any(|(_, (later, _))| later.past.contains(index));
+        let last = creates().filter(|(index, _)| is_last(*index)).map(|(_, created)| created).min_by_key(|(entry, _)| entry.id)?;
+        let Body::TaskCreate { imported, .. } = &last.1.body else { return None };
+        Imported::parse(imported.as_deref()?)
+    }
+
     fn history(&self, app: &App, reader: &Reader) -> Result<Vec<HistoryEvent>, Fault> {
+        let imported = self.imported();
+        let mut events = self.written(app, imported.as_ref());
+        events.extend(self.blocked(reader)?);
+        events.extend(self.superseded());
+        Ok(in_order(events))
+    }
+
+    /// Tells what an export takes along: what happened before an earlier import too, but neither that import, nor what follows from
+    /// other tasks, which come along themselves.
+    pub(super) fn portable(&self, app: &App, imported: Option<&Imported>) -> Vec<HistoryEvent> {
+        let mut events = self.written(app, imported);
+        events.retain(|(_, event)| event.event != IMPORTED);
+        events.extend(self.superseded());
+        in_order(events)
+    }
+
+    /// Tells what the records say, and what they brought.
+    fn written(&self, app: &App, imported: Option<&Imported>) -> Vec<(u64, HistoryEvent)> {
+        let past = imported.into_iter().flat_map(|imported| &imported.history).map(past_event);
         let mut epoch = 0;
         let told = self.entries.iter().filter_map(|(entry, payload)| {
+            if let (Some(imported), Body::TaskCreate { .. }) = (imported, &payload.body) {
+                let details = Some(format!("from {}", imported.source));
+                return Some((payload.wall_ms, event_of(app, entry, payload, (IMPORTED, None, details))));
+            }
+            if imported.is_some() && is_first_place(&payload.body) {
+                return None;
+            }
             let (event, agent, mut details) = if entry.counts() { tell(&payload.body)? } else { void(entry, &payload.body)? };
             match (&payload.body, entry.counts()) {
                 (Body::Claim { epoch: claimed, .. }, true) => epoch = epoch.max(*claimed),
@@ -67,24 +103,9 @@ impl Trail {
                 (Body::Review { .. }, true) => details = Some(format!("review {}", AttemptName::new(epoch, &entry.id))),
                 _ => {}
             }
-            Some((
-                payload.wall_ms,
-                HistoryEvent {
-                    event: event.to_owned(),
-                    agent,
-                    details,
-                    timestamp: rfc3339(payload.wall_ms),
-                    node: Some(app.node_name(&payload.author)),
-                    record_id: Some(entry.id.to_string()),
-                },
-            ))
+            Some((payload.wall_ms, event_of(app, entry, payload, (event, agent, details))))
         });
-        let mut events: Vec<_> = told.collect();
-        events.extend(self.blocked(reader)?);
-        events.extend(self.superseded());
-        // Records stay in causal order when their times are equal.
-        events.sort_by_key(|(at, _)| *at);
-        Ok(events.into_iter().map(|(_, event)| event).collect())
+        past.chain(told).collect()
     }
 
     /// Tells that the task had to wait for others, and when the last of them ended: no record says so.
@@ -184,6 +205,48 @@ impl Trail {
                 }
         };
         self.entries.iter().find(ends).map(|(_, payload)| payload)
+    }
+}
+
+/// What the creation of a task is called that came from another system.
+const IMPORTED: &str = "imported";
+
+fn event_of(app: &App, entry: &Entry, payload: &Payload, (event, agent, details): Told) -> HistoryEvent {
+    HistoryEvent {
+        event: event.to_owned(),
+        agent,
+        details,
+        timestamp: rfc3339(payload.wall_ms),
+        node: Some(app.node_name(&payload.author)),
+        record_id: Some(entry.id.to_string()),
+    }
+}
+
+/// Shows what happened in another system.
+fn past_event(past: &PastEvent) -> (u64, HistoryEvent) {
+    let event = HistoryEvent {
+        event: past.event.clone(),
+        agent: past.agent.clone(),
+        details: past.details.clone(),
+        timestamp: rfc3339(past.at_ms),
+        node: past.node.clone(),
+        record_id: None,
+    };
+    (past.at_ms, event)
+}
+
+/// Puts events in order; records stay in causal order when their times are equal.
+fn in_order(mut events: Vec<(u64, HistoryEvent)>) -> Vec<HistoryEvent> {
+    events.sort_by_key(|(at, _)| *at);
+    events.into_iter().map(|(_, event)| event).collect()
+}
+
+/// Tells whether a record puts a new task into its first queue.
+#[expect(clippy::wildcard_enum_match_arm, reason = "no other kind does")]
+fn is_first_place(body: &Body) -> bool {
+    match body {
+        Body::Finish { reason, .. } | Body::Cancel { reason, .. } | Body::Move { reason, .. } => reason == CREATED_THERE,
+        _ => false,
     }
 }
 

@@ -248,7 +248,9 @@ impl Unit<'_> {
             let at = (id.to_string(), scope.to_string());
             let before = self.task_ids.insert(at.clone(), no);
             self.undoable(|| Step::TaskId(at, before));
-            let row = &mut self.slot(no)?.row;
+            let slot = self.slot(no)?;
+            slot.creation_stale = true;
+            let row = &mut slot.row;
             let named = !row.scope.is_empty();
             (row.scope, row.id) = (scope.to_string(), id.to_string());
             if !named {

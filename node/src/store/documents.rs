@@ -106,6 +106,8 @@ impl Unit<'_> {
         let knotted = !history.is_whole();
         let slot = self.slot(no)?;
         (slot.row.broken, slot.row.knotted) = (broken, knotted);
+        // Whatever changed the set of changes may have changed the creation.
+        slot.creation_stale = true;
         slot.document = Some(history.into_document());
         self.show_document(no, true)
     }

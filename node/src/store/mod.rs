@@ -10,6 +10,7 @@ mod commit;
 pub mod conflicts;
 mod documents;
 mod file;
+pub mod imported;
 mod incoming;
 pub mod index;
 mod items;

@@ -84,6 +84,19 @@ pub struct MessageEntry {
     /// The first message of its thread, unless it is that itself. Its author knew it, so no other record is needed to find it.
     #[serde(default)]
     pub thread_id: Option<String>,
+    /// What it was in another system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Brought>,
+}
+
+/// What a post was in the system that it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brought {
+    /// Its id there.
+    pub id: String,
+    /// When it was written there, in milliseconds since 1970.
+    #[serde(default)]
+    pub created_ms: u64,
 }
 
 /// An action as it was proposed.
@@ -111,6 +124,9 @@ pub struct ActionEntry {
     /// JSON text.
     #[serde(default)]
     pub action_data: Option<String>,
+    /// What it was in another system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Brought>,
 }
 
 /// What became of an action.
@@ -124,6 +140,9 @@ pub struct ActionState {
     /// When its execution was asked for.
     #[serde(default)]
     pub executed_ms: Option<u64>,
+    /// When it was last changed, where that was in another system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_ms: Option<u64>,
 }
 
 impl ActionState {
@@ -228,6 +247,7 @@ impl MessageEntry {
             content: reason.to_owned(),
             parent_message_id: None,
             thread_id: None,
+            imported: None,
         }
     }
 

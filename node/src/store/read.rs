@@ -154,6 +154,21 @@ impl Reader {
         table.get(no)?.map(|bytes| decode(bytes.value()).map_err(|source| Fault::Row { no, source })).transpose()
     }
 
+    /// Returns at most `limit` rows after a number, tasks and other documents, deleted ones too, in the order of their numbers.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn rows_after(&self, no: TaskNo, limit: usize) -> Result<Vec<(TaskNo, TaskRow)>, Fault> {
+        let table = self.rows.of(&self.txn)?;
+        let mut found = Vec::new();
+        for item in table.range(no.saturating_add(1)..)?.take(limit) {
+            let (no, bytes) = item?;
+            let row = decode(bytes.value()).map_err(|source| Fault::Row { no: no.value(), source })?;
+            found.push((no.value(), row));
+        }
+        Ok(found)
+    }
+
     /// Returns a task's body; none where it has none.
     ///
     /// # Errors

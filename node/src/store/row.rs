@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use minicbor::{CborLen, Decode, Encode};
 use octopoid_crdt::document::Value;
 
+use super::imported::Brought;
+
 /// A task's number in this store.
 pub type TaskNo = u64;
 
@@ -157,6 +159,9 @@ pub struct TaskRow {
     /// Some of that, or a cut blocker, is dismissed by nobody.
     #[n(38)]
     pub in_conflict: bool,
+    /// What it brought from another system.
+    #[n(39)]
+    pub brought: Option<Brought>,
 }
 
 impl TaskRow {

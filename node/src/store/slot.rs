@@ -34,6 +34,8 @@ pub(super) struct Slot {
     pub stale: bool,
     /// The blockers or one of them changed: they must be looked at anew.
     pub blockers_stale: bool,
+    /// Which creation the task goes back to may have changed: what it brought must be read anew.
+    pub creation_stale: bool,
     /// Those who wait for this new task were told of it.
     pub announced: bool,
     /// The row differs from the committed one, or may.
@@ -68,6 +70,7 @@ impl Slot {
             outranked: Vec::new(),
             stale: false,
             blockers_stale: false,
+            creation_stale: false,
             announced: false,
             changed: false,
             document_changed: false,

@@ -10,7 +10,7 @@ use redb::{Key, MultimapTableDefinition, ReadOnlyTable, ReadTransaction, TableDe
 /// The version of what cannot be derived: records, local tables and facts; a store with another one is refused.
 pub const SCHEMA: u64 = 2;
 /// The version of the views; a store with an older one gets them derived anew, one with a newer one is refused.
-pub const VIEWS: u64 = 4;
+pub const VIEWS: u64 = 5;
 
 /// Facts of the store itself, by the names below.
 pub const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");

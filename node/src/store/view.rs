@@ -8,6 +8,7 @@ use octopoid_crdt::peer::settle::contenders;
 use octopoid_crdt::record::{Body, Cause, Verified};
 
 use super::documents::Life;
+use super::imported::{self, Brought, Imported};
 use super::read::StoredLog;
 use super::row::{Holder, TaskNo, TaskRow};
 use super::unit::{Unit, WriteFault};
@@ -72,11 +73,15 @@ impl Unit<'_> {
         let life = self.life(no)?;
         // Lent out while the row is derived, which only reads records besides.
         let log = self.slot(no)?.log.take().ok_or(WriteFault::Store)?;
+        let creation_stale = std::mem::take(&mut self.slot(no)?.creation_stale);
         let mut row = std::mem::take(&mut self.slot(no)?.row);
+        let brought = if creation_stale && row.collection.is_none() { self.brought(&log, &life) } else { Ok(row.brought.take()) };
         let derived = if row.collection.is_none() { self.derive_holder(&mut row, &state, &log) } else { Ok(()) };
         derive_state(&mut row, &state, &log);
         derive_creation(&mut row, &log, &life);
         derive_times(&mut row, &state, &log);
+        row.brought = brought.as_ref().ok().cloned().flatten();
+        add_brought(&mut row, &state, &log);
         derive_end(&mut row, &state);
         derive_failures(&mut row, &log, &life);
         let outranked = self.outranked(&row, &state, &log);
@@ -91,7 +96,23 @@ impl Unit<'_> {
         slot.changed = true;
         slot.row.signs = signs?;
         slot.outranked = outranked?;
+        brought?;
         derived
+    }
+
+    /// Reads what the task's creation brought from another system.
+    fn brought(&mut self, log: &StoredLog, life: &Life) -> Result<Option<Brought>, WriteFault> {
+        let Some(id) = creation(log, life).map(|entry| entry.id) else { return Ok(None) };
+        let Some(arrival) = log.arrival(&id) else { return Ok(None) };
+        let parse = |body: &Body| {
+            let Body::TaskCreate { imported, .. } = body else { return None };
+            Some(Imported::parse(imported.as_deref()?)?.into())
+        };
+        // A creation of this unit is at hand, and most creations are.
+        if let Some(at) = self.by_id.get(&id) {
+            return Ok(parse(&self.records[*at].record.payload().body));
+        }
+        Ok(parse(&self.record(arrival, &id)?.payload().body))
     }
 
     fn derive_holder(&mut self, row: &mut TaskRow, state: &TaskState, log: &StoredLog) -> Result<(), WriteFault> {
@@ -239,11 +260,16 @@ fn derive_state(row: &mut TaskRow, state: &TaskState, log: &StoredLog) {
     row.heads = heads_hash(log);
 }
 
-/// Finds out who created the task, and when. Of concurrent creations the lowest id decides, so that every node shows the same.
-fn derive_creation(row: &mut TaskRow, log: &StoredLog, life: &Life) {
+/// Finds the creation that the task goes back to. Of concurrent ones the lowest id decides, so that every node shows the same.
+fn creation<'l>(log: &'l StoredLog, life: &Life) -> Option<&'l Entry> {
     let effective = |index: Index, entry: &Entry| matches!(entry.act, Act::Create) && entry.counts() && life.holds(index, entry);
     let creates = (0..).zip(log.log.entries()).filter(|(index, entry)| effective(*index, entry));
-    let first = creates.map(|(_, entry)| entry).min_by_key(|entry| entry.id);
+    creates.map(|(_, entry)| entry).min_by_key(|entry| entry.id)
+}
+
+/// Finds out who created the task, and when.
+fn derive_creation(row: &mut TaskRow, log: &StoredLog, life: &Life) {
+    let first = creation(log, life);
     row.created_ms = first.and_then(|entry| log.wall_ms(&entry.id)).unwrap_or(0);
     row.creator = first.map(|entry| entry.author.0);
 }
@@ -254,6 +280,25 @@ fn derive_times(row: &mut TaskRow, state: &TaskState, log: &StoredLog) {
         Phase::Done { by: End::Accept { id, .. } | End::Finish { id }, .. } => log.wall_ms(id),
         Phase::Waiting { .. } | Phase::Claimed { .. } | Phase::Provisional { .. } | Phase::Cancelled { .. } | Phase::Deleted { .. } => None,
     };
+}
+
+/// Adds to the row what the task brought from another system: counters go on from there, and times stand until something happens here.
+fn add_brought(row: &mut TaskRow, state: &TaskState, log: &StoredLog) {
+    let Some(brought) = &row.brought else { return };
+    row.created_ms = brought.created_ms.unwrap_or(row.created_ms);
+    row.attempt_count = row.attempt_count.saturating_add(brought.attempt_count);
+    row.rejection_count = row.rejection_count.saturating_add(brought.rejection_count);
+    if state.attempts.is_empty() {
+        row.submitted_ms = row.submitted_ms.or(brought.submitted_ms);
+    }
+    row.updated_ms = log.walls.iter().copied().max().unwrap_or(row.updated_ms);
+    if imported::is_untouched(log) {
+        row.updated_ms = brought.updated_ms.unwrap_or(row.updated_ms);
+        row.completed_ms = match &state.phase {
+            Phase::Done { .. } | Phase::Cancelled { .. } => brought.completed_ms.or(row.completed_ms),
+            Phase::Waiting { .. } | Phase::Claimed { .. } | Phase::Provisional { .. } | Phase::Deleted { .. } => row.completed_ms,
+        };
+    }
 }
 
 /// Counts what went wrong since a person last put the task back, and when the next attempt may start.

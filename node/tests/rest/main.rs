@@ -23,3 +23,4 @@ mod socket;
 mod support;
 mod tasks;
 mod trail;
+mod transfer;

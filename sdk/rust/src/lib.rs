@@ -23,14 +23,15 @@ mod project;
 mod role;
 mod scheduler;
 mod task;
+mod transfer;
 mod transition;
 mod transport;
 mod wire;
 
 pub use action::{Action, ActionList, ActionPatch, NewAction};
 pub use client::{
-    ActionFilter, Client, DiffQuery, DraftFilter, EventStream, LogQuery, MessageFilter, OrchestratorFilter, ProjectFilter, TaskFilter,
-    TextStream, Token,
+    ActionFilter, Client, DiffQuery, DraftFilter, EventStream, ImportQuery, LogQuery, MessageFilter, OrchestratorFilter, ProjectFilter,
+    TaskFilter, TextStream, Token,
 };
 pub use cluster::{
     ApproveRequest, AuthorityInfo, AuthorityRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, Invitation, InviteRequest,
@@ -55,6 +56,7 @@ pub use project::{NewProject, Project, ProjectList, ProjectPatch, ProjectTasks};
 pub use role::{NewRole, RegisterRoles, RegisteredRoles, Role, RoleList};
 pub use scheduler::{FlowStates, PollResponse, PollTask};
 pub use task::{Deleted, NewTask, Task, TaskList, TaskPatch};
+pub use transfer::{Export, ExportSource, ImportCounts, ImportProgress, ImportReport, SkippedRow};
 pub use transition::{
     AcceptRequest, CancelRequest, ClaimRequest, ForceQueueRequest, HookCompletion, HookStatus, MergeRequest, RejectRequest, ReleaseRequest,
     RenewRequest, RequeueRequest, SubmitRequest,

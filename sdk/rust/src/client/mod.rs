@@ -14,6 +14,7 @@ mod request;
 mod sse;
 mod stream;
 mod tasks;
+mod transfer;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -28,6 +29,7 @@ pub use orchestrators::OrchestratorFilter;
 pub use projects::ProjectFilter;
 pub use stream::{EventStream, TextStream};
 pub use tasks::{DiffQuery, TaskFilter};
+pub use transfer::ImportQuery;
 
 use crate::{
     error::{ClientError, ErrorBody},

@@ -68,6 +68,12 @@ impl Call {
         Ok(self)
     }
 
+    /// Sends a text as it is, which is JSON or JSON lines.
+    pub(super) fn raw(mut self, body: Vec<u8>) -> Self {
+        self.body = Some(body);
+        self
+    }
+
     /// Asks for the events after this one.
     pub(super) fn after_event(mut self, id: Option<&str>) -> Result<Self, ClientError> {
         let value = |id: &str| HeaderValue::try_from(id).map_err(|_| ClientError::BadId(id.to_owned()));

@@ -9,8 +9,7 @@ use octopoid_client::{ClientError, ErrorKind};
 use crate::{
     attempt_name::AttemptError,
     commands::{
-        edit::EditError, enqueue::EnqueueError, install_service::ServiceError, logs::LogsError, man::ManError, server::ServerError,
-        start::StartError, stop::StopError, validate::ValidateError, wait::WaitError,
+    edit::EditError, enqueue::EnqueueError, import::TransferError, install_service::ServiceError, logs::LogsError, man::ManError, server::ServerError, start::StartError, stop::StopError, validate::ValidateError, wait::WaitError,
     },
     connection::ConnectError,
     demo::DemoFailure,
@@ -88,6 +87,9 @@ pub enum Failure {
     /// See [`LogsError`].
     #[error(transparent)]
     Logs(#[from] LogsError),
+    /// See [`TransferError`].
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
     /// See [`ServerError`].
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -149,6 +151,7 @@ impl Failure {
             Self::Service(error) => error.exit(),
             Self::Man(error) => error.exit(),
             Self::Logs(error) => error.exit(),
+            Self::Transfer(error) => error.exit(),
             Self::Server(error) => error.exit(),
             Self::Start(error) => error.exit(),
             Self::Stop(error) => error.exit(),
@@ -174,6 +177,7 @@ impl Failure {
             Self::Edit(error) => error.hint(),
             Self::Service(error) => error.hint(),
             Self::Logs(error) => error.hint(),
+            Self::Transfer(error) => error.hint(),
             Self::Server(error) => error.hint(),
             Self::Start(error) => error.hint(),
             Self::Stop(error) => error.hint(),

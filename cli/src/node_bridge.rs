@@ -1,5 +1,7 @@
 //! Everything that the command line takes from `octopoid_node`, in one place.
 
+mod migration;
+
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -19,6 +21,7 @@ use octopoid_node::{
 use serde::Serialize;
 use tokio::sync::watch;
 
+pub use migration::{MigrateError, old_agents, read_folder};
 pub use octopoid_node::project::{FindError, Layout};
 
 /// States why the node's part of a command failed.

@@ -48,6 +48,43 @@ pub fn ticket(data: &[u8]) {
     }
 }
 
+/// Reads bytes as a task file of version 1.
+pub fn task_file(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let file = octopoid_node::migrate::task_file::parse(&text);
+    for (key, value) in &file.keys {
+        let line = |line: &str| line.split_once(':').is_some_and(|(known, rest)| known == key && rest.trim() == value);
+        assert!(text.trim_start_matches('\u{feff}').lines().any(line), "{key} says {value:?}, which no line says");
+    }
+    let title = |title: &String| text.contains(title.as_str());
+    assert!(file.title.as_ref().is_none_or(title) && file.id.as_ref().is_none_or(title), "the heading is part of the text");
+}
+
+/// Reads bytes as what an import may be sent, and plans what becomes of it.
+pub fn import(data: &[u8]) {
+    use octopoid_node::migrate::{Plan, Table, Zone, read};
+    let Ok(tables) = read(data) else { return };
+    let counts: Vec<(Table, u64)> = Table::ALL.into_iter().map(|table| (table, tables.count(table))).collect();
+    let plan = Plan::of(tables, "default", &Zone::UTC, &|_, _| false);
+    for (table, source) in counts {
+        let planned = match table {
+            Table::Tasks => plan.tasks.len() as u64,
+            Table::TaskHistory => plan.tasks.iter().map(|task| task.history_rows).sum(),
+            Table::Files => plan.tasks.iter().filter(|task| task.file.is_some()).count() as u64,
+            Table::Projects => plan.projects.len() as u64,
+            Table::Drafts => plan.drafts.len() as u64,
+            Table::Messages => plan.messages.len() as u64,
+            Table::Actions => plan.actions.len() as u64,
+            Table::Flows => plan.flows.len() as u64,
+            Table::Roles => plan.roles.len() as u64,
+            Table::Orchestrators => plan.orchestrators.len() as u64,
+            Table::Agents => plan.agents.len() as u64,
+        };
+        let skipped = plan.skipped.iter().filter(|row| row.table == table).count() as u64;
+        assert_eq!(source, planned + skipped, "every row of {} is planned or skipped: {:?}", table.as_str(), plan.skipped);
+    }
+}
+
 /// Offers bytes as a change to a small document.
 pub fn gate(data: &[u8]) {
     let mut document = base();

@@ -77,6 +77,8 @@ fn the_corpus_brings_no_target_down_and_takes_little_memory() {
     replay(targets::ticket, tickets());
     replay(targets::gate, files(&root().join("crdt/tests/golden/gate")));
     replay(targets::rest, files(&corpus.join("rest")));
+    replay(targets::task_file, files(&corpus.join("task_file")));
+    replay(targets::import, files(&corpus.join("import")));
     let status = fs::read_to_string("/proc/self/status").expect("this process's status");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the most memory that was in use");
     let peak: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");

@@ -10,6 +10,7 @@ mod doctor;
 pub mod edit;
 pub mod enqueue;
 mod gc;
+pub mod import;
 mod init;
 pub mod install_service;
 mod list;
@@ -91,6 +92,10 @@ pub enum Command {
     Authority(authority::Args),
     /// List what lost when machines that were apart did the same; adopt or dismiss it.
     Conflicts(conflicts::Args),
+    /// Take in tasks of version 1, of another node, or of a backup.
+    Import(import::Args),
+    /// Write everything down for an import or a backup.
+    Export(import::ExportArgs),
     /// Check the project's files and this machine.
     Validate(validate::Args),
     /// Check the store.
@@ -138,6 +143,8 @@ pub async fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Cluster(args) => peers::cluster(&args, output).await,
         Command::Authority(args) => authority::run(args, output).await,
         Command::Conflicts(args) => conflicts::run(args, output).await,
+        Command::Import(args) => import::import(&args, output).await,
+        Command::Export(args) => import::export(&args, output).await,
         Command::Validate(args) => validate::run(&args, output),
         Command::Doctor(args) => doctor::run(&args, output).await,
         Command::Uninit(args) => uninit::run(&args, output).await,

@@ -81,7 +81,7 @@ impl Plan {
         let mut histories = self.histories(tables.rows.remove(&Table::TaskHistory).unwrap_or_default(), reading);
         let successors = tasks::successors(tables.files.iter().map(|(id, text)| (id.as_str(), text.as_str())));
         let files = self.files(&tables.files);
-        let (mut known, mut seen) = (Known::new(), BTreeSet::new());
+        let (mut known, mut seen, mut looked_at) = (Known::new(), BTreeSet::new(), BTreeSet::new());
         for row in tables.rows.remove(&Table::Tasks).unwrap_or_default() {
             let text = |column: &str| row.get(column).map(as_text).unwrap_or_default();
             let (id, queue) = (text("id").trim().to_owned(), text("queue"));
@@ -98,6 +98,7 @@ impl Plan {
                 successor: successors.get(&key.1).cloned(),
             };
             let (events, file) = (beside.history.len(), beside.file);
+            looked_at.extend(file.map(|(name, _)| name));
             match tasks::plan(row, beside, reading, &mut self.skipped, &mut self.warnings) {
                 Ok(task) => {
                     known.insert(key, meant);
@@ -121,12 +122,12 @@ impl Plan {
             };
             self.skipped.extend(events.iter().map(skip));
         }
-        let taken: BTreeSet<&str> = self.tasks.iter().filter_map(|task| task.file.as_deref()).collect();
-        let skipped: BTreeSet<String> = self.skipped.iter().filter(|row| row.table == Table::Files).map(|row| row.id.clone()).collect();
-        let left = tables.files.iter().filter(|(id, _)| !taken.contains(id.as_str()) && !skipped.contains(&super::tables::shown(id)));
-        let orphans: Vec<Skipped> =
-            left.map(|(id, _)| Skipped::new(Table::Files, id.as_str(), "the source has no task of this id")).collect();
-        self.skipped.extend(orphans);
+        let left: Vec<Skipped> = files
+            .values()
+            .filter(|(name, _)| !looked_at.contains(name))
+            .map(|(name, _)| Skipped::new(Table::Files, *name, "the source has no task of this id"))
+            .collect();
+        self.skipped.extend(left);
     }
 
     /// Sorts the events of all tasks by task, oldest first.
@@ -152,13 +153,13 @@ impl Plan {
     }
 
     /// Finds files by the id of their task; a second one of the same id is left out.
-    fn files<'f>(&mut self, files: &'f [(String, String)]) -> HashMap<&'f str, (&'f str, &'f str)> {
-        let mut found: HashMap<&str, (&str, &str)> = HashMap::new();
+    fn files<'f>(&mut self, files: &'f [(String, String)]) -> BTreeMap<&'f str, (&'f str, &'f str)> {
+        let mut found: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
         for (name, text) in files {
             let id = bare(name.trim().trim_end_matches(".md"));
             match found.entry(id) {
-                std::collections::hash_map::Entry::Vacant(free) => drop(free.insert((name.as_str(), text.as_str()))),
-                std::collections::hash_map::Entry::Occupied(_) => {
+                std::collections::btree_map::Entry::Vacant(free) => drop(free.insert((name.as_str(), text.as_str()))),
+                std::collections::btree_map::Entry::Occupied(_) => {
                     self.skipped.push(Skipped::new(Table::Files, name.as_str(), "the source has another file of this task"));
                 }
             }

@@ -15,7 +15,8 @@ pub struct History {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HistoryEvent {
     /// What happened: created, claimed, review_claimed, submitted, accepted, rejected, requeued, blocked, unblocked,
-    /// lease_expired, burnout_detected, force_queue, superseded, conflict or archived.
+    /// lease_expired, burnout_detected, force_queue, superseded, conflict or archived. A task that came from another system
+    /// has what happened there before these, by that system's names, then how its queue was read, and imported.
     pub event: String,
     /// Who did it.
     pub agent: Option<String>,

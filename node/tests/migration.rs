@@ -92,14 +92,24 @@ fn a_database_with_a_log_that_is_not_checkpointed_is_read_and_stays_as_it_is() {
     let insert = "INSERT INTO tasks (id, file_path, queue, priority, role, branch, claimed_by, claimed_at, attempt_count, auto_accept, created_at)
         VALUES ('9f3a', 'shared/queue/claimed/TASK-9f3a.md', 'claimed', 'P1', 'implementer', 'main', 'impl-1', '2025-01-02T10:00:00', 2, 1, '2025-01-01 09:00:00')";
     connection.execute(insert, []).expect("a task");
-    connection.execute("INSERT INTO task_history (task_id, event, agent, timestamp) VALUES ('TASK-9f3a', 'created', 'human', '2025-01-01 09:00:00')", []).expect("an event");
-    connection.execute("INSERT INTO agents VALUES ('impl-1', 'implementer', 1, 4711, '9f3a', '2025-01-02 10:00:00', NULL)", []).expect("an agent");
+    connection
+        .execute(
+            "INSERT INTO task_history (task_id, event, agent, timestamp) VALUES ('TASK-9f3a', 'created', 'human', '2025-01-01 09:00:00')",
+            [],
+        )
+        .expect("an event");
+    connection
+        .execute("INSERT INTO agents VALUES ('impl-1', 'implementer', 1, 4711, '9f3a', '2025-01-02 10:00:00', NULL)", [])
+        .expect("an agent");
     assert!(fs::metadata(old.folder().join("state.db-wal")).expect("a log").len() > 10_000, "what was written is in the log alone");
     let before = contents(&old.folder());
     let tables = old.read();
     assert_eq!(contents(&old.folder()), before, "nothing in the folder changed");
     assert_eq!((tables.source.kind.as_str(), tables.source.schema_version), ("octopoid-v1", Some(12)));
-    assert_eq!((tables.count(Table::Tasks), tables.count(Table::TaskHistory), tables.count(Table::Agents), tables.count(Table::Files)), (1, 1, 1, 1));
+    assert_eq!(
+        (tables.count(Table::Tasks), tables.count(Table::TaskHistory), tables.count(Table::Agents), tables.count(Table::Files)),
+        (1, 1, 1, 1)
+    );
     let plan = old.plan();
     let found = task(&plan, "9f3a");
     assert_eq!(found.fields.content.as_deref(), Some(FILE), "the file is the body, byte for byte");
@@ -114,13 +124,20 @@ fn a_database_with_a_log_that_is_not_checkpointed_is_read_and_stays_as_it_is() {
 fn a_database_may_lack_every_column_but_the_id() {
     let old = Old::new();
     let connection = Connection::open(old.folder().join("state.db")).expect("a database");
-    connection.execute_batch("CREATE TABLE tasks (id TEXT, later_column BLOB); INSERT INTO tasks VALUES ('a', x'6f6b'), ('b', x'ff'), (NULL, NULL);").expect("tables");
+    connection
+        .execute_batch(
+            "CREATE TABLE tasks (id TEXT, later_column BLOB); INSERT INTO tasks VALUES ('a', x'6f6b'), ('b', x'ff'), (NULL, NULL);",
+        )
+        .expect("tables");
     drop(connection);
     let plan = old.plan();
     assert_eq!((plan.tasks.len(), plan.rows[&Table::Tasks]), (1, 3));
     assert_eq!(task(&plan, "a").imported.extra["later_column"], "ok", "what has no place here is kept");
     let reasons: Vec<&str> = plan.skipped.iter().map(|row| row.reason.as_str()).collect();
-    assert!(reasons.iter().any(|reason| reason.contains("later_column")) && reasons.iter().any(|reason| reason.contains("id")), "{reasons:?}");
+    assert!(
+        reasons.iter().any(|reason| reason.contains("later_column")) && reasons.iter().any(|reason| reason.contains("id")),
+        "{reasons:?}"
+    );
 }
 
 #[test]
@@ -137,15 +154,23 @@ fn a_file_that_is_no_database_is_an_error_and_not_an_empty_one() {
 fn without_a_database_the_folders_say_where_tasks_stand() {
     let old = Old::new();
     old.write("shared/queue/incoming/TASK-a1.md", "# [TASK-a1] One\nROLE: tester\nPRIORITY: P0\nBLOCKED_BY: TASK-b2\n");
-    old.write("shared/queue/done/TASK-b2.md", "# [TASK-b2] Two\nCOMPLETED_AT: 2025-01-01T10:00:00Z\nACCEPTED_BY: rev\nACCEPTED_AT: 2025-01-01T10:00:00Z\n");
-    old.write("shared/queue/rejected/gh-10-fix.md", "# [gh-10-fix] Three\nREJECTION_REASON: old\nREJECTION_REASON: too vague\nREJECTED_AT: 2025-01-02T10:00:00Z\nREJECTED_BY: rev\n");
+    old.write(
+        "shared/queue/done/TASK-b2.md",
+        "# [TASK-b2] Two\nCOMPLETED_AT: 2025-01-01T10:00:00Z\nACCEPTED_BY: rev\nACCEPTED_AT: 2025-01-01T10:00:00Z\n",
+    );
+    old.write(
+        "shared/queue/rejected/gh-10-fix.md",
+        "# [gh-10-fix] Three\nREJECTION_REASON: old\nREJECTION_REASON: too vague\nREJECTED_AT: 2025-01-02T10:00:00Z\nREJECTED_BY: rev\n",
+    );
     old.write("shared/queue/escalated/REFACTOR-12-x.md", "# Four, without an id\nEXPEDITE: true\n");
     old.write("shared/queue/incoming/task-m1x2-a0b1.md", "no heading at all");
     old.write("shared/queue/incoming/notes.txt", "no task");
     old.write("shared/queue/incoming/TASK-binary.md", b"# [TASK-binary] x\n\xff\xfe");
     let plan = old.plan();
     let places: Vec<(&str, &str)> = plan.tasks.iter().map(|task| (task.id.as_str(), task.queue.as_str())).collect();
-    for place in [("a1", "incoming"), ("b2", "done"), ("gh-10-fix", "cancelled"), ("REFACTOR-12-x", "blocked"), ("task-m1x2-a0b1", "incoming")] {
+    for place in
+        [("a1", "incoming"), ("b2", "done"), ("gh-10-fix", "cancelled"), ("REFACTOR-12-x", "blocked"), ("task-m1x2-a0b1", "incoming")]
+    {
         assert!(places.contains(&place), "{place:?} is not in {places:?}");
     }
     let first = task(&plan, "a1");
@@ -169,7 +194,9 @@ fn of_two_files_with_one_id_the_newest_counts_and_the_other_is_told() {
     assert_eq!((task(&plan, "a").queue.as_str(), task(&plan, "a").fields.text("title")), ("done", Some("New")));
     assert_eq!((plan.skipped.len(), plan.skipped[0].id.as_str()), (1, "claimed/TASK-a.md"), "{:?}", plan.skipped);
     // The database wins over both.
-    old.database().execute("INSERT INTO tasks (id, queue, file_path) VALUES ('a', 'provisional', 'shared/queue/claimed/TASK-a.md')", []).expect("a task");
+    old.database()
+        .execute("INSERT INTO tasks (id, queue, file_path) VALUES ('a', 'provisional', 'shared/queue/claimed/TASK-a.md')", [])
+        .expect("a task");
     let plan = old.plan();
     assert_eq!((task(&plan, "a").queue.as_str(), task(&plan, "a").fields.text("title")), ("provisional", Some("Old")));
 }
@@ -207,7 +234,8 @@ fn a_database_that_is_written_to_meanwhile_is_read_as_it_was_at_one_moment() {
         for _ in 0..10 {
             match folder::read(folder, &mut |_, _| {}) {
                 Ok(tables) => {
-                    let ids: Vec<&str> = tables.rows.get(&Table::Tasks).into_iter().flatten().filter_map(|row| row["id"].as_str()).collect();
+                    let ids: Vec<&str> =
+                        tables.rows.get(&Table::Tasks).into_iter().flatten().filter_map(|row| row["id"].as_str()).collect();
                     let count = |letter: char| ids.iter().filter(|id| id.starts_with(letter)).count();
                     assert_eq!(count('a'), count('b'), "a commit is there as a whole or not at all");
                 }

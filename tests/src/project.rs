@@ -138,12 +138,14 @@ impl Project {
         fs::write(path, text.replacen(old, new, 1)).expect("config.yaml");
     }
 
-    /// Writes a file of the repository.
+    /// Writes a file of the repository, and the folders that lead to it.
     ///
     /// # Panics
     /// When it cannot be written.
     pub fn write(&self, path: &str, text: &str) {
-        fs::write(self.repo().join(path), text).expect("written");
+        let path = self.repo().join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("folder");
+        fs::write(path, text).expect("written");
     }
 
     /// Reads a file of the repository.

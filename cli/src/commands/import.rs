@@ -31,7 +31,9 @@ const GLANCE: Duration = Duration::from_millis(200);
 const BAR: usize = 30;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  octopoid import .orchestrator --dry-run\n  octopoid import backup.json\n  ssh old-mac octopoid export | octopoid import -")]
+#[command(
+    after_help = "Examples:\n  octopoid import .orchestrator --dry-run\n  octopoid import backup.json\n  ssh old-mac octopoid export | octopoid import -"
+)]
 pub struct Args {
     /// A folder of version 1, a file of JSON or JSON lines, or - for stdin.
     #[arg(value_name = "PATH|-")]
@@ -240,7 +242,8 @@ pub async fn export(args: &ExportArgs, output: Output) -> Result<(), Failure> {
     }
     let size = file.keep()?;
     if size > LIMIT {
-        output.warn(format!("{} holds more than the 64 MiB that one import takes: export one tenant at a time with --scope", path.display()));
+        output
+            .warn(format!("{} holds more than the 64 MiB that one import takes: export one tenant at a time with --scope", path.display()));
     }
     if output.json() {
         return Ok(output.value(&serde_json::json!({ "path": path, "bytes": size }))?);

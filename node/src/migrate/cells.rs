@@ -181,12 +181,12 @@ mod tests {
 
     #[test]
     fn columns_are_read_as_they_were_written_by_whoever_wrote_them() {
-        let mut warnings = Vec::new();
+        let (mut warnings, zone) = (Vec::new(), Zone::UTC);
         let row = row(json!({
             "id": 7, "a": 1, "b": "0", "c": true, "d": "", "e": null, "n": "12", "f": 3.0, "list": "a, b,,", "json": "[\"x\"]",
             "none": "None", "array": ["p", 1], "object": {"k": 1}, "bare": "yes it is", "left": 5, "empty": "",
         }));
-        let mut cells = Cells::new(Table::Tasks, row, &Zone::UTC, &mut warnings);
+        let mut cells = Cells::new(Table::Tasks, row, &zone, &mut warnings);
         assert_eq!(cells.text("id").as_deref(), Some("7"));
         assert_eq!(
             [cells.flag("a"), cells.flag("b"), cells.flag("c"), cells.flag("d"), cells.flag("e")],
@@ -204,9 +204,9 @@ mod tests {
 
     #[test]
     fn a_column_that_cannot_be_used_is_told_and_keeps_its_row() {
-        let mut warnings = Vec::new();
+        let (mut warnings, zone) = (Vec::new(), Zone::UTC);
         let row = row(json!({ "id": "t", "flag": 2, "number": -1, "time": "soon", "text": [1] }));
-        let mut cells = Cells::new(Table::Tasks, row, &Zone::UTC, &mut warnings);
+        let mut cells = Cells::new(Table::Tasks, row, &zone, &mut warnings);
         assert_eq!((cells.flag("flag"), cells.number("number"), cells.time("time"), cells.text("text")), (None, None, None, None));
         assert_eq!(warnings.len(), 4);
         for (warning, column) in warnings.iter().zip(["flag", "number", "time", "text"]) {

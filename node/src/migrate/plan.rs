@@ -93,7 +93,8 @@ impl Plan {
             }
             let meant = if queues::has_ended(queue.trim()) { Meant::Ended } else { Meant::Open(id.clone()) };
             let beside = Beside {
-                file: files.get(key.1.as_str()).copied(),
+                // One file is of one task, whatever tenants have one of its id.
+                file: files.get(key.1.as_str()).copied().filter(|(name, _)| !looked_at.contains(name)),
                 history: histories.remove(&key).unwrap_or_default().into_iter().map(|(_, event)| event).collect(),
                 successor: successors.get(&key.1).cloned(),
             };

@@ -109,10 +109,9 @@ impl<'w> Cells<'w> {
 
     /// Takes a column as JSON text; text that is no JSON becomes a JSON string.
     pub fn json(&mut self, column: &str) -> Option<String> {
-        Some(match self.value(column)? {
-            Value::String(text) if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() => text,
-            value => value.to_string(),
-        })
+        let value = self.value(column)?;
+        let is_json = |text: &&str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        Some(value.as_str().filter(is_json).map_or_else(|| value.to_string(), str::to_owned))
     }
 
     /// Takes a column as a list: of JSON, or of a text with commas. `None` is how version 1 wrote an empty one.

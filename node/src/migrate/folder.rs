@@ -57,6 +57,8 @@ struct Found {
 /// When it is no such folder, or its database cannot be read.
 pub fn read(folder: &Path, progress: &mut dyn FnMut(usize, usize)) -> Result<Tables, FolderError> {
     let folder = if folder.join(".orchestrator").is_dir() { folder.join(".orchestrator") } else { folder.to_owned() };
+    // Relative paths have no parent to compare with.
+    let folder = folder.canonicalize().unwrap_or(folder);
     let (database, queues) = (folder.join("state.db"), folder.join("shared/queue"));
     if !database.is_file() && !queues.is_dir() {
         return Err(FolderError::Unknown(folder));

@@ -297,7 +297,7 @@ pub(super) fn action(row: Row, reading: &Reading<'_>, warnings: &mut Vec<String>
     let known = Status::parse(&status)
         .ok_or_else(|| Skipped::new(Table::Actions, id.as_str(), format!("the status '{}' is not known", shown(&status))))?;
     let (result, executed_ms, updated_ms) = (cells.text("result"), cells.time("executed_at"), cells.time("updated_at"));
-    let state = (known != Status::Proposed).then(|| ActionState { status, result, executed_ms, updated_ms });
+    let state = (known != Status::Proposed).then_some(ActionState { status, result, executed_ms, updated_ms });
     fits(Table::Actions, &id, &entry)?;
     Ok(ActionPlan { scope, id, entry, state, created_ms })
 }

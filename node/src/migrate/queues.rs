@@ -4,6 +4,9 @@ use octopoid_crdt::record::Queue;
 
 use crate::config::role_of;
 
+/// The event that tells of a claim which nobody holds here.
+pub(super) const FROM_CLAIMED: &str = "migrated_from_claimed";
+
 /// Where a task of another system lands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Landing {
@@ -23,7 +26,7 @@ pub(super) fn land(queue: &str) -> Option<Landing> {
     let moved = |queue: Queue, event| Landing { event: Some(event), ..to(queue) };
     Some(match queue {
         // Nobody here holds the claim: the task is offered again, from its branch's name.
-        "claimed" => moved(Queue::Incoming, "migrated_from_claimed"),
+        "claimed" => moved(Queue::Incoming, FROM_CLAIMED),
         "breakdown" => Landing { role: Some("breakdown"), ..moved(Queue::Incoming, "migrated_from_breakdown") },
         "rejected" => moved(Queue::Cancelled, "migrated_from_rejected"),
         "recycled" => moved(Queue::Cancelled, "migrated_from_recycled"),

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::tables::{Row, Skipped, Table, Tables};
 
 /// The largest database that is copied, its log included.
-const LARGEST: u64 = 2 << 30;
+const LARGEST: u64 = 512 << 20;
 /// The most bytes of rows: more than an import takes.
 const ROWS: usize = 64 << 20;
 /// How often a database that is written to meanwhile is copied before it is given up.
@@ -101,7 +101,7 @@ impl Copy {
         for _ in 0..TRIES {
             let before = [optional(&wal).map_err(failed(&wal))?, optional(&journal).map_err(failed(&journal))?];
             let counter = change_counter(path).map_err(failed(path))?;
-            std::fs::copy(path, copy.database()).map_err(failed(path))?;
+            copy_content(path, &copy.database()).map_err(failed(path))?;
             let after = [optional(&wal).map_err(failed(&wal))?, optional(&journal).map_err(failed(&journal))?];
             if before != after || (before[0].is_none() && counter != change_counter(path).map_err(failed(path))?) {
                 continue;
@@ -115,6 +115,11 @@ impl Copy {
         }
         Err(DatabaseError::Busy(path.to_owned()))
     }
+}
+
+/// Copies what a file holds, but not its mode: SQLite writes to the copy.
+fn copy_content(from: &Path, to: &Path) -> io::Result<()> {
+    io::copy(&mut std::fs::File::open(from)?, &mut std::fs::File::create(to)?).map(drop)
 }
 
 /// Reads a file that need not be there.
@@ -157,7 +162,7 @@ fn read_copy(path: &Path, tables: &mut Tables) -> Result<(), Problem> {
     let mut room = ROWS;
     for (table, key) in READ.into_iter().filter(|(table, _)| names.iter().any(|name| name == table.as_str())) {
         let mut statement = connection.prepare(&format!("SELECT * FROM \"{}\"", table.as_str()))?;
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut found = statement.query([])?;
         let mut number = 0;
         while let Some(row) = found.next()? {

@@ -157,10 +157,7 @@ impl Tables {
     /// Counts the rows of a table, those included that could not be read.
     #[must_use]
     pub fn count(&self, table: Table) -> u64 {
-        let rows = match table {
-            Table::Files => self.files.len(),
-            other => self.rows.get(&other).map_or(0, Vec::len),
-        };
+        let rows = if table == Table::Files { self.files.len() } else { self.rows.get(&table).map_or(0, Vec::len) };
         (rows + self.unread.iter().filter(|row| row.table == table).count()) as u64
     }
 }

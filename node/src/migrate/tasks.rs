@@ -8,7 +8,7 @@ use octopoid_crdt::record::{Queue, limits};
 use serde_json::{Map, Value as Json, json};
 
 use super::cells::Cells;
-use super::queues::{self, Landing};
+use super::queues::{self, FROM_CLAIMED, Landing};
 use super::tables::{Row, Skipped, Table, shown};
 use super::task_file::{self, TaskFile, bare};
 use super::times::{self, Zone};
@@ -118,6 +118,9 @@ pub(super) fn plan(
     let blocked_by = cells.list("blocked_by");
     let count = |number: Option<u64>| u32::try_from(number.unwrap_or(0)).unwrap_or(u32::MAX);
     let (attempt_count, rejection_count) = (count(cells.number("attempt_count")), count(cells.number("rejection_count")));
+    if landing.event == Some(FROM_CLAIMED) {
+        cells.ignore(&["orchestrator_id"]);
+    }
     let fields = fields(&mut cells, &id, &parsed, &landing, beside.file.map(|(_, text)| text));
     let fields = if landing.queue == Queue::Failed { kept_holder(fields, &holder) } else { fields };
     let mut history = beside.history;
@@ -352,7 +355,7 @@ fn told_of(
     let event = landing.event?;
     let said = |event: &str| history.iter().rev().find(|known| known.event == event).and_then(|known| known.details.clone());
     let (agent, details) = match event {
-        "migrated_from_claimed" => {
+        FROM_CLAIMED => {
             let branch = file.get("WIP_BRANCH").or(fields.text("branch")).unwrap_or("main");
             let by = holder.agent.as_deref().map_or_else(String::new, |agent| format!(" by {agent}"));
             (holder.agent.clone(), Some(format!("was claimed{by}; the branch {branch} is kept")))

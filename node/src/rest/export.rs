@@ -333,7 +333,7 @@ impl Envelope {
 #[utoipa::path(get, path = "/api/admin/export", tag = "admin",
     params(("scope" = Option<String>, Query, description = "One tenant; all by default")),
     responses((status = 200, body = Export), (status = 403, body = ErrorBody)))]
-pub(super) async fn run(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
+pub(super) async fn export(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
     call.caller.must_be_node()?;
     if let Some(scope) = &call.scope {
         crate::ops::name("scope", scope)?;

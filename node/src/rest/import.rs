@@ -16,7 +16,7 @@ use super::input::{Call, read_up_to};
 use super::params::Params;
 use super::refusal::Refusal;
 use crate::migrate::{self, Plan, Table, Tables, Zone};
-use crate::ops::import::{self, Here, ImportStop, Report, Work};
+use crate::ops::import::{self as writing, Here, ImportStop, Report, Work};
 use crate::ops::projects;
 use crate::store::{Fault, Reader, Unit};
 
@@ -40,7 +40,7 @@ struct Asked {
         ("scope" = Option<String>, Query, description = "Where rows go that name no tenant")),
     responses((status = 200, body = ImportReport), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 409, body = ErrorBody), (status = 413, body = ErrorBody)))]
-pub(super) async fn run(State(app): State<App>, params: Params, request: Request) -> Result<Json<ImportReport>, Refusal> {
+pub(super) async fn import(State(app): State<App>, params: Params, request: Request) -> Result<Json<ImportReport>, Refusal> {
     let caller = request.extensions().get::<Caller>().cloned().ok_or(Refusal::Defect)?;
     caller.must_be_node()?;
     let zone = params.text("tz")?.map(|text| text.parse()).transpose();
@@ -61,7 +61,7 @@ pub(super) async fn run(State(app): State<App>, params: Params, request: Request
     let prepare = app.clone();
     let work = tokio::task::spawn_blocking(move || prepared(&prepare, &bytes, &asked)).await.map_err(|_| Refusal::Defect)??;
     let progress = app.clone();
-    let write = move |unit: &mut Unit<'_>| import::run(unit, work, dry_run, &progress.import.1);
+    let write = move |unit: &mut Unit<'_>| writing::run(unit, work, dry_run, &progress.import.1);
     let report = match app.settings.store.write(write).await? {
         Ok(report) => report,
         Err(ImportStop::DryRun(report)) => *report,
@@ -72,7 +72,7 @@ pub(super) async fn run(State(app): State<App>, params: Params, request: Request
 
 /// Tells how far the import is that runs.
 #[utoipa::path(get, path = "/api/admin/import", tag = "admin", responses((status = 200, body = ImportProgress), (status = 403, body = ErrorBody)))]
-pub(super) async fn progress(State(app): State<App>, call: Call) -> Result<Json<ImportProgress>, Refusal> {
+pub(super) async fn import_progress(State(app): State<App>, call: Call) -> Result<Json<ImportProgress>, Refusal> {
     call.caller.must_be_node()?;
     let (done, total) = app.import.1.read();
     Ok(Json(ImportProgress { running: app.import.0.try_lock().is_err(), done, total }))
@@ -147,7 +147,7 @@ fn here(app: &App, reader: &Reader, plan: &Plan) -> Result<Here, Refusal> {
 }
 
 fn shown(report: Report, dry_run: bool) -> ImportReport {
-    let counts = |counts: import::Counts| ImportCounts {
+    let counts = |counts: writing::Counts| ImportCounts {
         source: counts.source,
         imported: counts.imported,
         unchanged: counts.unchanged,

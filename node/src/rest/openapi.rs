@@ -126,7 +126,7 @@ fn scope() -> Parameter {
         messages::list, messages::create, actions::list, actions::create, actions::show, actions::execute, actions::edit,
         orchestrators::register, orchestrators::heartbeat, orchestrators::list, orchestrators::show, orchestrators::edit,
         orchestrators::rotate_key, orchestrators::poll,
-        events::stream, import::run, import::progress, export::run,
+        events::stream, import::import, import::import_progress, export::export,
         cluster::show, cluster::name, cluster::offline, authority::show, authority::set, cluster::peers, cluster::approve, cluster::deny, cluster::remove_peer, cluster::invite,
         conflicts::list, conflicts::show, conflicts::adopt, conflicts::dismiss,
         node::status, node::pause, node::resume, node::pause_agent, node::resume_agent, node::stop, node::gc, node::doctor,

@@ -101,6 +101,7 @@ async fn an_export_of_one_project_goes_into_another() {
     let of_node: Value = serde_json::from_str(&project.read("backup.json")).expect("JSON");
     assert_eq!((&of_node["tasks"], &of_node["task_history"]), (&whole["tasks"], &whole["task_history"]));
     assert_eq!(project.run(&["import", "backup.json", "--json"]).json()["tables"]["tasks"]["unchanged"], 1);
-    let left: Vec<_> = fs::read_dir(project.repo()).expect("a folder").filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    let left: Vec<_> =
+        fs::read_dir(project.repo()).expect("a folder").filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     assert!(!left.iter().any(|name| name.starts_with(".octopoid-export")), "{left:?}");
 }

@@ -115,7 +115,7 @@ mod rest {
     use http_body_util::BodyExt as _;
     use octopoid_crdt::ids::SessionId;
     use octopoid_crdt::record::Signer;
-    use octopoid_node::rest::{ApiToken, App, Auth, Settings, router};
+    use octopoid_node::rest::{ApiToken, App, Auth, Compat, Settings, router};
     use octopoid_node::store::{Identity, Store};
     use tower::ServiceExt as _;
 
@@ -163,6 +163,7 @@ mod rest {
                 peer_id: "fuzz".to_owned(),
                 token: ApiToken::new(TOKEN),
                 auth: Auth::Required,
+                compat: Compat::Seed,
                 hosts: Vec::new(),
                 cluster: None,
                 control: None,

@@ -186,6 +186,7 @@ impl Opened {
                 config::Auth::Token => Auth::Required,
                 config::Auth::None => Auth::NoneOnLoopback,
             },
+            compat: self.config.api.compat,
             hosts: self.config.api.hosts.clone(),
             cluster,
             control,

@@ -15,6 +15,7 @@ use super::refusal::Refusal;
 use super::times;
 use crate::cluster::Cluster;
 use crate::ops::import::Progress;
+use crate::config::Compat;
 use crate::run::{Control, ControlError};
 use crate::store::{Reader, Store};
 
@@ -119,6 +120,8 @@ pub struct Settings {
     pub token: ApiToken,
     /// Whether it is asked for.
     pub auth: Auth,
+    /// Which earlier server's answers are given.
+    pub compat: Compat,
     /// Names under which the node is reached besides this machine's loopback.
     pub hosts: Vec<String>,
     /// This node among the members of its cluster; none while it is alone or no node runs.

@@ -88,7 +88,7 @@ impl FromRequestParts<App> for Call {
     }
 }
 
-async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Bytes, Refusal> {
+pub(super) async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Bytes, Refusal> {
     read_up_to(headers, body, BODY, PATIENCE).await
 }
 

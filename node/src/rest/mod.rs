@@ -1,7 +1,7 @@
 //! The REST API: the contract of version 2 over this node's store.
 //!
 //! A request passes, outermost first: the count of requests, the net for panics, the check of `Host` and `Origin`, the check
-//! of the token; then a handler reads its path, query and body, runs one operation in the store, and shows what it left.
+//! of the token, what an earlier server would have asked for; then a handler reads its path, query and body, runs one operation in the store, and shows what it left.
 //! `docs/adr/0007-rest.md` tells what was decided where the contract left a choice.
 //!
 //! **Invariants**: a write is answered after it is durable; every answer but logs, metrics and events is JSON; nothing of a
@@ -13,6 +13,7 @@ mod app;
 mod authority;
 mod cluster;
 mod commit;
+mod compat;
 mod conflicts;
 mod drafts;
 mod elsewhere;
@@ -58,6 +59,7 @@ use axum::routing::{get, post, put};
 use octopoid_client::ErrorBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use crate::config::Compat;
 pub use app::{API_VERSION, ApiToken, App, Auth, BringWork, DiffError, DiffQuery, DiffSource, RenderLine, Settings, WantedWork};
 pub use elsewhere::answer_reads;
 pub use forward::answer_calls;
@@ -89,6 +91,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/events", get(events::stream))
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
+        .layer(from_fn_with_state(app.clone(), compat::as_head))
         .layer(from_fn_with_state(app.clone(), access::check_token))
         .layer(from_fn_with_state(app.clone(), access::check_host))
         .layer(CatchPanicLayer::custom(caught))

@@ -337,6 +337,7 @@ mod tests {
             peer_id: "p".to_owned(),
             token: ApiToken::new("oct_1"),
             auth: Auth::NoneOnLoopback,
+            compat: crate::config::Compat::Seed,
             hosts: Vec::new(),
             cluster: None,
             control: Some(control),

@@ -4,6 +4,7 @@
 
 mod access;
 mod actions;
+mod compat;
 mod concurrency;
 mod conflicts;
 mod contract;

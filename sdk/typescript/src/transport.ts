@@ -104,7 +104,8 @@ export class Transport {
   }
 
   #fetch(target: Target, call: Call, head: Head, key: string | undefined, signal: AbortSignal): Promise<Response> {
-    const headers: Record<string, string> = { accept: head.accept }
+    // A node that answers as an old server did answers the SDK by today's contract.
+    const headers: Record<string, string> = { accept: head.accept, 'octopoid-compat': 'seed' }
     if (call.body !== undefined) headers['content-type'] = 'application/json'
     if (target.apiKey !== undefined && !call.open) headers['authorization'] = `Bearer ${target.apiKey}`
     if (key !== undefined) headers['idempotency-key'] = key

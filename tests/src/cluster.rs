@@ -13,6 +13,8 @@ pub struct Cluster {
     pub machines: Vec<Project>,
     /// The bare repository that they share, if they do.
     origin: Option<Origin>,
+    /// What is added to each machine's config.yaml.
+    config: String,
 }
 
 impl Cluster {
@@ -22,9 +24,17 @@ impl Cluster {
     /// # Panics
     /// When that fails.
     pub async fn of(count: usize, origin: bool, agents: &[Agent]) -> Self {
+        Self::configured(count, origin, agents, "").await
+    }
+
+    /// Forms a cluster as [`Self::of`] does, of machines whose config.yaml ends with these lines.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub async fn configured(count: usize, origin: bool, agents: &[Agent], config: &str) -> Self {
         let first = Project::repository();
         let shared = origin.then(|| Origin::of(&first));
-        let mut cluster = Self { machines: Vec::new(), origin: shared };
+        let mut cluster = Self { machines: Vec::new(), origin: shared, config: config.to_owned() };
         cluster.prepare(&first, agents);
         let mut first = first;
         let _ = first.run(&["cluster", "name", "home"]).ok();
@@ -88,7 +98,8 @@ impl Cluster {
         let config = project.dir().join("config.yaml");
         let text = fs::read_to_string(&config).expect("config.yaml");
         let text = text.replace("merge: never", "merge: auto");
-        fs::write(config, format!("{text}\nnetwork:\n  listen: [/ip4/127.0.0.1/tcp/0]\n  mdns: false\n")).expect("config.yaml");
+        let more = &self.config;
+        fs::write(config, format!("{text}\nnetwork:\n  listen: [/ip4/127.0.0.1/tcp/0]\n  mdns: false\n{more}")).expect("config.yaml");
         project.agents(agents);
     }
 

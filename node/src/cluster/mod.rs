@@ -33,6 +33,7 @@ pub use presence::Presence;
 pub use reads::{AnswerReads, PassedRead, Pieces};
 pub use requests::{AnswerCalls, AskError, BranchAsk, GiveBranches, PassedAnswer, PassedCall, PassedVerdict, VerdictAnswer};
 pub use settling::{Outcome, Settling};
+pub use shared::GiveHeartbeats;
 pub use start::{Cluster, ClusterError, ClusterSettings, MemberView};
 pub use strikes::Strikes;
 pub use welcome::{Reception, WelcomeError};

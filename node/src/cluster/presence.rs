@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 pub(super) const OTHERS: usize = 48;
 /// See [`OTHERS`].
 pub(super) const OTHERS_ADDRESSES: usize = 3;
+/// How many heartbeats of orchestrators are heard in one presence.
+const HEARTBEATS: usize = 128;
+/// The longest name of one: a scope and an id.
+const HEARTBEAT_NAME: usize = 260;
 /// How many addresses a node tells of itself.
 const ADDRESSES: usize = 16;
 
@@ -32,7 +36,7 @@ pub struct Presence {
     /// Why it does not claim, if it does not.
     #[serde(default)]
     pub idle: Option<String>,
-    /// Its orchestrators' last heartbeats, in seconds ago.
+    /// When its orchestrators, by scope and id with a slash between, were last heard, in seconds ago.
     #[serde(default)]
     pub heartbeats: Vec<(String, u64)>,
 }
@@ -44,6 +48,8 @@ impl Presence {
         let mut presence: Self = serde_json::from_str(text).ok()?;
         presence.addresses.truncate(ADDRESSES);
         presence.others.truncate(OTHERS);
+        presence.heartbeats.truncate(HEARTBEATS);
+        presence.heartbeats.retain(|(name, _)| name.len() <= HEARTBEAT_NAME);
         presence.machine = printable(&presence.machine);
         presence.version = printable(&presence.version);
         presence.idle = presence.idle.as_deref().map(printable);

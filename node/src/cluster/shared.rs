@@ -21,7 +21,10 @@ use super::requests::{AnswerCalls, GiveBranches};
 use super::settling::Settling;
 use super::strikes::StrikeBook;
 use super::words::Words;
-use crate::store::{Leases, Store};
+use crate::store::{Leases, Store, now_ms};
+
+/// Of how many orchestrators it is remembered when a member heard them; beyond it those that were silent longest are forgotten.
+const HEARD: usize = 1_024;
 
 /// Shared by the driver, the links and those who ask of the cluster.
 pub(super) struct Shared {
@@ -63,7 +66,12 @@ pub(super) struct Shared {
     pub caught_up: AtomicBool,
     /// Packs branches for members, once the repository is there.
     pub branches: OnceLock<GiveBranches>,
+    /// Tells when orchestrators were last heard here, once the API is there.
+    pub heartbeats: OnceLock<GiveHeartbeats>,
 }
+
+/// Tells when orchestrators were last heard, in seconds ago, the last one first; no more than a presence holds.
+pub type GiveHeartbeats = Arc<dyn Fn() -> Vec<(String, u64)> + Send + Sync>;
 
 /// Tells what a node says of itself.
 pub(super) type Describe = Arc<dyn Fn() -> Presence + Send + Sync>;
@@ -81,6 +89,26 @@ pub(super) struct MemberState {
     pub current: bool,
     /// What it last told of itself.
     pub presence: Option<Presence>,
+    /// When orchestrators were heard there, in milliseconds since 1970 by this machine's clock.
+    pub heard: BTreeMap<String, u64>,
+}
+
+impl MemberState {
+    /// Notes what a member tells of itself.
+    fn hear(&mut self, presence: Presence, now_ms: u64) {
+        for (name, seconds_ago) in &presence.heartbeats {
+            let at = now_ms.saturating_sub(seconds_ago.saturating_mul(1_000));
+            let heard = self.heard.entry(name.clone()).or_default();
+            *heard = at.max(*heard);
+        }
+        if self.heard.len() > HEARD {
+            let mut times: Vec<u64> = self.heard.values().copied().collect();
+            times.sort_unstable_by(|one, other| other.cmp(one));
+            let oldest = times.get(HEARD - 1).copied().unwrap_or_default();
+            self.heard.retain(|_, at| *at >= oldest);
+        }
+        self.presence = Some(presence);
+    }
 }
 
 impl Shared {
@@ -167,7 +195,7 @@ impl Shared {
     /// Notes what a member tells of itself, and where others may be.
     pub fn hear_presence(&self, from: AuthorKey, presence: Presence) {
         let news = self.book().told(from, &presence.addresses);
-        self.members().entry(from).or_default().presence = Some(presence);
+        self.members().entry(from).or_default().hear(presence, now_ms());
         if news {
             self.dial(&from);
         }
@@ -206,7 +234,9 @@ impl Shared {
         let reachable = self.addresses().into_iter().filter(|address| !address.starts_with("/ip6/fe80:"));
         let others = self.book().told_of(OTHERS, OTHERS_ADDRESSES);
         let agents = u32::try_from(self.running().len()).unwrap_or(u32::MAX);
-        let presence = Presence { addresses: reachable.take(ADDRESSES_PER_PEER).collect(), others, agents, ..(self.describe)() };
+        let addresses = reachable.take(ADDRESSES_PER_PEER).collect();
+        let heartbeats = self.heartbeats.get().map(|give| give()).unwrap_or_default();
+        let presence = Presence { addresses, others, agents, heartbeats, ..(self.describe)() };
         Message::Presence { text: presence.text() }
     }
 

@@ -24,7 +24,7 @@ use super::requests::{
     AnswerCalls, AskError, BranchAsk, GiveBranches, PassedAnswer, PassedCall, PassedVerdict, VerdictAnswer, write_verdict,
 };
 use super::settling::{Outcome, Settling};
-use super::shared::{Shared, peer_key};
+use super::shared::{GiveHeartbeats, Shared, peer_key};
 use super::strikes::{StrikeBook, Strikes};
 use super::welcome::Reception;
 use super::words::Words;
@@ -154,6 +154,7 @@ impl Cluster {
             met: watch::channel(0).0,
             caught_up: AtomicBool::new(false),
             branches: OnceLock::new(),
+            heartbeats: OnceLock::new(),
         });
         resume_own(&shared)?;
         let reception = Arc::new(Reception::new(shared.clone(), &settings.invites));
@@ -331,6 +332,18 @@ impl Cluster {
     pub fn give_branches(&self, give: GiveBranches) {
         // Set once, at the start.
         let _ = self.shared.branches.set(give);
+    }
+
+    /// Sets what tells when orchestrators were last heard here.
+    pub fn give_heartbeats(&self, give: GiveHeartbeats) {
+        // Set once, at the start.
+        let _ = self.shared.heartbeats.set(give);
+    }
+
+    /// Returns when a member last heard an orchestrator, by scope and id with a slash between, in milliseconds since 1970.
+    #[must_use]
+    pub fn heard(&self, orchestrator: &str) -> Option<u64> {
+        self.shared.members().values().filter_map(|state| state.heard.get(orchestrator)).max().copied()
     }
 
     /// Asks a member for a branch and writes it into a file.

@@ -334,7 +334,8 @@ fn context(
     launcher: Launcher,
     cluster: Option<Cluster>,
 ) -> Result<Context, StartError> {
-    let name = opened.config.server.cluster.as_ref().map_or_else(|| "local".to_owned(), ToString::to_string);
+    let known = opened.store.membership().name().map(ToString::to_string);
+    let name = known.or_else(|| opened.config.server.cluster.as_ref().map(ToString::to_string)).unwrap_or_else(|| "local".to_owned());
     Ok(Context {
         layout: layout.clone(),
         config: opened.config.clone(),

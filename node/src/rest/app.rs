@@ -164,9 +164,14 @@ impl App {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let (closing, _) = watch::channel(false);
+        let heartbeats = Arc::<Heartbeats>::default();
+        if let Some(cluster) = &settings.cluster {
+            let heartbeats = heartbeats.clone();
+            cluster.give_heartbeats(Arc::new(move || heartbeats.recent()));
+        }
         Self {
             hosts: Arc::new(Hosts::new(&settings.hosts)),
-            heartbeats: Arc::default(),
+            heartbeats,
             metrics: Arc::default(),
             import: Arc::default(),
             started_ms: times::now_ms(),

@@ -6,9 +6,9 @@
 //! **Invariants**: a member's call, and a client that asks for `octopoid-compat: seed`, see today's contract whatever the
 //! setting; nothing but the flags of tasks is changed in an answer.
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt as _;
@@ -73,15 +73,17 @@ fn shows_tasks(route: &str) -> bool {
     route.starts_with("/api/v1/tasks") || matches!(route, "/api/v1/projects/{id}/tasks" | "/api/v1/cluster/conflicts/{id}/adopt")
 }
 
-/// Refuses a request that leaves out what the last server wanted, and reads its numbers as flags.
+/// Refuses a request that leaves out what the last server wanted. Numbers for flags are taken with any setting.
 async fn admit(request: Request, route: &str) -> Result<Request, Refusal> {
     let needs = Needs::of(request.method(), route);
     let in_query = Params::of(request.uri())?.text("scope")?.is_some();
-    let patches = request.method() == Method::PATCH && route == "/api/v1/tasks/{id}";
-    if !needs.branch && !patches && (!needs.scope || in_query || request.method() == Method::GET) {
-        return if needs.scope && !in_query { Err(missing("scope", route)) } else { Ok(request) };
+    if !needs.branch && (!needs.scope || in_query) {
+        return Ok(request);
     }
-    let (mut parts, body) = request.into_parts();
+    if request.method() == Method::GET {
+        return Err(missing("scope", route));
+    }
+    let (parts, body) = request.into_parts();
     let bytes = input::read(&parts.headers, body).await?;
     // What is no object is refused by the handler, which says what is wrong with it.
     let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
@@ -93,8 +95,6 @@ async fn admit(request: Request, route: &str) -> Result<Request, Refusal> {
             return Err(missing("branch", route));
         }
     }
-    let is_of_task = patches || route == "/api/v1/tasks";
-    let bytes = if is_of_task { with_flags(json, bytes, &mut parts.headers) } else { bytes };
     Ok(Request::from_parts(parts, Body::from(bytes)))
 }
 
@@ -105,24 +105,6 @@ fn is_unset(value: &Value) -> bool {
 fn missing(field: &str, route: &str) -> Refusal {
     let place = if field == "scope" { " in the query or the body" } else { "" };
     Refusal::field(field, format!("{route} wants a {field}{place}, because api.compat is head"))
-}
-
-/// Turns 0 and 1 in a body into flags; a body without any stays as it is, byte for byte.
-fn with_flags(mut json: Value, bytes: Bytes, headers: &mut HeaderMap) -> Bytes {
-    let mut changed = false;
-    for field in FLAGS {
-        if let Some(value) = json.get_mut(field)
-            && let Some(number @ (0 | 1)) = value.as_u64()
-        {
-            *value = Value::Bool(number == 1);
-            changed = true;
-        }
-    }
-    if !changed {
-        return bytes;
-    }
-    headers.remove(header::CONTENT_LENGTH);
-    json.to_string().into()
 }
 
 /// Turns the flags of the tasks in an answer into numbers.
@@ -167,18 +149,6 @@ mod tests {
         for route in ["/api/v1/tasks/{id}", "/api/v1/tasks/{id}/submit", "/api/v1/scheduler/poll", "/api/v1/events", "/api/v1/roles"] {
             assert_eq!(needs(Method::GET, route), (false, false), "{route}");
             assert_eq!(needs(Method::POST, route), (false, false), "{route}");
-        }
-    }
-
-    #[test]
-    fn only_zero_and_one_are_read_as_flags() {
-        let read = |text: &str| {
-            let bytes = with_flags(serde_json::from_str(text).expect("json"), Bytes::from(text.to_owned()), &mut HeaderMap::new());
-            String::from_utf8(bytes.to_vec()).expect("text")
-        };
-        assert_eq!(read(r#"{"has_plan":1,"needs_rebase":0}"#), r#"{"has_plan":true,"needs_rebase":false}"#);
-        for text in [r#"{"has_plan": 2}"#, r#"{"has_plan": "1"}"#, r#"{"has_plan": 1.0}"#, r#"{"pr_number": 1}"#, "{ }"] {
-            assert_eq!(read(text), text);
         }
     }
 }

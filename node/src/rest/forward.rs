@@ -1,8 +1,8 @@
-//! Passes on what only another node can write: a claim's renewal, submission and release to its holder's, verdicts to the
-//! authority.
+//! Passes on what only another node can write: a claim's renewal, submission and release, by a patch's acting fields too, to its
+//! holder's, verdicts to the authority.
 //!
 //! **Invariants**: a call is passed on at most once; what comes from a member is one of the calls listed here, carries no key
-//! of this node, and needs no more rights than the member has; an answer of the authority is given when this node shows it.
+//! of this node, and needs no more rights than the member has; an answer is given when this node shows what it tells.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,18 +49,22 @@ pub(super) async fn to_holder(State(app): State<App>, request: Request, next: Ne
         Ok(held) => held,
         Err(refusal) => return refusal.into_response(),
     };
+    if !held.is_about_the_claim() {
+        return next.run(held.request()).await;
+    }
     let me = app.settings.store.me();
     let found = match held.target(&app) {
-        Some(target) => row(&app, target).await.and_then(|row| Some((AuthorKey(row.holder?.node), row.scope))),
+        Some(target) => row(&app, target.clone()).await.and_then(|row| Some((AuthorKey(row.holder?.node), row.scope, target))),
         None => None,
     };
-    let Some((node, scope)) = found.filter(|(node, _)| *node != me) else { return next.run(held.request()).await };
+    let Some((node, scope, target)) = found.filter(|(node, _, _)| *node != me) else { return next.run(held.request()).await };
     let name = app.node_name(&node);
     let away = Away {
         offline: format!("the claim was made at '{name}', which cannot be reached now: try again when it is back"),
         silent: format!("'{name}', where the claim was made, did not answer"),
     };
-    app.pass(&node, held.call(scope), &away).await.and_then(respond).unwrap_or_else(IntoResponse::into_response)
+    let target = Target { scope: Some(scope.clone()), ..target };
+    app.ask(&node, held.call(scope), target, &away).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 /// Passes a verdict, or a call that finishes a task without one, on to the authority where that is another node.
@@ -115,11 +119,20 @@ impl Held {
     fn target(&self, app: &App) -> Option<Target> {
         let id = match task_and_verb(self.path()) {
             Some((id, _)) => id.to_owned(),
+            None if self.parts.method == Method::PATCH => edited(self.path())?.to_owned(),
             None => self.json["id"].as_str()?.to_owned(),
         };
         let params = Params::of(&self.parts.uri).ok()?;
         let scope = params.text("scope").ok()?.or_else(|| self.json["scope"].as_str().map(str::to_owned));
         self.parts.extensions.get::<Caller>()?.target(app, scope.as_deref(), &id).ok()
+    }
+
+    /// Tells whether the call would renew, hand in or give back the claim: an edit does so by its acting fields, but for a move to
+    /// `failed`, which ends every claim and keeps what it says of it for display.
+    fn is_about_the_claim(&self) -> bool {
+        let ends = self.json.get("claimed_by").is_some_and(Value::is_null);
+        let times = self.json.get("lease_expires_at").is_some();
+        self.parts.method != Method::PATCH || ((ends || times) && self.json["queue"] != "failed")
     }
 
     /// Tells whether the call would write an Accept, a Reject or a Finish.
@@ -135,7 +148,7 @@ impl Held {
 
     fn call(&self, scope: String) -> PassedCall {
         PassedCall {
-            method: None,
+            method: (self.parts.method != Method::POST).then(|| self.parts.method.to_string()),
             path: self.path().to_owned(),
             scope,
             body: String::from_utf8_lossy(&self.body).into_owned(),
@@ -151,6 +164,11 @@ const AUTHORITY: &str = "/api/v1/cluster/authority";
 fn task_and_verb(path: &str) -> Option<(&str, &str)> {
     let (id, verb) = path.strip_prefix(CREATE)?.strip_prefix('/')?.split_once('/')?;
     (!id.is_empty() && !verb.contains('/')).then_some((id, verb))
+}
+
+/// Returns the task whose path this is.
+fn edited(path: &str) -> Option<&str> {
+    path.strip_prefix(CREATE)?.strip_prefix('/').filter(|id| !id.is_empty() && !id.contains('/'))
 }
 
 fn conditions(headers: &HeaderMap) -> Vec<(String, String)> {
@@ -201,13 +219,18 @@ impl App {
         })
     }
 
-    /// Has the authority carry out a call about a task, and answers when this node shows what it did.
+    /// Has the authority carry out a call about a task.
     async fn ask_authority(&self, call: PassedCall, target: Target) -> Result<Response, Refusal> {
         let Some(authority) = self.other_authority() else {
             return Err(Refusal::Offline("the authority has just moved: try again".to_owned()));
         };
+        self.ask(&authority, call, target, &self.authority_away(&authority)).await
+    }
+
+    /// Has another node carry out a call about a task, and answers when this one shows what it did.
+    async fn ask(&self, node: &AuthorKey, call: PassedCall, target: Target, away: &Away) -> Result<Response, Refusal> {
         let mut events = self.settings.store.events();
-        let answer = self.pass(&authority, call, &self.authority_away(&authority)).await?;
+        let answer = self.pass(node, call, away).await?;
         if let Some(wanted) = answer.etag.clone() {
             let shows = async {
                 while row(self, target.clone()).await.is_none_or(|row| tag(&row) != wanted) {
@@ -239,6 +262,7 @@ fn allowed(call: &PassedCall, access: Option<Access>) -> bool {
     match (call.method.as_deref().unwrap_or("POST"), task_and_verb(&call.path)) {
         ("POST", Some((_, verb))) => matches!(verb, "renew" | "submit" | "release" | "accept" | "reject" | "force-queue"),
         ("POST", None) => call.path == CREATE,
+        ("PATCH", None) => edited(&call.path).is_some(),
         ("PUT", None) => call.path == AUTHORITY && access == Some(Access::Admin),
         _ => false,
     }

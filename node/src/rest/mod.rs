@@ -26,6 +26,7 @@ mod heartbeats;
 mod hosts;
 mod import;
 mod input;
+mod machines;
 mod messages;
 mod metrics;
 mod node;
@@ -55,7 +56,7 @@ use axum::extract::OriginalUri;
 use axum::http::{Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{get, patch, post, put};
 use octopoid_client::ErrorBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -101,11 +102,12 @@ pub fn router(app: App) -> Router {
 
 fn task_routes(app: &App) -> Router<App> {
     let create = post(tasks::create).layer(from_fn_with_state(app.clone(), forward::to_authority));
+    let edit = patch(tasks::edit).layer(from_fn_with_state(app.clone(), forward::to_holder));
     Router::new()
         .route("/", get(tasks::list).merge(create))
         .route("/claim", post(steps::claim))
         .route("/resolve/{prefix}", get(tasks::resolve_prefix))
-        .route("/{id}", get(tasks::show).patch(tasks::edit).delete(tasks::delete))
+        .route("/{id}", get(tasks::show).delete(tasks::delete).merge(edit))
         .route("/{id}/requeue", post(steps::requeue))
         .route("/{id}/cancel", post(steps::cancel))
         .route("/{id}/hooks/{name}/complete", post(steps::complete_hook))

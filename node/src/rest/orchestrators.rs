@@ -1,4 +1,4 @@
-//! Orchestrators, the nodes among them, and the keys of scopes.
+//! Calls about orchestrators, and the keys of scopes.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,63 +18,13 @@ use super::input::{Call, Input, Segments};
 use super::params::Params;
 use super::refusal::Refusal;
 use super::texts;
-use super::times::{now_ms, rfc3339};
+use super::times::rfc3339;
 use crate::ops::keys::{self, Key};
 use crate::ops::orchestrators::{self, Listed, Registration, Wish};
 use crate::ops::{self, Refused, flows};
 use crate::store::{Fault, Filter, Reader, Sort, Unit};
 
-/// The first half of the id of a node that is in no named cluster.
-const LOCAL: &str = "local";
-
-impl App {
-    fn orchestrator(&self, listed: Listed) -> Orchestrator {
-        let Listed { scope, id, registration } = listed;
-        let heard = self.heartbeats.last(&scope, &id);
-        Orchestrator {
-            status: status(&registration, heard).to_owned(),
-            last_heartbeat: heard.map(rfc3339),
-            cluster: registration.cluster,
-            machine_id: registration.machine_id,
-            hostname: registration.hostname,
-            repo_url: registration.repo_url,
-            registered_at: rfc3339(registration.registered_ms),
-            version: registration.version,
-            capabilities: registration.capabilities,
-            scope,
-            id,
-        }
-    }
-
-    /// Shows this node as the orchestrator that it is.
-    fn own_orchestrator(&self) -> Orchestrator {
-        let machine_id = self.settings.machine_id.clone();
-        Orchestrator {
-            id: format!("{LOCAL}-{machine_id}"),
-            cluster: LOCAL.to_owned(),
-            machine_id,
-            registered_at: rfc3339(self.started_ms),
-            last_heartbeat: Some(rfc3339(now_ms())),
-            status: Wish::Active.as_str().to_owned(),
-            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            scope: self.settings.scope.to_string(),
-            ..Orchestrator::default()
-        }
-    }
-
-    /// Returns what a caller may see, this node first.
-    fn orchestrators(&self, reader: &Reader, scope: Option<&str>) -> Result<Vec<Orchestrator>, Fault> {
-        let own = self.own_orchestrator();
-        let mut found: Vec<_> = orchestrators::list(reader, scope)?.into_iter().map(|listed| self.orchestrator(listed)).collect();
-        if scope.is_none_or(|scope| scope == own.scope) {
-            found.retain(|known| (&known.id, &known.scope) != (&own.id, &own.scope));
-            found.insert(0, own);
-        }
-        Ok(found)
-    }
-}
-
-fn status(registration: &Registration, heard_ms: Option<u64>) -> &'static str {
+pub(super) fn status(registration: &Registration, heard_ms: Option<u64>) -> &'static str {
     let heard = heard_ms.filter(|heard| is_recent(*heard));
     match registration.wish {
         Wish::Maintenance => Wish::Maintenance,
@@ -211,7 +161,7 @@ pub(super) async fn edit(State(app): State<App>, segments: Segments, input: Inpu
     let scope = ops::name("scope", &known.scope)?;
     let operation = move |unit: &mut Unit<'_>| {
         let registration = orchestrators::set_wish(unit, &scope, &known.id, wish)?;
-        // This node itself is listed without a registration, and is always heard.
+        // Nodes are listed without a registration.
         let refused = || Refused::field("status", "a node is active while it runs: pause it with POST /api/v1/node/pause");
         let registration = registration.ok_or_else(refused)?;
         Ok(Listed { scope: scope.to_string(), id: known.id, registration })
@@ -241,7 +191,6 @@ pub(super) async fn rotate_key(State(app): State<App>, segments: Segments, call:
 pub(super) async fn poll(State(app): State<App>, params: Params, call: Call) -> Result<Json<PollResponse>, Refusal> {
     let asking = params.text("orchestrator_id")?;
     let answer = app.read(move |app, reader| {
-        let own = app.own_orchestrator();
         let known = match &asking {
             Some(id) => {
                 orchestrators::list(reader, call.scope.as_deref().or(call.caller.bound()))?.into_iter().find(|known| known.id == *id)
@@ -252,7 +201,7 @@ pub(super) async fn poll(State(app): State<App>, params: Params, call: Call) -> 
             (None, Some(known)) => known.scope.clone(),
             (named, _) => call.caller.scope(app, named.as_deref())?,
         };
-        let registered = asking.as_ref() == Some(&own.id) || known.is_some_and(|known| known.registration.registered);
+        let registered = asking.as_ref().is_some_and(|id| app.is_node(id)) || known.is_some_and(|known| known.registration.registered);
         Ok::<_, Refusal>(PollResponse {
             queue_counts: queue_counts(reader, &scope)?,
             provisional_tasks: provisional(reader, &scope)?,

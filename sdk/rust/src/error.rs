@@ -58,12 +58,12 @@ pub enum ClientError {
         source: TransportError,
     },
     /// The answer took too long.
-    #[error("the node at {place} did not answer within {seconds} s")]
+    #[error("the node at {place} did not answer within {after:?}")]
     TimedOut {
         /// Where the node is.
         place: String,
         /// How long was waited.
-        seconds: u64,
+        after: std::time::Duration,
     },
     /// The node answered with an error.
     #[error("{}", said(*status, body))]
@@ -72,6 +72,14 @@ pub enum ClientError {
         status: u16,
         /// What the node says.
         body: Box<ErrorBody>,
+    },
+    /// Something answered that is no node.
+    #[error("{call} was answered with status {status} and no JSON: is this an Octopoid node?")]
+    Stranger {
+        /// The method and path.
+        call: String,
+        /// The HTTP status.
+        status: u16,
     },
     /// The answer is not what this version reads.
     #[error("cannot read the node's answer to {call}")]
@@ -100,6 +108,17 @@ pub enum ClientError {
     /// An id or name cannot stand in a path.
     #[error("'{0}' cannot be an id")]
     BadId(String),
+    /// What a client was told cannot be.
+    #[error("{name} {why}")]
+    Option {
+        /// What it was told.
+        name: &'static str,
+        /// What it must be.
+        why: String,
+    },
+    /// No address was told, and no project is near whose node could be meant.
+    #[error("no node is known: give its address, set OCTOPOID_SERVER_URL, or run in a project whose node runs (octopoid start)")]
+    NoNode,
     /// A token holds characters that a header cannot.
     #[error("the token holds characters that no token has")]
     BadToken,
@@ -111,7 +130,7 @@ impl ClientError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } => ErrorKind::Unreachable,
-            Self::Status { status, .. } => match status {
+            Self::Status { status, .. } | Self::Stranger { status, .. } => match status {
                 401 | 403 => ErrorKind::Denied,
                 404 => ErrorKind::NotFound,
                 409 | 412 => ErrorKind::Refused,
@@ -119,9 +138,33 @@ impl ClientError {
                 400..=499 => ErrorKind::Invalid,
                 _ => ErrorKind::Failed,
             },
-            Self::BadId(_) | Self::BadToken | Self::Encode { .. } => ErrorKind::Invalid,
+            Self::BadId(_) | Self::BadToken | Self::Encode { .. } | Self::Option { .. } | Self::NoNode => ErrorKind::Invalid,
             Self::Decode { .. } | Self::TooLarge { .. } => ErrorKind::Failed,
         }
+    }
+
+    /// Returns the HTTP status of the answer, when there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status { status, .. } | Self::Stranger { status, .. } => Some(*status),
+            Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::Decode { .. }
+            | Self::Encode { .. }
+            | Self::TooLarge { .. }
+            | Self::BadId(_)
+            | Self::Option { .. }
+            | Self::NoNode
+            | Self::BadToken => None,
+        }
+    }
+
+    /// Tells whether the node says that what a call speaks of is not there; a route that it does not have is no such thing.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        let route = |body: &ErrorBody| body.message.as_deref().is_some_and(|message| message.starts_with("Endpoint "));
+        matches!(self, Self::Status { status: 404, body } if !route(body))
     }
 
     /// Returns what the node said, when it did answer.
@@ -131,10 +174,13 @@ impl ClientError {
             Self::Status { body, .. } => Some(body),
             Self::Unreachable { .. }
             | Self::TimedOut { .. }
+            | Self::Stranger { .. }
             | Self::Decode { .. }
             | Self::Encode { .. }
             | Self::TooLarge { .. }
             | Self::BadId(_)
+            | Self::Option { .. }
+            | Self::NoNode
             | Self::BadToken => None,
         }
     }

@@ -16,6 +16,7 @@ mod event;
 mod flow;
 mod health;
 mod history;
+mod local;
 mod message;
 mod node;
 mod orchestrator;
@@ -30,8 +31,7 @@ mod wire;
 
 pub use action::{Action, ActionList, ActionPatch, NewAction};
 pub use client::{
-    ActionFilter, Client, DiffQuery, DraftFilter, EventStream, ImportQuery, LogQuery, MessageFilter, OrchestratorFilter, ProjectFilter,
-    TaskFilter, TextStream, Token,
+    ActionFilter, CallOptions, Client, ConnectOptions, DiffQuery, DraftFilter, EventQuery, EventStream, Events, ImportQuery, LogQuery, MessageFilter, OrchestratorFilter, ProjectFilter, TaskFilter, Tasks, TextStream, Token, WaitError,
 };
 pub use cluster::{
     ApproveRequest, AuthorityInfo, AuthorityRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, Invitation, InviteRequest,
@@ -50,7 +50,7 @@ pub use node::{
     Retrying, StopAnswer, StopRequest,
 };
 pub use orchestrator::{
-    Heartbeat, HeartbeatAnswer, Orchestrator, OrchestratorList, OrchestratorPatch, RegisterAnswer, RegisterOrchestrator,
+    Heartbeat, HeartbeatAnswer, Orchestrator, OrchestratorList, OrchestratorPatch, RegisterAnswer, RegisterOrchestrator, ScopeKey,
 };
 pub use project::{NewProject, Project, ProjectList, ProjectPatch, ProjectTasks};
 pub use role::{NewRole, RegisterRoles, RegisteredRoles, Role, RoleList};
@@ -63,3 +63,8 @@ pub use transition::{
 };
 pub use transport::{BoxFuture, ByteStream, Http, InProcess, Transport, TransportError};
 pub use wire::StringList;
+
+/// Compiles the README's programs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

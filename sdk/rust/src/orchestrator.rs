@@ -113,3 +113,18 @@ pub struct HeartbeatAnswer {
     /// When it was heard.
     pub last_heartbeat: String,
 }
+
+/// A scope's new key, which is told once.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopeKey {
+    /// The scope.
+    pub scope: String,
+    /// The key.
+    pub api_key: String,
+}
+
+impl std::fmt::Debug for ScopeKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScopeKey").field("scope", &self.scope).finish_non_exhaustive()
+    }
+}

@@ -33,6 +33,9 @@ pub enum TransportError {
     /// The answer of a node in this process stopped on the way.
     #[error("the answer broke off: {0}")]
     BrokenOff(String),
+    /// The project's node does not run.
+    #[error("no node of the project at {0} runs: octopoid start")]
+    Nowhere(String),
     /// The address is none.
     #[error("'{0}' is not an address of a node")]
     Address(String),

@@ -138,7 +138,8 @@ async fn a_refusal_tells_its_kind_and_what_the_node_said() {
 async fn a_stranger_on_the_port_is_told_from_a_node() {
     for client in both().await {
         let stranger = client.task("stranger").await.expect_err("502");
-        assert_eq!(stranger.to_string(), "<html>");
+        assert_eq!(stranger.to_string(), "GET /api/v1/tasks/stranger was answered with status 502 and no JSON: is this an Octopoid node?");
+        assert_eq!((stranger.status(), stranger.kind()), (Some(502), ErrorKind::Unreachable));
         let odd = client.task("odd").await.expect_err("not a task");
         assert!(matches!(odd, ClientError::Decode { .. }), "{odd:?}");
         assert_eq!(odd.kind(), ErrorKind::Failed);

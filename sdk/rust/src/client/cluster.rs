@@ -86,7 +86,7 @@ impl Client {
     /// # Errors
     /// As every call; 403 when the node is no admin.
     pub async fn invite(&self, request: &InviteRequest) -> Result<Invitation, ClientError> {
-        self.answer(Call::new(Method::POST, &["cluster", "invites"])?.body(request)?).await
+        self.answer(Call::new(Method::POST, &["cluster", "invites"])?.body(request)?.once()).await
     }
 
     /// Lists the tasks about which something lost that nobody has dismissed.

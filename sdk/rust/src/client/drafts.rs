@@ -67,6 +67,7 @@ impl Client {
     /// # Errors
     /// As every call.
     pub async fn delete_draft(&self, id: u64) -> Result<DraftDeleted, ClientError> {
-        self.answer(Call::new(Method::DELETE, &["drafts", &id.to_string()])?).await
+        let gone = serde_json::json!({ "message": "Draft deleted", "draft_id": id });
+        self.answer(Call::new(Method::DELETE, &["drafts", &id.to_string()])?.or_gone(&gone)).await
     }
 }

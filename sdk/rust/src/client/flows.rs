@@ -35,7 +35,8 @@ impl Client {
     /// # Errors
     /// As every call.
     pub async fn delete_flow(&self, name: &str) -> Result<FlowDeleted, ClientError> {
-        self.answer(Call::new(Method::DELETE, &["flows", name])?).await
+        let gone = serde_json::json!({ "message": "Flow deleted", "name": name });
+        self.answer(Call::new(Method::DELETE, &["flows", name])?.or_gone(&gone)).await
     }
 
     /// Registers roles in an orchestrator's scope.

@@ -12,6 +12,8 @@ pub struct MessageFilter {
     pub task_id: Vec<String>,
     /// Whom they are for.
     pub to_actor: Vec<String>,
+    /// Who wrote them.
+    pub from_actor: Vec<String>,
     /// Types.
     pub kind: Vec<String>,
     /// The first message of a thread, which is listed too.
@@ -54,6 +56,7 @@ impl Client {
         let call = Call::new(Method::GET, &["messages"])?
             .query_list("task_id", &filter.task_id)
             .query_list("to_actor", &filter.to_actor)
+            .query_list("from_actor", &filter.from_actor)
             .query_list("type", &filter.kind)
             .query("thread_id", filter.thread_id.as_ref())
             .query_flag("unreplied", filter.unreplied)

@@ -1,20 +1,26 @@
 //! Typed calls over a [`Transport`].
 //!
-//! **Invariants**: a call ends within the client's time-out, streams excepted; an answer is read up to a limit; an id
-//! never changes the path that it stands in.
+//! **Invariants**: a try of a call ends within the client's time-out, streams excepted; an answer is read up to a limit; an id
+//! never changes the path that it stands in; a call is made twice only where that is as good as once.
 
 mod cluster;
+mod connect;
 mod drafts;
+mod find;
 mod flows;
+mod follow;
 mod messages;
 mod nodes;
+mod options;
 mod orchestrators;
 mod projects;
 mod request;
+mod retry;
 mod sse;
 mod stream;
 mod tasks;
 mod transfer;
+mod wait;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -22,19 +28,24 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, header};
 use serde::de::DeserializeOwned;
 
+pub use connect::ConnectOptions;
 pub use drafts::DraftFilter;
+pub use follow::{EventQuery, Events};
 pub use messages::{ActionFilter, MessageFilter};
 pub use nodes::LogQuery;
+pub use options::CallOptions;
 pub use orchestrators::OrchestratorFilter;
 pub use projects::ProjectFilter;
 pub use stream::{EventStream, TextStream};
-pub use tasks::{DiffQuery, TaskFilter};
+pub use tasks::{DiffQuery, TaskFilter, Tasks};
 pub use transfer::ImportQuery;
+pub use wait::WaitError;
 
 use crate::{
     error::{ClientError, ErrorBody},
     transport::{ByteStream, Http, Transport},
 };
+use options::Settings;
 use request::Call;
 
 /// How long a call waits for its answer unless told otherwise: longer than a node waits for a member it forwards to.
@@ -71,7 +82,7 @@ impl fmt::Debug for Token {
 pub struct Client {
     transport: Arc<dyn Transport>,
     token: Option<Token>,
-    patience: Duration,
+    settings: Settings,
 }
 
 impl fmt::Debug for Client {
@@ -93,13 +104,13 @@ impl Client {
     /// Calls a node by any transport, such as [`InProcess`](crate::InProcess).
     #[must_use]
     pub fn over(transport: Arc<dyn Transport>, token: Option<Token>) -> Self {
-        Self { transport, token, patience: PATIENCE }
+        Self { transport, token, settings: Settings { patience: PATIENCE, max_retries: 0, scope: None, key: None } }
     }
 
     /// Waits this long for an answer instead of 30 s. Streams wait this long for their beginning only.
     #[must_use]
     pub fn with_timeout(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.settings.patience = patience;
         self
     }
 
@@ -111,53 +122,91 @@ impl Client {
 
     /// Makes a call and reads its answer as `T`.
     async fn answer<T: DeserializeOwned>(&self, call: Call) -> Result<T, ClientError> {
-        let name = call.name();
-        let bytes = self.within(async { read(self, self.send(call).await?, ANSWER).await }).await?;
-        serde_json::from_slice(&bytes).map_err(|source| ClientError::Decode { call: name, source })
+        let (status, bytes) = self.bytes(&call).await?;
+        serde_json::from_slice(&bytes).map_err(|source| {
+            let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok();
+            if is_json { ClientError::Decode { call: call.name(), source } } else { ClientError::Stranger { call: call.name(), status } }
+        })
+    }
+
+    /// Makes a call, again where that is safe, and reads its answer whole.
+    async fn bytes(&self, call: &Call) -> Result<(u16, Bytes), ClientError> {
+        // Without retries a key of the client's own making would be kept by the node for nothing.
+        let made_up = || (self.settings.max_retries > 0).then(retry::idempotency_key);
+        let key = call.is_post().then(|| self.settings.key.clone().or_else(made_up)).flatten();
+        let (mut lost, mut retries) = (false, 0);
+        loop {
+            let mut asked = None;
+            let error = match self.within(self.try_once(call, key.as_ref(), &mut asked)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            // What an earlier try deleted is not there any more.
+            if let Some(gone) = call.gone().filter(|_| lost && error.is_absence()) {
+                return Ok((200, gone.clone()));
+            }
+            lost |= error.status().is_none() && !retry::is_unsent(&error);
+            if retries >= self.settings.max_retries || !retry::may_repeat(&error, call.repeat()) {
+                return Err(error);
+            }
+            retries += 1;
+            tokio::time::sleep(retry::pause(retries, asked)).await;
+        }
+    }
+
+    /// Makes a call once and reads its answer whole; notes how long the node asks to wait.
+    async fn try_once(&self, call: &Call, key: Option<&HeaderValue>, asked: &mut Option<Duration>) -> Result<(u16, Bytes), ClientError> {
+        let answer = self.send(call, key).await?;
+        *asked = retry::retry_after(answer.headers().get(header::RETRY_AFTER));
+        let answer = self.successful(call, answer).await?;
+        let status = answer.status().as_u16();
+        Ok((status, read(self, answer.into_body(), ANSWER).await?))
     }
 
     /// Makes a call whose answer is read as it arrives.
     async fn open(&self, call: Call) -> Result<ByteStream, ClientError> {
-        self.within(self.send(call)).await
+        let opened = async { self.successful(&call, self.send(&call, None).await?).await };
+        Ok(self.within(opened).await?.into_body())
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
-        tokio::time::timeout(self.patience, work)
-            .await
-            .unwrap_or_else(|_| Err(ClientError::TimedOut { place: self.place().to_owned(), seconds: self.patience.as_secs() }))
+        let patience = self.settings.patience;
+        let timed_out = || ClientError::TimedOut { place: self.place().to_owned(), after: patience };
+        tokio::time::timeout(patience, work).await.unwrap_or_else(|_| Err(timed_out()))
     }
 
-    /// Sends a call and turns every status but a success into an error.
-    async fn send(&self, call: Call) -> Result<ByteStream, ClientError> {
-        let mut request = call.into_request()?;
+    /// Sends a call and returns what is answered, a refusal too.
+    async fn send(&self, call: &Call, key: Option<&HeaderValue>) -> Result<Response<ByteStream>, ClientError> {
+        let mut request = call.request(self.settings.scope.as_deref())?;
         let headers = request.headers_mut();
         headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("octopoid-client/", env!("CARGO_PKG_VERSION"))));
         // A node that answers as an old server does for its scripts answers this client by today's contract.
         headers.insert("octopoid-compat", HeaderValue::from_static("seed"));
+        if let Some(key) = key {
+            headers.insert("idempotency-key", key.clone());
+        }
         if let Some(token) = &self.token {
             headers.insert(header::AUTHORIZATION, token.0.clone());
         }
-        let answer = self.transport.call(request).await.map_err(|source| self.unreachable(source))?;
-        if answer.status().is_success() { Ok(answer.into_body()) } else { Err(self.refusal(answer).await) }
+        self.transport.call(request).await.map_err(|source| self.unreachable(source))
     }
 
     fn unreachable(&self, source: crate::TransportError) -> ClientError {
         ClientError::Unreachable { place: self.place().to_owned(), source }
     }
 
-    /// Reads what a node says about its refusal. An answer that is no JSON, as a stranger on the port gives, is kept
-    /// as text, cut to a line.
-    async fn refusal(&self, answer: Response<ByteStream>) -> ClientError {
+    /// Turns every status but a success into an error that says what the node says of it.
+    async fn successful(&self, call: &Call, answer: Response<ByteStream>) -> Result<Response<ByteStream>, ClientError> {
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
         let status = answer.status().as_u16();
-        let bytes = match read(self, answer.into_body(), REFUSAL).await {
-            Ok(bytes) => bytes,
-            Err(error) => return error,
-        };
-        let body = serde_json::from_slice::<ErrorBody>(&bytes).unwrap_or_else(|_| {
-            let text = String::from_utf8_lossy(&bytes);
-            ErrorBody { error: text.lines().next().unwrap_or_default().chars().take(200).collect(), ..ErrorBody::default() }
-        });
-        ClientError::Status { status, body: Box::new(body) }
+        let bytes = read(self, answer.into_body(), REFUSAL).await?;
+        let body = serde_json::from_slice::<ErrorBody>(&bytes);
+        Err(body.map_or_else(
+            |_| ClientError::Stranger { call: call.name(), status },
+            |body| ClientError::Status { status, body: Box::new(body) },
+        ))
     }
 
     /// Tells whether the node can serve. Needs no token.

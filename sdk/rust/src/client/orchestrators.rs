@@ -5,7 +5,7 @@ use http::Method;
 use super::{Client, request::Call};
 use crate::{
     ClientError, Heartbeat, HeartbeatAnswer, Orchestrator, OrchestratorList, OrchestratorPatch, PollResponse, RegisterAnswer,
-    RegisterOrchestrator,
+    RegisterOrchestrator, ScopeKey,
 };
 
 /// Which orchestrators a list holds.
@@ -23,7 +23,16 @@ impl Client {
     /// # Errors
     /// As every call.
     pub async fn register_orchestrator(&self, request: &RegisterOrchestrator) -> Result<RegisterAnswer, ClientError> {
-        self.answer(Call::new(Method::POST, &["orchestrators", "register"])?.body(request)?).await
+        self.answer(Call::new(Method::POST, &["orchestrators", "register"])?.body(request)?.once()).await
+    }
+
+    /// Replaces a scope's key; the old one is void at once.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn rotate_key(&self, scope: &str) -> Result<ScopeKey, ClientError> {
+        let call = Call::new(Method::POST, &["orchestrators", "scopes", scope, "rotate-key"])?;
+        self.answer(call.body(&serde_json::json!({}))?.once()).await
     }
 
     /// Gives a sign of life.

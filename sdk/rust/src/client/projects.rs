@@ -69,6 +69,7 @@ impl Client {
     /// # Errors
     /// As every call; 409 while it has tasks.
     pub async fn delete_project(&self, id: &str) -> Result<serde_json::Value, ClientError> {
-        self.answer(Call::new(Method::DELETE, &["projects", id])?).await
+        let gone = serde_json::json!({ "message": "Project deleted", "project_id": id });
+        self.answer(Call::new(Method::DELETE, &["projects", id])?.or_gone(&gone)).await
     }
 }

@@ -2,9 +2,16 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
-use serde::Serialize;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
+use super::retry::Repeat;
 use crate::error::ClientError;
+
+/// Whether a body names a tenant.
+#[derive(Deserialize)]
+struct Named {
+    scope: Option<IgnoredAny>,
+}
 
 /// A method, a path, a query and a body.
 #[derive(Debug, Clone)]
@@ -12,8 +19,13 @@ pub(super) struct Call {
     method: Method,
     path: String,
     query: String,
-    body: Option<Vec<u8>>,
+    body: Option<Bytes>,
     last_event: Option<HeaderValue>,
+    repeat: Repeat,
+    /// Whether it names a tenant.
+    scoped: bool,
+    /// What is answered when an earlier try deleted it already.
+    gone: Option<Bytes>,
 }
 
 impl Call {
@@ -28,17 +40,47 @@ impl Call {
             path.push('/');
             encode(segment, &mut path);
         }
-        Ok(Self { method, path, query: String::new(), body: None, last_event: None })
+        Ok(Self::at(method, path))
     }
 
     /// Calls a path elsewhere.
     pub(super) fn outside(method: Method, path: &str) -> Self {
-        Self { method, path: path.to_owned(), query: String::new(), body: None, last_event: None }
+        Self { scoped: true, ..Self::at(method, path.to_owned()) }
+    }
+
+    fn at(method: Method, path: String) -> Self {
+        let repeat = if method == Method::PATCH { Repeat::Unsent } else { Repeat::Always };
+        Self { method, path, query: String::new(), body: None, last_event: None, repeat, scoped: false, gone: None }
+    }
+
+    /// Makes it once: its answer holds what is told once.
+    pub(super) fn once(mut self) -> Self {
+        self.repeat = Repeat::Unsent;
+        self
+    }
+
+    /// Answers this when a further try finds that an earlier one deleted it.
+    pub(super) fn or_gone(mut self, answer: &serde_json::Value) -> Self {
+        self.gone = Some(answer.to_string().into());
+        self
+    }
+
+    pub(super) fn repeat(&self) -> Repeat {
+        self.repeat
+    }
+
+    pub(super) fn gone(&self) -> Option<&Bytes> {
+        self.gone.as_ref()
+    }
+
+    pub(super) fn is_post(&self) -> bool {
+        self.method == Method::POST
     }
 
     /// Adds a part of the query unless there is nothing to say.
     pub(super) fn query(mut self, name: &str, value: Option<impl AsRef<str>>) -> Self {
         if let Some(value) = value {
+            self.scoped |= name == "scope";
             self.query.push(if self.query.is_empty() { '?' } else { '&' });
             self.query.push_str(name);
             self.query.push('=');
@@ -64,7 +106,9 @@ impl Call {
 
     /// Sends this as JSON.
     pub(super) fn body<T: Serialize>(mut self, body: &T) -> Result<Self, ClientError> {
-        self.body = Some(serde_json::to_vec(body).map_err(|source| ClientError::Encode { call: self.name(), source })?);
+        let json = serde_json::to_vec(body).map_err(|source| ClientError::Encode { call: self.name(), source })?;
+        self.scoped |= serde_json::from_slice(&json).is_ok_and(|Named { scope }| scope.is_some());
+        self.body = Some(json.into());
         Ok(self)
     }
 
@@ -86,16 +130,21 @@ impl Call {
         format!("{} {}", self.method, self.path)
     }
 
-    pub(super) fn into_request(self) -> Result<Request<Bytes>, ClientError> {
-        let uri = format!("{}{}", self.path, self.query);
-        let mut request = Request::builder().method(self.method).uri(&uri).header(header::ACCEPT, "application/json");
-        if let Some(id) = self.last_event {
+    /// Writes the request; a scope is added unless the call names one.
+    pub(super) fn request(&self, scope: Option<&str>) -> Result<Request<Bytes>, ClientError> {
+        let mut uri = format!("{}{}", self.path, self.query);
+        if let Some(scope) = scope.filter(|_| !self.scoped) {
+            uri.push_str(if self.query.is_empty() { "?scope=" } else { "&scope=" });
+            encode(scope, &mut uri);
+        }
+        let mut request = Request::builder().method(self.method.clone()).uri(&uri).header(header::ACCEPT, "application/json");
+        if let Some(id) = &self.last_event {
             request = request.header("last-event-id", id);
         }
         if self.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        request.body(self.body.unwrap_or_default().into()).map_err(|_| ClientError::BadId(uri))
+        request.body(self.body.clone().unwrap_or_default()).map_err(|_| ClientError::BadId(uri))
     }
 }
 
@@ -119,13 +168,25 @@ mod tests {
     use super::*;
 
     fn uri(call: Call) -> String {
-        call.into_request().expect("request").uri().to_string()
+        call.request(None).expect("request").uri().to_string()
     }
 
     #[test]
     fn an_id_stays_one_segment_whatever_it_holds() {
         let call = Call::new(Method::GET, &["tasks", "a/../b?c#d%2f"]).expect("call");
         assert_eq!(uri(call), "/api/v1/tasks/a%2F..%2Fb%3Fc%23d%252f");
+    }
+
+    #[test]
+    fn a_clients_scope_is_added_unless_the_call_names_one() {
+        let of = |call: Call| call.request(Some("a&b")).expect("request").uri().to_string();
+        let list = || Call::new(Method::GET, &["tasks"]).expect("call");
+        assert_eq!(of(list()), "/api/v1/tasks?scope=a%26b");
+        assert_eq!(of(list().query_number("limit", Some(5))), "/api/v1/tasks?limit=5&scope=a%26b");
+        assert_eq!(of(list().query("scope", Some("own"))), "/api/v1/tasks?scope=own");
+        assert_eq!(of(list().body(&serde_json::json!({ "scope": "own" })).expect("call")), "/api/v1/tasks");
+        assert_eq!(of(list().body(&serde_json::json!({ "scope": null })).expect("call")), "/api/v1/tasks?scope=a%26b");
+        assert_eq!(of(Call::outside(Method::GET, "/api/health")), "/api/health");
     }
 
     #[test]

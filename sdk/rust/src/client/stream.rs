@@ -1,11 +1,16 @@
 //! Answers that are read as they arrive: logs, diffs and events.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Method;
 use tokio_stream::StreamExt;
 
 use super::{Client, request::Call, sse::Decoder};
 use crate::{error::ClientError, event::Event, transport::ByteStream};
+
+/// A quiet node sends a comment every 15 s: after three that are missing the connection is dead.
+const SILENCE: Duration = Duration::from_secs(45);
 
 /// A text as it arrives.
 pub struct TextStream {
@@ -26,6 +31,15 @@ impl TextStream {
     /// When the connection breaks.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         self.body.next().await.transpose().map_err(|source| self.client.unreachable(source))
+    }
+
+    /// Reads all of it, up to 64 MiB.
+    ///
+    /// # Errors
+    /// When the connection breaks, or it is longer.
+    pub async fn whole(self) -> Result<String, ClientError> {
+        let bytes = super::read(&self.client, self.body, super::ANSWER).await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
@@ -56,7 +70,9 @@ impl EventStream {
                 self.last_id = Some(if frame.id.is_empty() { event.id.clone() } else { frame.id });
                 return Ok(Some(event));
             }
-            match self.body.next().await.transpose().map_err(|source| self.client.unreachable(source))? {
+            let silent = |_| ClientError::TimedOut { place: self.client.place().to_owned(), after: SILENCE };
+            let piece = tokio::time::timeout(SILENCE, self.body.next()).await.map_err(silent)?;
+            match piece.transpose().map_err(|source| self.client.unreachable(source))? {
                 Some(bytes) => self.decoder.feed(&bytes)?,
                 None => return Ok(None),
             }
@@ -76,7 +92,11 @@ impl Client {
     /// # Errors
     /// As every call; a broken stream tells at [`EventStream::next`].
     pub async fn events(&self, after: Option<&str>) -> Result<EventStream, ClientError> {
-        let body = self.open(Call::new(Method::GET, &["events"])?.after_event(after)?).await?;
+        self.events_in(after, None).await
+    }
+
+    pub(super) async fn events_in(&self, after: Option<&str>, scope: Option<&str>) -> Result<EventStream, ClientError> {
+        let body = self.open(Call::new(Method::GET, &["events"])?.after_event(after)?.query("scope", scope)).await?;
         Ok(EventStream { client: self.clone(), body, decoder: Decoder::default(), last_id: after.map(str::to_owned) })
     }
 

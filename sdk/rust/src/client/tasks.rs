@@ -1,6 +1,9 @@
 //! Calls about tasks.
 
+use std::collections::VecDeque;
+
 use http::Method;
+use serde_json::json;
 
 use super::{Client, LogQuery, TextStream, request::Call};
 use crate::{
@@ -42,7 +45,44 @@ pub struct DiffQuery {
     pub stat: bool,
 }
 
+/// How many tasks are asked for at once.
+const PAGE: u64 = 500;
+
+/// All tasks that match, read page by page. Tasks that come or go meanwhile may be told twice or not at all.
+#[derive(Debug)]
+pub struct Tasks {
+    client: Client,
+    filter: TaskFilter,
+    page: VecDeque<Task>,
+    /// How many are read, and how many there are.
+    read: (u64, Option<u64>),
+}
+
+impl Tasks {
+    /// Reads the next task; `None` is the end.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn next(&mut self) -> Result<Option<Task>, ClientError> {
+        if self.page.is_empty() && self.read.1.is_none_or(|total| self.read.0 < total) {
+            let filter = TaskFilter { limit: Some(PAGE), offset: Some(self.read.0), ..self.filter.clone() };
+            let TaskList { tasks, total, .. } = self.client.tasks(&filter).await?;
+            // An empty page ends it, whatever the total says.
+            let read = self.read.0 + tasks.len() as u64;
+            self.read = (read, Some(if tasks.is_empty() { read } else { total }));
+            self.page = tasks.into();
+        }
+        Ok(self.page.pop_front())
+    }
+}
+
 impl Client {
+    /// Reads all tasks that match, whatever limit and offset the filter has.
+    #[must_use]
+    pub fn every_task(&self, filter: &TaskFilter) -> Tasks {
+        Tasks { client: self.clone(), filter: filter.clone(), page: VecDeque::new(), read: (0, None) }
+    }
+
     /// Lists tasks.
     ///
     /// # Errors
@@ -99,7 +139,8 @@ impl Client {
     /// # Errors
     /// As every call.
     pub async fn delete_task(&self, id: &str) -> Result<Deleted, ClientError> {
-        self.answer(Call::new(Method::DELETE, &["tasks", id])?).await
+        let gone = json!({ "message": "Task deleted", "task_id": id });
+        self.answer(Call::new(Method::DELETE, &["tasks", id])?.or_gone(&gone)).await
     }
 
     /// Claims the next task; `None` when none is available.

@@ -104,6 +104,9 @@ pub struct PassedCall {
     /// The conditions under which it is to be carried out: `If-Match` and `Idempotency-Key`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<(String, String)>,
+    /// Ids of records that the asker holds and the call may rest on: it is carried out when they have arrived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
 }
 
 /// What the other node answered.

@@ -72,6 +72,7 @@ async fn hand_over(app: &App, old: AuthorKey, wanted: Option<AuthorKey>) -> Resu
         scope: app.settings.scope.to_string(),
         body: serde_json::to_string(&request).map_err(|_| Refusal::Defect)?,
         conditions: Vec::new(),
+        ..PassedCall::default()
     };
     let mut away = app.authority_away(&old);
     away.offline.push_str(", or take the authority with --force if it is gone for good");

@@ -85,9 +85,8 @@ async fn admit(request: Request, route: &str) -> Result<Request, Refusal> {
     }
     let (parts, body) = request.into_parts();
     let bytes = input::read(&parts.headers, body).await?;
-    // What is no object is refused by the handler, which says what is wrong with it.
-    let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    if json.is_object() || bytes.is_empty() {
+    // What cannot be read is refused by the handler, which says what is wrong with it.
+    if let Ok(json) = input::json(&parts.headers, &bytes) {
         if needs.scope && !in_query && is_unset(&json["scope"]) {
             return Err(missing("scope", route));
         }

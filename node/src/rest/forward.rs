@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, Limited};
-use octopoid_crdt::ids::AuthorKey;
+use octopoid_crdt::ids::{AuthorKey, RecordId};
 use octopoid_crdt::record::Access;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -24,15 +24,21 @@ use super::access::Caller;
 use super::app::App;
 use super::commit::tag;
 use super::find::find;
-use super::input::BODY;
+use super::input::{self, BODY};
 use super::params::Params;
 use super::refusal::Refusal;
 use crate::cluster::{AnswerCalls, AskError, PassedAnswer, PassedCall};
-use crate::ops::Target;
+use crate::ops::{Refused, Target};
 use crate::store::TaskRow;
 
 /// How long a node waits until it shows itself what the authority has answered.
 pub(super) const SHOWN: Duration = Duration::from_secs(2);
+/// How often it is looked whether a record has arrived.
+const GLANCE: Duration = Duration::from_millis(20);
+/// How many records a call names that it rests on.
+const AFTER: usize = 66;
+/// How many own records are looked at that another node has not acknowledged.
+const UNKNOWN: usize = 10_000;
 /// The conditions of a request that travel with it.
 const CONDITIONS: [HeaderName; 2] = [header::IF_MATCH, HeaderName::from_static("idempotency-key")];
 
@@ -53,8 +59,9 @@ pub(super) async fn to_holder(State(app): State<App>, request: Request, next: Ne
         return next.run(held.request()).await;
     }
     let me = app.settings.store.me();
+    // Where it is not to be found, or twice, the handler says so.
     let found = match held.target(&app) {
-        Some(target) => row(&app, target.clone()).await.and_then(|row| Some((AuthorKey(row.holder?.node), row.scope, target))),
+        Some(target) => row(&app, target.clone()).await.ok().and_then(|row| Some((AuthorKey(row.holder?.node), row.scope, target))),
         None => None,
     };
     let Some((node, scope, target)) = found.filter(|(node, _, _)| *node != me) else { return next.run(held.request()).await };
@@ -85,8 +92,12 @@ pub(super) async fn to_authority(State(app): State<App>, request: Request, next:
     }
     // What is wrong with the request, or with the caller's scope, the handler tells.
     let Some(target) = held.target(&app) else { return next.run(held.request()).await };
-    let known = row(&app, target.clone()).await;
-    let scope = known.map_or_else(|| target.scope.clone().unwrap_or_else(|| target.own_scope.clone()), |row| row.scope);
+    let scope = match row(&app, target.clone()).await {
+        Ok(row) => row.scope,
+        Err(refusal @ Refusal::Operation(Refused::Ambiguous { .. })) => return refusal.into_response(),
+        // The authority may know what is not known here.
+        Err(_) => target.scope.clone().or_else(|| target.bound.clone()).unwrap_or_else(|| target.own_scope.clone()),
+    };
     let target = Target { scope: Some(scope.clone()), ..target };
     app.ask_authority(held.call(scope), target).await.unwrap_or_else(IntoResponse::into_response)
 }
@@ -95,6 +106,7 @@ pub(super) async fn to_authority(State(app): State<App>, request: Request, next:
 struct Held {
     parts: Parts,
     body: Bytes,
+    /// The body; null when it cannot be read, of which the handler says why.
     json: Value,
 }
 
@@ -102,7 +114,7 @@ impl Held {
     async fn of(request: Request) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
         let body = Limited::new(body, BODY).collect().await.map_err(|_| Refusal::TooLarge(BODY))?.to_bytes();
-        let json = serde_json::from_slice(&body).unwrap_or_default();
+        let json = input::json(&parts.headers, &body).unwrap_or_default();
         Ok(Self { parts, body, json })
     }
 
@@ -132,13 +144,14 @@ impl Held {
     fn is_about_the_claim(&self) -> bool {
         let ends = self.json.get("claimed_by").is_some_and(Value::is_null);
         let times = self.json.get("lease_expires_at").is_some();
-        self.parts.method != Method::PATCH || ((ends || times) && self.json["queue"] != "failed")
+        self.json.is_object() && (self.parts.method != Method::PATCH || ((ends || times) && self.json["queue"] != "failed"))
     }
 
     /// Tells whether the call would write an Accept, a Reject or a Finish.
     fn is_for_the_authority(&self) -> bool {
         let done = self.json["queue"] == "done";
         match task_and_verb(self.path()) {
+            _ if !self.json.is_object() => false,
             Some((_, "accept" | "reject")) => true,
             Some((_, "force-queue")) => done,
             Some(_) => false,
@@ -153,6 +166,7 @@ impl Held {
             scope,
             body: String::from_utf8_lossy(&self.body).into_owned(),
             conditions: conditions(&self.parts.headers),
+            after: Vec::new(),
         }
     }
 }
@@ -176,8 +190,8 @@ fn conditions(headers: &HeaderMap) -> Vec<(String, String)> {
     named.filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned()))).collect()
 }
 
-async fn row(app: &App, target: Target) -> Option<TaskRow> {
-    app.read(move |_, reader| Ok::<_, Refusal>(find(reader, &target)?.1)).await.ok()
+async fn row(app: &App, target: Target) -> Result<TaskRow, Refusal> {
+    app.read(move |_, reader| Ok::<_, Refusal>(find(reader, &target)?.1)).await
 }
 
 /// What is said when a node gives no answer.
@@ -227,13 +241,55 @@ impl App {
         self.ask(&authority, call, target, &self.authority_away(&authority)).await
     }
 
+    /// Returns what a call may rest on and another node may not hold yet: the last of this node's own records that it has not
+    /// acknowledged, before which all others of its own come, and the last ones of the task as it is shown here.
+    async fn rests_on(&self, node: AuthorKey, target: Target) -> Result<Vec<String>, Refusal> {
+        let records = self.read(move |app, reader| {
+            let known = reader.acknowledged()?.get(&node).copied();
+            let own = reader.records_after(&app.settings.store.me(), known, UNKNOWN)?;
+            let mut records: Vec<RecordId> = own.last().map(|(_, id)| *id).into_iter().collect();
+            if let Ok((no, _)) = find(reader, &target) {
+                let log = reader.log(no)?.log;
+                records.extend(log.heads().iter().filter_map(|at| log.entries().get(*at as usize)).map(|entry| entry.id));
+            }
+            Ok::<_, Refusal>(records)
+        });
+        Ok(records.await?.iter().take(AFTER).map(ToString::to_string).collect())
+    }
+
+    /// Waits until all of these records are held here; tells whether they are.
+    async fn holds(&self, records: &[String]) -> bool {
+        let wanted: Vec<RecordId> = records.iter().take(AFTER).filter_map(|id| id.parse().ok()).collect();
+        let mut events = self.settings.store.events();
+        let arrived = async {
+            loop {
+                let wanted = wanted.clone();
+                let held = self.read(move |_, reader| {
+                    for id in &wanted {
+                        if reader.arrival(id)?.is_none() {
+                            return Ok::<_, Refusal>(false);
+                        }
+                    }
+                    Ok(true)
+                });
+                if held.await.unwrap_or(false) {
+                    return;
+                }
+                // Not every record is an event.
+                let _ = tokio::time::timeout(GLANCE, events.recv()).await;
+            }
+        };
+        wanted.is_empty() || tokio::time::timeout(SHOWN, arrived).await.is_ok()
+    }
+
     /// Has another node carry out a call about a task, and answers when this one shows what it did.
     async fn ask(&self, node: &AuthorKey, call: PassedCall, target: Target, away: &Away) -> Result<Response, Refusal> {
+        let after = self.rests_on(*node, target.clone()).await?;
         let mut events = self.settings.store.events();
-        let answer = self.pass(node, call, away).await?;
+        let answer = self.pass(node, PassedCall { after, ..call }, away).await?;
         if let Some(wanted) = answer.etag.clone() {
             let shows = async {
-                while row(self, target.clone()).await.is_none_or(|row| tag(&row) != wanted) {
+                while row(self, target.clone()).await.map_or(true, |row| tag(&row) != wanted) {
                     // Behind or not: look again. A closed channel means that the node ends.
                     if matches!(events.recv().await, Err(tokio::sync::broadcast::error::RecvError::Closed)) {
                         return;
@@ -306,6 +362,9 @@ async fn run(app: &App, router: Router, peer: &AuthorKey, call: PassedCall) -> P
         .extension(PassedOn);
     for (name, value) in call.conditions.iter().filter(|(name, _)| CONDITIONS.iter().any(|known| known.as_str() == name)) {
         request = request.header(name, value);
+    }
+    if !app.holds(&call.after).await {
+        return refused(StatusCode::SERVICE_UNAVAILABLE, "what the call is about has not arrived at the node that decides: try again");
     }
     let Ok(request) = request.body(Body::from(call.body)) else { return refused(StatusCode::BAD_REQUEST, "the path is none") };
     let response = router.oneshot(request).await.unwrap_or_else(|never| match never {});

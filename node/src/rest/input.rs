@@ -107,7 +107,7 @@ pub(super) async fn read_up_to(headers: &HeaderMap, body: axum::body::Body, limi
 }
 
 /// Reads a body as an object; none at all is an empty one, so that calls without required fields need no body.
-fn json(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, Refusal> {
+pub(super) fn json(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, Refusal> {
     if bytes.is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
     }

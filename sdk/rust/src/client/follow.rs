@@ -85,8 +85,6 @@ impl Events {
 }
 
 fn is_passing(error: &ClientError) -> bool {
-    match error {
-        ClientError::Unreachable { .. } | ClientError::TimedOut { .. } => true,
-        other => other.status().is_some_and(|status| status == 429 || status >= 502),
-    }
+    let unanswered = matches!(error, ClientError::Unreachable { .. } | ClientError::TimedOut { .. });
+    unanswered || error.status().is_some_and(|status| status == 429 || status >= 502)
 }

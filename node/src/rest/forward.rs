@@ -31,8 +31,8 @@ use crate::cluster::{AnswerCalls, AskError, PassedAnswer, PassedCall};
 use crate::ops::{Refused, Target};
 use crate::store::TaskRow;
 
-/// How long a node waits until it shows itself what the authority has answered.
-pub(super) const SHOWN: Duration = Duration::from_secs(2);
+/// How long a node waits until it shows what another one answered, or holds what a call rests on.
+pub(super) const SHOWN: Duration = Duration::from_secs(10);
 /// How often it is looked whether a record has arrived.
 const GLANCE: Duration = Duration::from_millis(20);
 /// How many records a call names that it rests on.
@@ -289,18 +289,23 @@ impl App {
         let answer = self.pass(node, PassedCall { after, ..call }, away).await?;
         if let Some(wanted) = answer.etag.clone() {
             let shows = async {
-                while row(self, target.clone()).await.map_or(true, |row| tag(&row) != wanted) {
+                while row(self, target.clone()).await.map_or(true, |row| !shows(&row, &wanted)) {
                     // Behind or not: look again. A closed channel means that the node ends.
                     if matches!(events.recv().await, Err(tokio::sync::broadcast::error::RecvError::Closed)) {
                         return;
                     }
                 }
             };
-            // Somebody else may have gone on with the task already.
             let _ = tokio::time::timeout(SHOWN, shows).await;
         }
         respond(answer)
     }
+}
+
+/// Tells whether a row shows the state that has this tag, or a later one: somebody else may have gone on with the task already.
+fn shows(row: &TaskRow, wanted: &str) -> bool {
+    let version = wanted.trim_matches('"').split('-').next().and_then(|version| version.parse().ok());
+    tag(row) == wanted || version.is_some_and(|version: u64| row.version > version)
 }
 
 fn respond(answer: PassedAnswer) -> Result<Response, Refusal> {

@@ -216,12 +216,17 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
+        let unread = matches!(self, Self::TooLarge(_) | Self::Slow(_));
         // An empty queue is answered without an `error`, by which clients tell it from an unknown route.
         let mut response = if matches!(self, Self::NoTasks) {
             (status, axum::Json(serde_json::json!({ "message": self.to_string() }))).into_response()
         } else {
             (status, axum::Json(self.body())).into_response()
         };
+        if unread {
+            // The rest of the body would be read as the next request.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

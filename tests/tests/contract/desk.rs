@@ -1,5 +1,7 @@
 //! Where a case sits: one node of a cluster, a scope of its own, and what the node's settings change.
 
+use std::sync::Arc;
+
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request};
 use octopoid_client::{Http, Transport as _};
@@ -23,6 +25,7 @@ pub struct Mode {
 struct Place {
     url: String,
     token: String,
+    http: Arc<Http>,
 }
 
 /// One node as a case calls it. Its scope is the case's own, on this node alone.
@@ -114,9 +117,10 @@ impl Ask {
 impl Desk {
     /// Sits down at a node.
     pub fn new(cluster: &Cluster, mode: Mode, at: usize, case: &str) -> Self {
-        let place = |machine: &octopoid_tests::Project| Place {
-            url: machine.node().api_url().to_owned(),
-            token: machine.read(".octopoid/runtime/api.token").trim().to_owned(),
+        let place = |machine: &octopoid_tests::Project| {
+            let url = machine.node().api_url().to_owned();
+            let http = Arc::new(Http::new(&url).expect("an address"));
+            Place { token: machine.read(".octopoid/runtime/api.token").trim().to_owned(), url, http }
         };
         let places = cluster.machines.iter().map(place).collect();
         Self { mode, at, scope: format!("{}-{at}", case.replace([':', '_'], "-")), places }
@@ -179,7 +183,7 @@ impl Desk {
             String::from_utf8_lossy(&ask.body).chars().take(400).collect::<String>()
         );
         let request = request.body(ask.body.into()).expect("a request");
-        let answer = Http::new(self.url()).expect("an address").call(request).await.unwrap_or_else(|error| panic!("{told}: {error}"));
+        let answer = self.places[self.at].http.call(request).await.unwrap_or_else(|error| panic!("{told}: {error}"));
         let (parts, stream) = answer.into_parts();
         let bytes = to_bytes(Body::from_stream(stream), ANSWER).await.unwrap_or_else(|error| panic!("{told}: {error}"));
         let text = String::from_utf8_lossy(&bytes).into_owned();

@@ -45,6 +45,7 @@ fn force(store: &Store, id: &str, reason: &str) {
 
 fn suggest(store: &Store, label: &str) -> Action {
     let entry = ActionEntry {
+        imported: None,
         entity_type: "task".to_owned(),
         entity_id: "t".to_owned(),
         action_type: "proposal".to_owned(),

@@ -9,7 +9,8 @@ use octopoid_client::{ClientError, ErrorKind};
 use crate::{
     attempt_name::AttemptError,
     commands::{
-    edit::EditError, enqueue::EnqueueError, import::TransferError, install_service::ServiceError, logs::LogsError, man::ManError, server::ServerError, start::StartError, stop::StopError, validate::ValidateError, wait::WaitError,
+        edit::EditError, enqueue::EnqueueError, import::TransferError, install_service::ServiceError, logs::LogsError, man::ManError,
+        server::ServerError, start::StartError, stop::StopError, validate::ValidateError, wait::WaitError,
     },
     connection::ConnectError,
     demo::DemoFailure,

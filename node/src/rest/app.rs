@@ -14,8 +14,8 @@ use super::metrics::Metrics;
 use super::refusal::Refusal;
 use super::times;
 use crate::cluster::Cluster;
-use crate::ops::import::Progress;
 use crate::config::Compat;
+use crate::ops::import::Progress;
 use crate::run::{Control, ControlError};
 use crate::store::{Reader, Store};
 

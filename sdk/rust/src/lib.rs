@@ -31,7 +31,8 @@ mod wire;
 
 pub use action::{Action, ActionList, ActionPatch, NewAction};
 pub use client::{
-    ActionFilter, CallOptions, Client, ConnectOptions, DiffQuery, DraftFilter, EventQuery, EventStream, Events, ImportQuery, LogQuery, MessageFilter, OrchestratorFilter, ProjectFilter, TaskFilter, Tasks, TextStream, Token, WaitError,
+    ActionFilter, CallOptions, Client, ConnectOptions, DiffQuery, DraftFilter, EventQuery, EventStream, Events, ImportQuery, LogQuery,
+    MessageFilter, OrchestratorFilter, ProjectFilter, TaskFilter, Tasks, TextStream, Token, WaitError,
 };
 pub use cluster::{
     ApproveRequest, AuthorityInfo, AuthorityRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, Invitation, InviteRequest,

@@ -114,7 +114,7 @@ impl Call {
 
     /// Sends a text as it is, which is JSON or JSON lines.
     pub(super) fn raw(mut self, body: Vec<u8>) -> Self {
-        self.body = Some(body);
+        self.body = Some(body.into());
         self
     }
 

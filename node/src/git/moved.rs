@@ -9,9 +9,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use git2::ErrorCode;
 use octopoid_crdt::ids::{AttemptName, Name, Oid};
 
-use super::repository::{from_git, tip, to_git};
+use super::repository::{from_git, to_git};
 use super::{Branch, ReadError, Repository};
 
 /// The most branches that are watched; a repository with more has others to look after it.
@@ -28,10 +29,12 @@ pub struct Branches(BTreeMap<String, Oid>);
 pub struct Moved {
     /// The full name of its reference.
     pub reference: String,
-    /// The commit that it named.
+    /// The commit that it named before the agent moved it first.
     pub before: Oid,
     /// The commit that it names; `None` when it is gone.
     pub after: Option<Oid>,
+    /// Somebody moved it on from where the agent had moved it.
+    pub followed: bool,
     /// The reference that keeps what it named.
     pub kept: String,
 }
@@ -46,8 +49,11 @@ impl Moved {
 
 impl fmt::Display for Moved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reference, before, after, kept } = self;
+        let Self { reference, before, after, followed, kept } = self;
         match (reference.strip_prefix("refs/heads/"), after) {
+            (Some(name), Some(after)) if *followed => {
+                write!(f, "it moved branch '{name}' from {before:.10}, and others moved it on to {after:.10}: git log {before:.10}..{name}")
+            }
             (Some(name), Some(after)) => {
                 write!(f, "it moved branch '{name}' from {before:.10} to {after:.10}; to put it back: git update-ref {reference} {before}")
             }
@@ -93,26 +99,21 @@ impl Repository {
     /// When the references cannot be read, or one cannot be kept.
     pub fn moved_by(&self, email: &str, since: &Branches, head: &Oid, task: &Name, attempt: AttemptName) -> Result<Vec<Moved>, ReadError> {
         self.read("the branches", |git| {
+            let head = to_git(head)?;
             let mut found = Vec::new();
-            for (reference, before) in &since.0 {
-                let after = tip(git, reference)?;
-                let was = to_git(before)?;
-                let local = reference.starts_with("refs/heads/");
-                let moved = match after {
-                    Some(after) if after == was => false,
-                    Some(after) => is_by(git, email, reference, was, after, to_git(head)?)?,
+            for (reference, noted) in &since.0 {
+                let (was, is) = (to_git(noted)?, target(git, reference)?);
+                let moved = match is {
+                    Some(is) if is == was => None,
+                    Some(is) => first_move(git, email, reference, was, is, head)?,
                     // A fetch prunes branches of a remote, and git leaves no log of a branch that is gone.
-                    None => local,
+                    None => reference.starts_with("refs/heads/").then_some((was, false)),
                 };
-                if moved {
+                if let Some((before, followed)) = moved {
                     let kept = format!("refs/octopoid/moved/{task}/{attempt}/{}", reference.trim_start_matches("refs/"));
-                    git.reference(&kept, was, true, "octopoid: where the branch was")?;
-                    found.push(Moved {
-                        reference: reference.clone(),
-                        before: before.clone(),
-                        after: after.map(from_git).transpose()?,
-                        kept,
-                    });
+                    git.reference(&kept, before, true, "octopoid: where the branch was")?;
+                    let (before, after) = (from_git(before)?, is.map(from_git).transpose()?);
+                    found.push(Moved { reference: reference.clone(), before, after, followed, kept });
                 }
             }
             Ok(found)
@@ -120,22 +121,37 @@ impl Repository {
     }
 }
 
-/// Tells whether an agent had a part in bringing a reference from one commit to another.
-fn is_by(
+/// Returns what a reference names, whether or not the commit is there; `None` when the reference is not.
+fn target(git: &git2::Repository, reference: &str) -> Result<Option<git2::Oid>, git2::Error> {
+    match git.find_reference(reference) {
+        Ok(found) => Ok(found.target()),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns what a reference named before an agent moved it first, and whether somebody moved it on; `None` when no agent did.
+fn first_move(
     git: &git2::Repository,
     email: &str,
     reference: &str,
     from: git2::Oid,
     to: git2::Oid,
     head: git2::Oid,
-) -> Result<bool, git2::Error> {
+) -> Result<Option<(git2::Oid, bool)>, git2::Error> {
     let log = git.reflog(reference)?;
     if log.is_empty() {
-        return Ok(to == head || git.graph_descendant_of(head, to)?);
+        let holds_work = to == head || git.graph_descendant_of(head, to).unwrap_or(false);
+        return Ok(holds_work.then_some((from, false)));
     }
     let local = reference.starts_with("refs/heads/");
-    let since = log.iter().take_while(|entry| entry.id_new() != from);
-    let mut by_agent = since.filter(|entry| entry.committer().email_bytes() == email.as_bytes());
     // What an agent fetched is no move of a branch.
-    Ok(by_agent.any(|entry| local || entry.message_bytes().is_some_and(|message| message.starts_with(PUSHED))))
+    let by_agent = |entry: &git2::ReflogEntry<'_>| {
+        entry.committer().email_bytes() == email.as_bytes()
+            && (local || entry.message_bytes().is_some_and(|message| message.starts_with(PUSHED)))
+    };
+    // The newest entry comes first.
+    let since: Vec<_> = log.iter().take_while(|entry| entry.id_new() != from).collect();
+    let followed = since.first().is_some_and(|newest| !by_agent(newest));
+    Ok(since.iter().rfind(|entry| by_agent(entry)).map(|first| (first.id_old(), followed)))
 }

@@ -134,7 +134,10 @@ async fn look(context: &Context, job: &Job, story: &Story, place: &Workplace) ->
         let author = Identity::new(&format!("{author} (octopoid)"), &format!("{author}@octopoid.invalid"));
         git.commit_all(&worktree, &message, &author, &Identity::octopoid()).map_err(|error| describe(&error))?;
         let head = git.attempt_tip(&name, attempt).map_err(|error| describe(&error))?;
-        let moved = git.moved_by(author.email(), &branches, &head, &name, attempt).map_err(|error| describe(&error))?;
+        let moved = git.moved_by(author.email(), &branches, &head, &name, attempt).unwrap_or_else(|error| {
+            tracing::warn!(task = %name, reason = %describe(&error), "it is not known which branches the agent moved");
+            Vec::new()
+        });
         // What the agent merged in is neither its work nor a reviewer's matter; what it moved a branch to is both.
         let tips: Vec<Oid> = shared.iter().filter_map(|branch| tip_without(git, branch, &moved)).collect();
         let merged_in: Vec<&Oid> = tips.iter().chain([&start]).collect();

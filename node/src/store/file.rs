@@ -83,7 +83,11 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     match folder.try_lock() {
         Ok(()) => Ok(folder),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(of_io(path, error)),
+        // Some file systems of networks lock no folders. There two first commands at once could each make a store, and the later one stays.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(%error, folder = %folder_of(path).display(), "the folder cannot be locked while the store is made");
+            Ok(folder)
+        }
     }
 }
 

@@ -45,11 +45,14 @@ async fn a_changed_hooks_path_holds_the_submission_and_never_runs() {
 #[tokio::test]
 async fn an_agent_that_moves_main_itself_is_noticed_and_its_work_is_held_for_a_person() {
     let mut project = Project::new();
-    let script = format!(r#"{WORK}; await go; git update-ref refs/heads/main HEAD; echo late > late"#);
+    let script = format!(r#"{WORK}; note started x; await go; git update-ref refs/heads/main HEAD; echo late > late"#);
     project.agents(&[Agent::new("worker", "implement", &script), Agent::approver("judge")]);
-    let before = project.git(&["rev-parse", "main"]);
     let id = project.enqueue("Add a feature", &[]);
     project.start().await;
+    project.until_noted("started", 1).await;
+    // What the user did meanwhile is not the agent's, and is lost from the branch by what it does.
+    project.git(&["commit", "-q", "--allow-empty", "-m", "the user's"]);
+    let before = project.git(&["rev-parse", "main"]);
     project.put("go");
     let task = project.until_task(&id, "held", |task| task.needs_intervention).await;
     assert_eq!((task.queue.as_str(), task.commits_count), ("provisional", 2), "what is on main already is its work all the same");

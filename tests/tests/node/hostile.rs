@@ -107,11 +107,14 @@ async fn an_agent_that_pushes_to_main_is_noticed_too_and_one_that_fetches_is_not
 #[tokio::test]
 async fn an_agent_that_moves_another_branch_is_told_of_and_what_it_held_is_kept() {
     let mut project = Project::new();
-    for branch in ["theirs", "own", "gone"] {
+    for branch in ["theirs", "shared", "own", "gone"] {
         project.git(&["branch", branch]);
     }
     // Meanwhile the user works on a branch, too, which is nobody's business.
-    let script = format!(r#"{WORK}; note started x; await go; git branch -q -f theirs HEAD; git branch -q -D gone"#);
+    let script = format!(
+        r#"{WORK}; note started x; await go; 
+        git branch -q -f theirs HEAD; git branch -q -f shared HEAD; git branch -q -D gone; note moved x; await on"#
+    );
     project.agents(&[Agent::new("worker", "implement", &script), Agent::approver("judge")]);
     let before = project.git(&["rev-parse", "main"]);
     let id = project.enqueue("Add a feature", &[]);
@@ -120,10 +123,15 @@ async fn an_agent_that_moves_another_branch_is_told_of_and_what_it_held_is_kept(
     project.git(&["commit", "-q", "--allow-empty", "-m", "the user's"]);
     project.git(&["branch", "-q", "-f", "own", "main"]);
     project.put("go");
+    project.until_noted("moved", 1).await;
+    project.git(&["branch", "-q", "-f", "shared", "main"]);
+    project.put("on");
     let task = project.until_merged(&id).await;
     assert!(!task.needs_intervention, "{task:#?}");
     let notes = task.execution_notes.unwrap_or_default();
     assert!(notes.contains("moved branch 'theirs'") && notes.contains("branch 'gone' is gone"), "{notes}");
+    assert!(notes.contains("moved branch 'shared' from") && notes.contains("others moved it on to"), "{notes}");
+    assert!(!notes.contains("git update-ref refs/heads/shared") && notes.contains("git update-ref refs/heads/theirs"), "{notes}");
     assert!(!notes.contains("'own'") && !notes.contains("'main'"), "{notes}");
     for branch in ["theirs", "gone"] {
         let kept = format!("refs/octopoid/moved/{id}/{}/heads/{branch}", task.attempt.as_deref().expect("attempt"));

@@ -16,10 +16,13 @@ release *ARGS:
 packages:
     .ci/packages
 
-# Writes sdk/openapi.json and docs/api.md anew after a change of the API.
+# Writes sdk/openapi.json, docs/api.md and the SDKs' shapes anew after a change of the API.
 api:
     OCTOPOID_WRITE_OPENAPI=1 cargo test -p octopoid-node --test rest description
     OCTOPOID_WRITE_OPENAPI=1 cargo test -p octopoid-tests --test api_page
+    python3 sdk/python/scripts/generate.py
+    npm ci --no-audit --no-fund --prefix sdk/typescript
+    npm run generate --prefix sdk/typescript
 
 # Formats, and refuses warnings.
 lint:

@@ -79,12 +79,18 @@ impl BridgeError {
                 | daemon::StartError::Scheduler(_)
                 | daemon::StartError::Store(_) => None,
             },
+            Self::Join(error) => {
+                if let daemon::JoinClusterError::Store(error) = error.as_ref() {
+                    store_hint(error)
+                } else {
+                    None
+                }
+            }
             Self::Init(_)
             | Self::Locked
             | Self::Uninit(_)
             | Self::OpenTasks(_)
             | Self::Read(_)
-            | Self::Join(_)
             | Self::Keep(_)
             | Self::Name(_)
             | Self::Program(_) => None,
@@ -97,22 +103,25 @@ const VALIDATE: &str = "mend what is listed; 'octopoid validate' shows whether a
 fn open_hint(error: &daemon::OpenError) -> Option<String> {
     match error {
         daemon::OpenError::Config(_) => Some(VALIDATE.to_owned()),
-        daemon::OpenError::Store(store::OpenError::Store { path, .. }) => {
+        daemon::OpenError::Store(error) => store_hint(error),
+        // Their texts say what to do.
+        daemon::OpenError::Key(_) | daemon::OpenError::Token { .. } | daemon::OpenError::Network(_) => None,
+    }
+}
+
+fn store_hint(error: &store::OpenError) -> Option<String> {
+    match error {
+        store::OpenError::Store { path, .. } => {
             Some(format!("see whether the disk is full or failing; if the file is damaged, {}", without_store(path)))
         }
-        daemon::OpenError::Store(store::OpenError::Empty(path)) => Some(without_store(path)),
+        store::OpenError::Empty(path) => Some(without_store(path)),
         // Their texts say what to do.
-        daemon::OpenError::Store(
-            store::OpenError::Locked(_)
-            | store::OpenError::Newer { .. }
-            | store::OpenError::Older { .. }
-            | store::OpenError::OtherCluster(_)
-            | store::OpenError::OtherKey(_)
-            | store::OpenError::Backup { .. },
-        )
-        | daemon::OpenError::Key(_)
-        | daemon::OpenError::Token { .. }
-        | daemon::OpenError::Network(_) => None,
+        store::OpenError::Locked(_)
+        | store::OpenError::Newer { .. }
+        | store::OpenError::Older { .. }
+        | store::OpenError::OtherCluster(_)
+        | store::OpenError::OtherKey(_)
+        | store::OpenError::Backup { .. } => None,
     }
 }
 

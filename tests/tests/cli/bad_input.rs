@@ -31,7 +31,7 @@ fn an_emptied_store_is_no_new_project_and_the_way_out_is_told() {
     let _ = project.enqueue("Lost", &[]);
     let store = project.dir().join("runtime/octopoid.redb");
     fs::write(&store, "").expect("emptied");
-    for args in [&["list"][..], &["enqueue", "x"], &["doctor"], &["start", "--once"]] {
+    for args in [&["list"][..], &["enqueue", "x"], &["doctor"], &["start", "--once"], &["init", "--cluster", "home"]] {
         let said = project.run(args);
         assert!(said.refused(1).contains(&format!("{} is empty", store.display())), "{said:?}");
         assert!(said.stderr.contains(".damaged") && said.stderr.contains("octopoid init --join TICKET"), "{said:?}");

@@ -39,7 +39,7 @@ impl App {
 }
 
 /// Tells who grants claims and judges work.
-#[utoipa::path(get, path = "/api/v1/cluster/authority", tag = "cluster",
+#[utoipa::path(get, path = "/api/v1/cluster/authority", operation_id = "authority", tag = "cluster",
     responses((status = 200, body = AuthorityInfo), (status = 403, body = ErrorBody)))]
 pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Json<AuthorityInfo>, Refusal> {
     call.caller.must_be_node()?;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use octopoid_client::{Client, ClientError, Token};
+use octopoid_client::{Client, ClientError, Token, Trust};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const GLANCE: Duration = Duration::from_millis(50);
 /// How long a node may take to say that it is there.
 const GREETING: Duration = Duration::from_secs(2);
-/// node.json holds four short fields.
+/// node.json holds a few short fields.
 const NODE_FILE: u64 = 64 << 10;
 
 /// What a running node writes once its socket listens.
@@ -34,6 +34,9 @@ pub struct NodeFile {
     pub pid: u32,
     /// Where it listens.
     pub api_url: String,
+    /// The SHA-256 of the certificate that it shows there; absent where it speaks no TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_certificate: Option<String>,
     /// Its id in the network.
     #[serde(default)]
     pub peer_id: String,
@@ -51,6 +54,12 @@ impl NodeFile {
         }
         let file: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
         process::lives(file.pid).then_some(file)
+    }
+
+    /// Makes a client of the node. Over TLS it speaks to who shows the node's own certificate, and to nobody else.
+    pub fn client(&self, token: Option<Token>) -> Result<Client, ClientError> {
+        let pinned = self.api_certificate.as_deref().and_then(|text| text.parse().ok()).map(Trust::Exactly);
+        Client::trusting(&self.api_url, token, &pinned.unwrap_or_default())
     }
 }
 
@@ -164,14 +173,14 @@ impl Connection {
     fn through(layout: Layout, node: NodeFile) -> Result<Self, ConnectError> {
         let token = read_token(&layout.token_file())?;
         let written = |source| ConnectError::Written { dir: layout.runtime_dir(), source };
-        let client = Client::http(&node.api_url, Some(token)).map_err(written)?;
+        let client = node.client(Some(token)).map_err(written)?;
         Ok(Self { client, node: Some(node), layout })
     }
 }
 
 /// Tells whether the node that wrote the file listens. The port may by now be a stranger's, so no token is sent.
 async fn answers(node: &NodeFile) -> bool {
-    let Ok(client) = Client::http(&node.api_url, None) else { return false };
+    let Ok(client) = node.client(None) else { return false };
     match client.with_timeout(GREETING).health().await {
         Ok(health) => health.node.is_none_or(|name| node.machine_id.is_empty() || name == node.machine_id),
         // An unhealthy node says more in its answer to the command itself.

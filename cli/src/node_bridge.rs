@@ -69,9 +69,10 @@ impl BridgeError {
             Self::Open(error) => open_hint(error),
             Self::Start(error) => match error.as_ref() {
                 daemon::StartError::Open(error) => open_hint(error),
-                daemon::StartError::Agents(_) | daemon::StartError::Repository(_) | daemon::StartError::Branch(_) => {
-                    Some(VALIDATE.to_owned())
-                }
+                daemon::StartError::Agents(_)
+                | daemon::StartError::Repository(_)
+                | daemon::StartError::Branch(_)
+                | daemon::StartError::Tls(_) => Some(VALIDATE.to_owned()),
                 daemon::StartError::Network(_)
                 | daemon::StartError::Listen(_)
                 | daemon::StartError::Announce { .. }
@@ -229,6 +230,8 @@ pub struct ServerAddress {
     pub cluster: Option<String>,
     /// The key for it.
     pub api_key: Option<String>,
+    /// The PEM file of the certificates that are trusted there; the system's authorities without one.
+    pub ca: Option<PathBuf>,
 }
 
 /// Returns the server that config.yaml or local.yaml names in `mode: remote`; none once the machine is a member of a cluster.
@@ -238,13 +241,14 @@ pub fn configured_server(root: &Path) -> Option<ServerAddress> {
     let wanted = config.mode == config::Mode::Remote && config.server.enabled != Some(false) && !layout.store_file().exists();
     let url = config.server.url.filter(|_| wanted)?;
     let api_key = config.server.api_key.map(|key| key.expose().to_owned());
-    Some(ServerAddress { url, cluster: config.server.cluster.map(|name| name.to_string()), api_key })
+    Some(ServerAddress { url, cluster: config.server.cluster.map(|name| name.to_string()), api_key, ca: config.server.ca })
 }
 
 /// Keeps by whose API a machine came to its cluster, as `mode: remote`.
 pub fn keep_server(root: &Path, server: &ServerAddress) -> Result<(), BridgeError> {
     let cluster = server.cluster.as_deref().map(str::parse).transpose().map_err(BridgeError::Name)?;
-    let joined = config::JoinedBy { url: &server.url, cluster: cluster.as_ref(), api_key: server.api_key.as_deref() };
+    let ca = server.ca.as_ref().map(|ca| ca.display().to_string());
+    let joined = config::JoinedBy { url: &server.url, cluster: cluster.as_ref(), api_key: server.api_key.as_deref(), ca: ca.as_deref() };
     config::set_server(&Layout::at(root), joined).map(drop).map_err(|error| BridgeError::Keep(Box::new(error)))
 }
 

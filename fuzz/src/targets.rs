@@ -168,6 +168,7 @@ mod rest {
                 cluster: None,
                 control: None,
                 api_url: None,
+                certificate: None,
                 logs: folder.path().join("logs"),
                 diff: None,
                 bring: None,

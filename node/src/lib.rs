@@ -13,3 +13,4 @@ pub mod prompt;
 pub mod rest;
 pub mod run;
 pub mod store;
+pub mod tls;

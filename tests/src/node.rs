@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use octopoid_client::{Client, Token};
+use octopoid_client::{Client, Fingerprint, Token, Trust};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -31,10 +31,10 @@ impl Node {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().map_err(|error| error.to_string())?;
         let mut starting = Starting(Some(child));
         let file = runtime.join("node.json");
-        let api_url = until(async || starting.announced(&file)).await?;
+        let (api_url, trust) = until(async || starting.announced(&file)).await?;
         let token = std::fs::read_to_string(runtime.join("api.token")).map_err(|error| error.to_string())?;
         let token = Token::new(&token).map_err(|error| error.to_string())?;
-        let client = Client::http(&api_url, Some(token)).map_err(|error| error.to_string())?;
+        let client = Client::trusting(&api_url, Some(token), &trust).map_err(|error| error.to_string())?;
         let child = starting.0.take().ok_or("the node is gone")?;
         Ok(Self { child, client, api_url })
     }
@@ -101,7 +101,8 @@ impl Drop for Node {
 struct Starting(Option<Child>);
 
 impl Starting {
-    fn announced(&mut self, file: &PathBuf) -> Result<String, String> {
+    /// Returns the address of its API, and what makes its certificate trusted.
+    fn announced(&mut self, file: &PathBuf) -> Result<(String, Trust), String> {
         let child = self.0.as_mut().ok_or("the node is gone")?;
         if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
             return Err(format!("the node ended with {status}"));
@@ -109,7 +110,11 @@ impl Starting {
         let file = File::open(file).map_err(|error| error.to_string())?;
         let node: Value = serde_json::from_reader(file).map_err(|error| error.to_string())?;
         match node["api_url"].as_str() {
-            Some(url) if node["pid"] == child.id() => Ok(url.to_owned()),
+            Some(url) if node["pid"] == child.id() => {
+                let pinned =
+                    node["api_certificate"].as_str().map(str::parse::<Fingerprint>).transpose().map_err(|error| error.to_string())?;
+                Ok((url.to_owned(), pinned.map_or(Trust::System, Trust::Exactly)))
+            }
             Some(_) | None => Err(format!("node.json tells of another node: {node}")),
         }
     }

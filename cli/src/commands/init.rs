@@ -1,7 +1,7 @@
 //! `octopoid init`
 
 use std::io::{BufRead as _, IsTerminal as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  octopoid init --machine-id mac-studio\n  octopoid init --cluster home --machine-id mac-studio\n  octopoid init --join oct1…\n  octopoid init --server http://127.0.0.1:8787 --api-key oct_…"
+    after_help = "Examples:\n  octopoid init --machine-id mac-studio\n  octopoid init --cluster home --machine-id mac-studio\n  octopoid init --join oct1…\n  octopoid init --server https://queue.example.org --api-key oct_…"
 )]
 pub struct Args {
     /// Keep everything on this machine (the default).
@@ -26,6 +26,10 @@ pub struct Args {
     /// The key for `--server`: that node's own token.
     #[arg(long, value_name = "KEY", requires = "server")]
     api_key: Option<String>,
+    /// A PEM file with the certificate of the authority that has signed `--server`'s, or with that one itself; the system's
+    /// authorities are trusted without it.
+    #[arg(long, value_name = "FILE", requires = "server")]
+    ca: Option<PathBuf>,
     /// Share tasks with the cluster of this name on the local network; it is made when there is none.
     #[arg(long, value_name = "NAME", conflicts_with = "join")]
     cluster: Option<String>,
@@ -100,7 +104,9 @@ async fn share(args: &Args, report: &InitReport, output: Output) -> Result<Optio
     if let Some(ticket) = &args.join {
         return Ok(Some(node_bridge::share(&report.root, &report.machine_id, Share::Ticket(ticket)).await?));
     }
-    let given = args.server.clone().map(|url| ServerAddress { url, cluster: args.cluster.clone(), api_key: args.api_key.clone() });
+    // The file is found again from any folder.
+    let ca = args.ca.as_deref().map(|ca| std::path::absolute(ca).unwrap_or_else(|_| ca.to_owned()));
+    let given = args.server.clone().map(|url| ServerAddress { url, cluster: args.cluster.clone(), api_key: args.api_key.clone(), ca });
     let configured = || (!args.local && args.cluster.is_none()).then(|| node_bridge::configured_server(&report.root)).flatten();
     if let Some(server) = given.or_else(configured) {
         return Ok(Some(super::server::join(report, server, output).await?));

@@ -1,8 +1,11 @@
 //! `octopoid init --server`: comes to a cluster by the REST address of one of its nodes.
 //!
-//! **Invariants**: the key is sent to the address that a person gave, and nowhere else.
+//! **Invariants**: the key is sent to the address that a person gave, and nowhere else: over TLS to whom a trusted certificate names,
+//! in the clear to this machine only.
 
-use octopoid_client::{Client, ClientError, InviteRequest, Token};
+use std::{io, path::PathBuf};
+
+use octopoid_client::{Authorities, AuthoritiesError, Client, ClientError, InviteRequest, Token, Trust};
 
 use crate::{
     failure::{Exit, Failure},
@@ -21,14 +24,28 @@ pub enum ServerError {
         #[source]
         source: ClientError,
     },
-    /// The client makes no TLS connection.
-    #[error(
-        "'{0}' is an https address, which this program does not speak: forward the node's port by ssh -L 8787:127.0.0.1:8787 HOST, and use http://127.0.0.1:8787"
-    )]
-    Https(String),
+    /// The file of the certificates cannot be read.
+    #[error("read the certificates in {}", .path.display())]
+    Ca {
+        /// The file.
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The file of the certificates holds none.
+    #[error("trust the certificates in {}", .path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        #[source]
+        source: AuthoritiesError,
+    },
+    /// The address is none of the API.
+    #[error("'{0}' is not an address of a node: write https://HOST, or http://127.0.0.1:8787")]
+    Address(String),
     /// The key would travel in the clear.
     #[error(
-        "the key would travel in the clear to '{0}': forward the node's port by ssh -L 8787:127.0.0.1:8787 HOST, and use http://127.0.0.1:8787"
+        "the key would travel in the clear to '{0}': use its https:// address (api.tls, or a reverse proxy), or forward the node's port by ssh -L 8787:127.0.0.1:8787 HOST and use http://127.0.0.1:8787"
     )]
     Clear(String),
     /// Another cluster answers there.
@@ -49,9 +66,9 @@ pub enum ServerError {
 impl ServerError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Https(_) | Self::Clear(_) => Exit::Usage,
+            Self::Address(_) | Self::Clear(_) => Exit::Usage,
             Self::Ask { source: ClientError::Unreachable { .. } | ClientError::TimedOut { .. }, .. } => Exit::Unreachable,
-            Self::Ask { .. } => Exit::Failed,
+            Self::Ask { .. } | Self::Ca { .. } | Self::Authorities { .. } => Exit::Failed,
             Self::OtherCluster { .. } | Self::NoAuthority(_) => Exit::Refused,
         }
     }
@@ -61,7 +78,16 @@ impl ServerError {
             Self::Ask { source: ClientError::Status { status: 401 | 403, .. }, .. } => {
                 Some("the key is the node's own token: .octopoid/runtime/api.token on its machine".to_owned())
             }
-            Self::Ask { .. } | Self::Https(_) | Self::Clear(_) | Self::OtherCluster { .. } | Self::NoAuthority(_) => None,
+            Self::Ask { source: ClientError::Untrusted { .. }, .. } => {
+                Some("where a private authority has signed it, or nobody, name the PEM file of that certificate by --ca FILE".to_owned())
+            }
+            Self::Ask { .. }
+            | Self::Ca { .. }
+            | Self::Authorities { .. }
+            | Self::Address(_)
+            | Self::Clear(_)
+            | Self::OtherCluster { .. }
+            | Self::NoAuthority(_) => None,
         }
     }
 }
@@ -78,7 +104,10 @@ pub async fn join(report: &InitReport, server: ServerAddress, output: Output) ->
 
 /// Refuses an address to which the key would travel in the clear.
 fn check(url: &str) -> Result<(), ServerError> {
-    let Some(rest) = url.strip_prefix("http://") else { return Err(ServerError::Https(url.to_owned())) };
+    if url.starts_with("https://") {
+        return Ok(());
+    }
+    let Some(rest) = url.strip_prefix("http://") else { return Err(ServerError::Address(url.to_owned())) };
     let host = rest.split(['/', '?']).next().unwrap_or_default();
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let name =
@@ -92,7 +121,7 @@ async fn ticket(server: &ServerAddress) -> Result<(String, Option<String>), Serv
     let url = &server.url;
     let ask = |source| ServerError::Ask { url: url.clone(), source };
     let token = server.api_key.as_deref().map(Token::new).transpose().map_err(ask)?;
-    let client = Client::http(url, token).map_err(ask)?;
+    let client = Client::trusting(url, token, &trust(server)?).map_err(ask)?;
     let info = client.cluster().await.map_err(ask)?;
     if let (Some(wanted), found) = (&server.cluster, info.name.clone().unwrap_or_default())
         && *wanted != found
@@ -104,6 +133,14 @@ async fn ticket(server: &ServerAddress) -> Result<(String, Option<String>), Serv
     }
     let invitation = client.invite(&InviteRequest::default()).await.map_err(ask)?;
     Ok((invitation.ticket, info.name))
+}
+
+/// Tells which certificates are trusted at the server's address.
+fn trust(server: &ServerAddress) -> Result<Trust, ServerError> {
+    let Some(path) = &server.ca else { return Ok(Trust::System) };
+    let text = std::fs::read(path).map_err(|source| ServerError::Ca { path: path.clone(), source })?;
+    let authorities = Authorities::from_pem(&text).map_err(|source| ServerError::Authorities { path: path.clone(), source })?;
+    Ok(Trust::Authorities(authorities))
 }
 
 #[cfg(test)]
@@ -118,6 +155,9 @@ mod tests {
         for bad in ["http://10.0.0.1:8787", "http://example.org", "http://127.0.0.1@example.org/", "http://127.0.0.1.example.org"] {
             assert!(matches!(check(bad), Err(ServerError::Clear(_))), "{bad}");
         }
-        assert!(matches!(check("https://example.org"), Err(ServerError::Https(_))));
+        assert!(check("https://example.org").is_ok(), "TLS encrypts");
+        for none in ["ftp://example.org", "example.org", "HTTP://example.org", ""] {
+            assert!(matches!(check(none), Err(ServerError::Address(_))), "{none}");
+        }
     }
 }

@@ -72,6 +72,8 @@ pub struct JoinedBy<'a> {
     pub cluster: Option<&'a Name>,
     /// The key for that API.
     pub api_key: Option<&'a str>,
+    /// The file of the certificates that are trusted there.
+    pub ca: Option<&'a str>,
 }
 
 /// Writes `mode: remote` and the `server` block to local.yaml, which nobody commits: the key is a secret.
@@ -87,6 +89,9 @@ pub fn set_server(layout: &Layout, server: JoinedBy<'_>) -> Result<bool, EditErr
         }
         if let Some(key) = server.api_key {
             text = set(&text, label, "server", "api_key", &quoted(key))?;
+        }
+        if let Some(ca) = server.ca {
+            text = set(&text, label, "server", "ca", &quoted(ca))?;
         }
         Ok(text)
     })

@@ -24,7 +24,7 @@ pub(super) fn read(tree: &Node, root: &Path, report: &mut Report) -> Config {
     let config = Config {
         mode: mode.unwrap_or(Mode::Local),
         scope: name(&mut top, "scope", report).unwrap_or_else(default_scope),
-        server: server(top.section("server", report), report),
+        server: server(top.section("server", report), root, report),
         max_concurrent: agents(top.section("agents", report), report),
         repo: repo(top.section("repo", report), root, report),
         api: api(top.section("api", report), root, report),
@@ -49,13 +49,14 @@ pub(super) fn name(section: &mut Section<'_>, key: &'static str, report: &mut Re
     section.parsed(key, A_NAME, report, |text| text.parse().ok())
 }
 
-fn server(mut section: Section<'_>, report: &mut Report) -> Server {
+fn server(mut section: Section<'_>, root: &Path, report: &mut Report) -> Server {
     let server = Server {
         enabled: section.flag("enabled", report),
         url: section.parsed("url", "an address that starts with http:// or https://", report, address),
         cluster: name(&mut section, "cluster", report),
         machine_id: name(&mut section, "machine_id", report),
         api_key: section.text("api_key", report).map(ApiKey),
+        ca: section.text("ca", report).map(|ca| root.join(ca)),
     };
     section.finish(report);
     server

@@ -79,6 +79,9 @@ pub struct Server {
     pub machine_id: Option<Name>,
     /// The key for `url`.
     pub api_key: Option<ApiKey>,
+    /// The PEM file of the authority that has signed the certificate at `url`, or of that certificate; the system's authorities
+    /// without one.
+    pub ca: Option<PathBuf>,
 }
 
 /// A key for another node's API; kept out of logs.

@@ -12,14 +12,20 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
+
 use super::{
     agents::{Agent, Agents, resolve_program},
     finding::{Finding, Severity},
     load, port,
-    settings::{Config, DEFAULT_PORT},
+    settings::{Config, DEFAULT_PORT, Tls},
     yaml::Place,
 };
-use crate::{project::Layout, prompt};
+use crate::{
+    project::Layout,
+    prompt,
+    tls::{Certificate, Doubt},
+};
 
 /// The oldest git that works: linked worktrees, `--end-of-options` and the hardened settings need it.
 const OLDEST_GIT: (u32, u32) = (2, 34);
@@ -96,11 +102,10 @@ fn place(layout: &Layout, config: &Config, keys: &[&str]) -> Place {
 
 fn api(layout: &Layout, config: &Config, surroundings: &Surroundings, findings: &mut Vec<Finding>) {
     let at = place(layout, config, &["api.port", "api.host", "api"]);
-    for file in config.api.tls.iter().flat_map(|tls| [&tls.cert, &tls.key]) {
-        if let Err(error) = fs::File::open(file) {
-            let at = place(layout, config, &["api.tls"]);
-            findings.push(Finding::error(&at, format!("{} cannot be read: {error}", file.display()), "correct api.tls"));
-        }
+    findings.extend(config.api.tls.iter().flat_map(|files| certificate(files, &place(layout, config, &["api.tls"]))));
+    if config.api.host.is_unspecified() && config.api.hosts.is_empty() {
+        let message = "api.hosts names nothing under which other machines may ask, so they are refused (421)";
+        findings.push(Finding::warning(&at, message, "add the name or address that callers use to api.hosts"));
     }
     let port = config.api.port.unwrap_or(DEFAULT_PORT);
     if port == 0 || surroundings.node.is_some() && config.api.port.is_none() {
@@ -120,6 +125,22 @@ fn api(layout: &Layout, config: &Config, surroundings: &Surroundings, findings: 
             Finding::warning(&at, format!("port {port} is taken: {who}"), "the node takes the next free port; set api.port to choose one")
         }
     });
+}
+
+fn certificate(files: &Tls, at: &Place) -> Vec<Finding> {
+    match Certificate::load(files) {
+        Err(error) => vec![Finding::error(at, crate::causes::describe(&error), "correct api.tls")],
+        Ok(certificate) => certificate.doubts(Timestamp::now()).into_iter().map(|doubt| doubtful(&doubt, at)).collect(),
+    }
+}
+
+fn doubtful(doubt: &Doubt, at: &Place) -> Finding {
+    let fix = match doubt {
+        Doubt::Expired(_) | Doubt::ExpiresSoon(_) => "renew it, and start the node again",
+        Doubt::NotYet(_) => "look at this machine's clock",
+        Doubt::KeyIsRead(_) => "",
+    };
+    if doubt.refuses() { Finding::error(at, doubt.to_string(), fix) } else { Finding::warning(at, doubt.to_string(), fix) }
 }
 
 fn repository(layout: &Layout, config: &Config, surroundings: &Surroundings, findings: &mut Vec<Finding>) {

@@ -15,6 +15,10 @@ pub struct NodeFile {
     pub pid: u32,
     /// The address of its API.
     pub api_url: String,
+    /// The SHA-256 of the certificate that it shows there, as hex; absent where it speaks no TLS. Commands on this machine trust it by
+    /// this, so that it matters neither who has signed it nor which names it carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_certificate: Option<String>,
     /// The node's id in the network.
     pub peer_id: String,
     /// The machine's name.

@@ -1,10 +1,12 @@
 //! Starts a node, or opens its store without one.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -22,6 +24,7 @@ use crate::project::Layout;
 use crate::rest::{self, ApiToken, App, Auth, BringWork, DiffError, DiffQuery, DiffSource, WantedWork};
 use crate::run::{self, Context, Control, ControlError, Farewell, Mode, Scheduler, Spending, StepError, Verdicts};
 use crate::store::{self, Store};
+use crate::tls::{Certificate, TlsError};
 
 /// How long agents get to end when the store has failed and nothing can be written any more.
 const FAREWELL: Duration = Duration::from_secs(8);
@@ -90,6 +93,9 @@ pub enum StartError {
     /// The node cannot take part in its cluster.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// `api.tls` cannot be used.
+    #[error("api.tls cannot be used")]
+    Tls(#[from] TlsError),
     /// The API has no port.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -174,7 +180,7 @@ impl Opened {
         cluster: Option<Cluster>,
         bring: Option<BringWork>,
         control: Option<Control>,
-        api_url: Option<String>,
+        front: Option<&Front>,
     ) -> App {
         App::new(rest::Settings {
             store: self.store.clone(),
@@ -187,10 +193,11 @@ impl Opened {
                 config::Auth::None => Auth::NoneOnLoopback,
             },
             compat: self.config.api.compat,
-            hosts: self.config.api.hosts.clone(),
+            hosts: self.config.api.hosts.iter().cloned().chain(front.and_then(Front::own_host)).collect(),
             cluster,
             control,
-            api_url,
+            api_url: front.map(Front::url),
+            certificate: front.and_then(|front| front.certificate.clone()),
             logs: layout.logs_dir(),
             diff: self.repository.clone().map(diff_source),
             bring,
@@ -295,16 +302,16 @@ pub async fn start(
     let context = Arc::new(context(layout, &opened, repository, options.launcher, cluster.clone())?);
     let tick = options.tick.unwrap_or(context.config.tick_interval);
     let (scheduler, control) = Scheduler::new(context.clone(), agents, options.mode, tick);
-    let listener = listen(context.config.api.host, options.api_port.or(context.config.api.port)).await?;
-    let address = listener.local_addr().map_err(StartError::Serve)?;
+    let front = Front::open(&context.config.api, options.api_port).await?;
     let file = NodeFile {
         pid: std::process::id(),
-        api_url: format!("http://{address}"),
+        api_url: front.url(),
+        api_certificate: front.certificate.as_ref().map(|certificate| certificate.fingerprint().to_string()),
         peer_id: opened.peer_id.clone(),
         machine_id: opened.machine.clone(),
     };
     let bring = cluster.as_ref().map(|_| bring_work(context.clone()));
-    let app = opened.app(layout, cluster.clone(), bring, Some(control.clone()), Some(file.api_url.clone()));
+    let app = opened.app(layout, cluster.clone(), bring, Some(control.clone()), Some(&front));
     if let Some(cluster) = &cluster {
         let bearer = format!("Bearer {}", opened.token_text);
         tokio::spawn(carry_over::take_along(layout.clone(), opened.store.clone(), rest::router(app.clone()), bearer));
@@ -318,7 +325,7 @@ pub async fn start(
     let announced = announce(&layout.node_file())?;
     tracing::info!(api = %file.api_url, machine = %file.machine_id, "the node serves");
     ready(&file);
-    let result = serve(opened.store.clone(), scheduler, control, listener, app, stop).await;
+    let result = serve(opened.store.clone(), scheduler, control, front, app, stop).await;
     if let Some(joined) = joined {
         joined.cluster.stop().await;
         joined.driver.abort();
@@ -352,12 +359,50 @@ fn context(
     })
 }
 
+/// Where callers from outside the process come in.
+struct Front {
+    listener: TcpListener,
+    address: SocketAddr,
+    certificate: Option<Certificate>,
+}
+
+impl Front {
+    async fn open(api: &config::Api, port: Option<u16>) -> Result<Self, StartError> {
+        let certificate = api.tls.as_ref().map(Certificate::load).transpose()?;
+        for doubt in certificate.iter().flat_map(|certificate| certificate.doubts(Timestamp::now())) {
+            tracing::warn!("{doubt}");
+        }
+        let listener = listen(api.host, port.or(api.port)).await?;
+        let address = listener.local_addr().map_err(StartError::Serve)?;
+        Ok(Self { listener, address, certificate })
+    }
+
+    /// Returns the address by which this machine reaches it.
+    fn url(&self) -> String {
+        let scheme = if self.certificate.is_some() { "https" } else { "http" };
+        let ip = match self.address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+        };
+        format!("{scheme}://{}", SocketAddr::new(ip, self.address.port()))
+    }
+
+    /// Returns the address that was chosen for it, as a name that requests may carry: no page of another site can have it as its own.
+    fn own_host(&self) -> Option<String> {
+        match self.address.ip() {
+            IpAddr::V4(ip) => (!ip.is_unspecified()).then(|| ip.to_string()),
+            IpAddr::V6(ip) => (!ip.is_unspecified()).then(|| format!("[{ip}]")),
+        }
+    }
+}
+
 /// Runs scheduler and API side by side; the end of one ends the other.
 async fn serve(
     store: Arc<Store>,
     scheduler: Scheduler,
     control: Control,
-    listener: TcpListener,
+    front: Front,
     app: App,
     stop: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
@@ -366,7 +411,8 @@ async fn serve(
         // The sender lives as long as this function, so the wait ends by its word.
         let _ = closed.wait_for(|closed| *closed).await;
     };
-    let mut serving = tokio::spawn(rest::serve(listener, app, rest::Limits::default(), shutdown));
+    let tls = front.certificate.as_ref().map(Certificate::acceptor);
+    let mut serving = tokio::spawn(rest::serve(front.listener, tls, app, rest::Limits::default(), shutdown));
     let mut scheduling = tokio::spawn(scheduler.run());
     let mut stop = std::pin::pin!(stop);
     let mut asked = false;

@@ -18,6 +18,7 @@ use crate::config::Compat;
 use crate::ops::import::Progress;
 use crate::run::{Control, ControlError};
 use crate::store::{Reader, Store};
+use crate::tls::Certificate;
 
 /// The version of the API, which the first SDKs look for.
 pub const API_VERSION: &str = "2.0.0";
@@ -130,6 +131,8 @@ pub struct Settings {
     pub control: Option<Control>,
     /// Where the API listens; none within the CLI.
     pub api_url: Option<String>,
+    /// The certificate that it shows there; none without TLS.
+    pub certificate: Option<Certificate>,
     /// The folder of the logs.
     pub logs: PathBuf,
     /// Shows differences; none without a repository.

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use octopoid_client::{
     AgentState, AgentStatus, AwaitingMerge, Doctor, ErrorBody, GcReport, GcRequest, Health, NodeInfo, NodeStatus, Paused, Retrying,
     StopAnswer, StopRequest, Task,
@@ -90,6 +91,8 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
     let view = app.agents().await.unwrap_or_default();
     let mut warnings = view.warnings.clone();
     warnings.extend(app.settings.store.writer().failure().map(|why| format!("the store does not write: {why}")));
+    let certificate = app.settings.certificate.iter();
+    warnings.extend(certificate.flat_map(|certificate| certificate.doubts(Timestamp::now())).map(|doubt| doubt.to_string()));
     let reviewers: Vec<String> = view.agents.iter().filter(|agent| may_review(agent)).map(|agent| agent.name.clone()).collect();
     let membership = app.settings.store.membership();
     let (mode, cluster) = (app.mode(&membership), membership.name().map(ToString::to_string));
@@ -342,6 +345,7 @@ mod tests {
             cluster: None,
             control: Some(control),
             api_url: Some("http://127.0.0.1:8787".to_owned()),
+            certificate: None,
             logs: folder.join("logs"),
             diff: None,
             bring: None,

@@ -23,5 +23,6 @@ mod roles;
 mod socket;
 mod support;
 mod tasks;
+mod tls;
 mod trail;
 mod transfer;

@@ -24,7 +24,7 @@ async fn start(limits: Limits) -> Served {
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel::<()>();
     let app = node.app.clone();
-    let ended = tokio::spawn(serve(listener, app, limits, async move { drop(stopped.await) }));
+    let ended = tokio::spawn(serve(listener, None, app, limits, async move { drop(stopped.await) }));
     Served { node, address, stop, ended }
 }
 
@@ -51,7 +51,8 @@ async fn read_all(stream: &mut TcpStream) -> String {
 }
 
 fn quick() -> Limits {
-    Limits { connections: 8, head: Duration::from_millis(300), stall: Duration::from_millis(300), farewell: Duration::from_secs(2) }
+    let moment = Duration::from_millis(300);
+    Limits { connections: 8, handshake: moment, head: moment, stall: moment, farewell: Duration::from_secs(2) }
 }
 
 #[tokio::test]

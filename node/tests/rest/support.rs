@@ -100,6 +100,7 @@ pub fn settings(folder: &Path, store: Arc<Store>) -> Settings {
         cluster: None,
         control: None,
         api_url: None,
+        certificate: None,
         logs: folder.join("logs"),
         diff: Some(Arc::new(diff)),
         bring: None,

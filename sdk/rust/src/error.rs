@@ -57,6 +57,15 @@ pub enum ClientError {
         #[source]
         source: TransportError,
     },
+    /// Who answers there does not prove to be the node; nothing was sent to it.
+    #[error("the certificate of the node at {place} is not trusted")]
+    Untrusted {
+        /// Where the node should be.
+        place: String,
+        /// Why it is not.
+        #[source]
+        source: reqwest::Error,
+    },
     /// The answer took too long.
     #[error("the node at {place} did not answer within {after:?}")]
     TimedOut {
@@ -129,7 +138,7 @@ impl ClientError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } => ErrorKind::Unreachable,
+            Self::Unreachable { .. } | Self::Untrusted { .. } | Self::TimedOut { .. } => ErrorKind::Unreachable,
             Self::Status { status, .. } | Self::Stranger { status, .. } => match status {
                 401 | 403 => ErrorKind::Denied,
                 404 => ErrorKind::NotFound,
@@ -173,6 +182,7 @@ impl ClientError {
         match self {
             Self::Status { body, .. } => Some(body),
             Self::Unreachable { .. }
+            | Self::Untrusted { .. }
             | Self::TimedOut { .. }
             | Self::Stranger { .. }
             | Self::Decode { .. }

@@ -12,6 +12,8 @@ use http_body_util::{BodyExt, Full};
 use tokio_stream::{Stream, StreamExt};
 use tower::{Service, ServiceExt};
 
+use crate::tls::{self, Trust};
+
 /// A future that can be sent to another thread.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -36,6 +38,12 @@ pub enum TransportError {
     /// The project's node does not run.
     #[error("no node of the project at {0} runs: octopoid start")]
     Nowhere(String),
+    /// Who answers there does not prove to be the node.
+    #[error("its certificate is not trusted")]
+    Untrusted(#[source] reqwest::Error),
+    /// No connection over TLS can be made from here, for example for want of any authority's certificate.
+    #[error("TLS cannot be used")]
+    Tls(#[source] rustls::Error),
     /// The address is none.
     #[error("'{0}' is not an address of a node")]
     Address(String),
@@ -61,19 +69,31 @@ pub struct Http {
 }
 
 impl Http {
-    /// Prepares to reach the node at an address such as `http://127.0.0.1:8787`. Nothing is sent yet.
+    /// Prepares to reach the node at an address such as `http://127.0.0.1:8787`, or at an `https://` one whose certificate the
+    /// system trusts. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the text is no HTTP address, or TLS cannot be used.
+    pub fn new(api_url: &str) -> Result<Self, TransportError> {
+        Self::trusting(api_url, &Trust::System)
+    }
+
+    /// Prepares to reach the node at an address; at an `https://` one only if its certificate is trusted.
     ///
     /// Proxies of the environment are not used: the token would pass through them.
     ///
     /// # Errors
-    /// When the text is no HTTP address.
-    pub fn new(api_url: &str) -> Result<Self, TransportError> {
+    /// When the text is no HTTP address, or TLS cannot be used.
+    pub fn trusting(api_url: &str, trust: &Trust) -> Result<Self, TransportError> {
         let base = api_url.trim_end_matches('/').to_owned();
-        let valid = reqwest::Url::parse(&base).is_ok_and(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
-        if !valid {
-            return Err(TransportError::Address(api_url.chars().take(200).collect()));
-        }
+        let url = reqwest::Url::parse(&base).ok().filter(reqwest::Url::has_host);
+        let trust = match url.as_ref().map(reqwest::Url::scheme) {
+            Some("http") => None,
+            Some("https") => Some(trust),
+            _ => return Err(TransportError::Address(api_url.chars().take(200).collect())),
+        };
         let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::config(trust).map_err(TransportError::Tls)?)
             .no_proxy()
             .connect_timeout(CONNECT)
             .redirect(reqwest::redirect::Policy::none())
@@ -89,10 +109,7 @@ impl Transport for Http {
             let (parts, body) = request.into_parts();
             let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
             let sent = self.client.request(parts.method, format!("{}{path}", self.base)).headers(parts.headers).body(body).send().await;
-            let answer = sent.map_err(|error| match error.is_connect() {
-                true => TransportError::Unreachable(error),
-                false => TransportError::Broken(error),
-            })?;
+            let answer = sent.map_err(failure)?;
             let (parts, body) = Response::<reqwest::Body>::from(answer).into_parts();
             let stream = body.into_data_stream().map(|chunk| chunk.map_err(TransportError::Broken));
             Ok(Response::from_parts(parts, Box::pin(stream) as ByteStream))
@@ -101,6 +118,16 @@ impl Transport for Http {
 
     fn place(&self) -> &str {
         &self.base
+    }
+}
+
+fn failure(error: reqwest::Error) -> TransportError {
+    if tls::is_untrusted(&error) {
+        TransportError::Untrusted(error)
+    } else if error.is_connect() {
+        TransportError::Unreachable(error)
+    } else {
+        TransportError::Broken(error)
     }
 }
 

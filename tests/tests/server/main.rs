@@ -6,3 +6,4 @@ mod joining;
 mod judging;
 mod moves;
 mod office;
+mod tls;

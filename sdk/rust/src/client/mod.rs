@@ -43,6 +43,7 @@ pub use wait::WaitError;
 
 use crate::{
     error::{ClientError, ErrorBody},
+    tls::Trust,
     transport::{ByteStream, Http, Transport},
 };
 use options::Settings;
@@ -92,12 +93,21 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Calls the node at an address such as `http://127.0.0.1:8787`. Nothing is sent yet.
+    /// Calls the node at an address such as `http://127.0.0.1:8787`, or at an `https://` one whose certificate the system trusts.
+    /// Nothing is sent yet.
     ///
     /// # Errors
-    /// When the text is no HTTP address.
+    /// When the text is no HTTP address, or TLS cannot be used.
     pub fn http(api_url: &str, token: Option<Token>) -> Result<Self, ClientError> {
-        let transport = Http::new(api_url).map_err(|source| ClientError::Unreachable { place: api_url.to_owned(), source })?;
+        Self::trusting(api_url, token, &Trust::System)
+    }
+
+    /// Calls the node at an address; at an `https://` one only if its certificate is trusted. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the text is no HTTP address, or TLS cannot be used.
+    pub fn trusting(api_url: &str, token: Option<Token>, trust: &Trust) -> Result<Self, ClientError> {
+        let transport = Http::trusting(api_url, trust).map_err(|source| ClientError::Unreachable { place: api_url.to_owned(), source })?;
         Ok(Self::over(Arc::new(transport), token))
     }
 
@@ -192,7 +202,11 @@ impl Client {
     }
 
     fn unreachable(&self, source: crate::TransportError) -> ClientError {
-        ClientError::Unreachable { place: self.place().to_owned(), source }
+        let place = self.place().to_owned();
+        if let crate::TransportError::Untrusted(source) = source {
+            return ClientError::Untrusted { place, source };
+        }
+        ClientError::Unreachable { place, source }
     }
 
     /// Turns every status but a success into an error that says what the node says of it.

@@ -3,8 +3,8 @@
 //! An event's id is the arrival number of its record in this node's store. A listener is only woken by commits; what it is
 //! told is always read from the store, so one that fell behind or comes back misses nothing.
 //!
-//! **Invariants**: an event is sent after its record is durable; events of one stream have rising ids; a scoped key hears of
-//! its scope alone.
+//! **Invariants**: an event is sent after its record is durable; events of one stream have rising ids, and an id is known from the
+//! beginning on; a scoped key hears of its scope alone.
 
 use std::time::Duration;
 
@@ -122,6 +122,8 @@ fn read(reader: &Reader, from: u64, scope: Option<&str>) -> Result<(Vec<Event>, 
 }
 
 /// Streams what happens to tasks, and to projects, drafts, messages, actions, flows and roles.
+///
+/// The first block holds an id and no event: a listener that is cut off before its first event goes on after that id.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events",
     params(("Last-Event-ID" = Option<String>, Header, description = "Goes on after this event"),
         ("last_event_id" = Option<u64>, Query, description = "The same, for clients that set no headers"),
@@ -157,8 +159,11 @@ type Wake = tokio::sync::broadcast::Receiver<std::sync::Arc<[crate::store::Event
 /// Tells a listener everything from one arrival number on, until it or the node goes away.
 async fn tell(app: &App, mut from: u64, scope: Option<String>, mut wake: Wake, listener: Listener) {
     let mut closing = app.closing();
-    // The first bytes show the listener that it is connected.
-    if listener.send(Ok(sse::Event::default().comment("connected"))).await.is_err() {
+    // The first bytes show the listener that it is connected, and name where it comes in: one that is cut off before its first event
+    // goes on from there. Before the first record of all there is no such id.
+    let connected = sse::Event::default().comment("connected");
+    let connected = from.checked_sub(1).map_or(connected.clone(), |last| connected.id(last.to_string()));
+    if listener.send(Ok(connected)).await.is_err() {
         return;
     }
     loop {

@@ -25,7 +25,9 @@ impl Listener {
         assert_eq!(response.status().as_u16(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let mut listener = Self { body: response.into_body(), text: String::new() };
-        assert_eq!(listener.block().await, ": connected", "the first bytes show that it listens");
+        let first = listener.block().await;
+        let id = first.strip_prefix(": connected\nid: ").and_then(|id| id.parse::<u64>().ok());
+        assert!(id.is_some(), "the first bytes show that it listens, and from where: {first:?}");
         listener
     }
 

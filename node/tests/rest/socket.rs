@@ -177,6 +177,37 @@ async fn slow_connections_do_not_slow_the_others() {
 }
 
 #[tokio::test]
+async fn a_listener_that_is_cut_off_before_its_first_event_goes_on_without_loss() {
+    let served = start(Limits::default()).await;
+    served.node.task("before").await;
+    let listen = async |last: &str| {
+        let mut stream = served.connect().await;
+        let head = format!("GET /api/v1/events HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {TOKEN}\r\n{last}\r\n", served.address);
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        stream
+    };
+    let until = async |stream: &mut TcpStream, enough: fn(&str) -> bool| {
+        let mut seen = String::new();
+        while !enough(&seen) {
+            let mut part = [0; 512];
+            let read =
+                tokio::time::timeout(Duration::from_secs(20), stream.read(&mut part)).await.expect("in time").expect("the stream goes on");
+            assert_ne!(read, 0, "{seen}");
+            seen.push_str(&String::from_utf8_lossy(&part[..read]));
+        }
+        seen
+    };
+    let mut first = listen("").await;
+    let begin = until(&mut first, |seen| seen.contains("\nid: ") && seen.ends_with("\n\n\r\n")).await;
+    let id = begin.split_once("\nid: ").and_then(|(_, rest)| rest.split_once('\n')).expect("an id before any event").0;
+    drop(first);
+    served.node.task("meanwhile").await;
+    let mut second = listen(&format!("Last-Event-ID: {id}\r\n")).await;
+    let told = until(&mut second, |seen| seen.contains("task_id")).await;
+    assert!(told.contains("\"task_id\":\"meanwhile\"") && !told.contains("before"), "{told}");
+}
+
+#[tokio::test]
 async fn a_shutdown_ends_streams_and_idle_connections_in_time() {
     let served = start(Limits::default()).await;
     let mut stream = served.connect().await;

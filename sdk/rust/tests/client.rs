@@ -180,6 +180,15 @@ async fn events_go_on_after_the_last_one_seen() {
 }
 
 #[tokio::test]
+async fn a_stream_without_events_tells_where_to_go_on() {
+    let quiet = || async { ": connected\nid: 41\n\n" };
+    let client = Client::over(Arc::new(InProcess::new(Router::new().route("/api/v1/events", get(quiet)))), None);
+    let mut stream = client.events(None).await.expect("events");
+    assert_eq!(stream.next().await.expect("an end"), None);
+    assert_eq!(stream.last_id(), Some("41"));
+}
+
+#[tokio::test]
 async fn a_text_streams() {
     for client in both().await {
         let query = DiffQuery { attempt: Some("1-0a".to_owned()), stat: true };

@@ -12,7 +12,7 @@ const EVENT: usize = 1 << 20;
 pub(super) struct Frame {
     /// The id of this event, or of the last one that had any.
     pub(super) id: String,
-    /// The text of its data lines.
+    /// The text of its data lines; empty for a block that names an id and tells no event.
     pub(super) data: String,
 }
 
@@ -22,6 +22,8 @@ pub(super) struct Frame {
 pub(super) struct Decoder {
     line: Vec<u8>,
     id: String,
+    /// Whether the block that is being read names an id.
+    has_id: bool,
     data: String,
     ready: VecDeque<Frame>,
 }
@@ -53,10 +55,11 @@ impl Decoder {
 
     fn take_line(&mut self, line: &str) {
         if line.is_empty() {
-            // An event without data is none, says the standard.
-            if !self.data.is_empty() {
+            // An event without data is none, says the standard, but its id counts.
+            if !self.data.is_empty() || self.has_id {
                 self.ready.push_back(Frame { id: self.id.clone(), data: std::mem::take(&mut self.data) });
             }
+            self.has_id = false;
             return;
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
@@ -68,7 +71,10 @@ impl Decoder {
                 }
                 self.data.push_str(value);
             }
-            "id" if !value.contains('\0') => value.clone_into(&mut self.id),
+            "id" if !value.contains('\0') => {
+                value.clone_into(&mut self.id);
+                self.has_id = true;
+            }
             // A comment keeps the connection alive; the kind of an event is in its data too.
             _ => {}
         }
@@ -80,7 +86,7 @@ mod tests {
     use super::*;
 
     const STREAM: &[u8] =
-        b": hello\n\nid: 7\nevent: task.created\ndata: {\"a\":\ndata: 1}\n\nid: 8\r\ndata: x\r\n\r\nevent: nothing\n\ndata: y\n\ndata: half";
+        b": hello\nid: 6\n\nid: 7\nevent: task.created\ndata: {\"a\":\ndata: 1}\n\nid: 8\r\ndata: x\r\n\r\nevent: nothing\n\ndata: y\n\ndata: half";
 
     fn all(chunk: usize) -> Vec<(String, String)> {
         let mut decoder = Decoder::default();
@@ -92,7 +98,7 @@ mod tests {
 
     #[test]
     fn events_are_the_same_however_the_bytes_are_cut() {
-        let expected = [("7", "{\"a\":\n1}"), ("8", "x"), ("8", "y")].map(|(id, data)| (id.to_owned(), data.to_owned()));
+        let expected = [("6", ""), ("7", "{\"a\":\n1}"), ("8", "x"), ("8", "y")].map(|(id, data)| (id.to_owned(), data.to_owned()));
         for chunk in 1..=STREAM.len() {
             assert_eq!(all(chunk), expected, "in pieces of {chunk}");
         }

@@ -65,6 +65,10 @@ impl EventStream {
     pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
             if let Some(frame) = self.decoder.next() {
+                if frame.data.is_empty() {
+                    self.last_id = Some(frame.id);
+                    continue;
+                }
                 let event: Event = serde_json::from_str(&frame.data)
                     .map_err(|source| ClientError::Decode { call: "GET /api/v1/events".to_owned(), source })?;
                 self.last_id = Some(if frame.id.is_empty() { event.id.clone() } else { frame.id });
@@ -79,7 +83,8 @@ impl EventStream {
         }
     }
 
-    /// Returns the id of the last event, to go on after it on another connection.
+    /// Returns the id of the last event, or of the one before the stream's first, to go on after it on another connection. It is
+    /// known once [`EventStream::next`] has read the stream's beginning.
     #[must_use]
     pub fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()

@@ -158,6 +158,7 @@ impl ClientError {
         match self {
             Self::Status { status, .. } | Self::Stranger { status, .. } => Some(*status),
             Self::Unreachable { .. }
+            | Self::Untrusted { .. }
             | Self::TimedOut { .. }
             | Self::Decode { .. }
             | Self::Encode { .. }

@@ -32,7 +32,9 @@ pub(super) fn may_repeat(error: &ClientError, repeat: Repeat) -> bool {
         ClientError::Unreachable { .. } | ClientError::TimedOut { .. } => true,
         // Too busy, or whoever must answer cannot be reached.
         ClientError::Status { status, .. } | ClientError::Stranger { status, .. } => matches!(status, 429 | 502..=504),
-        ClientError::Decode { .. }
+        // It proves to be nobody the next time either.
+        ClientError::Untrusted { .. }
+        | ClientError::Decode { .. }
         | ClientError::Encode { .. }
         | ClientError::TooLarge { .. }
         | ClientError::BadId(_)

@@ -37,11 +37,16 @@ fn mistakes_are_answered_as_told() {
 }
 
 #[test]
+fn moving_in_from_version_1_is_as_told() {
+    told("moving-in.md");
+}
+
+#[test]
 fn every_page_is_run() {
     let mut pages: Vec<String> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cli"))
         .expect("docs/cli")
         .map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned())
         .collect();
     pages.sort();
-    assert_eq!(pages, ["first-steps.md", "mistakes.md", "reviewing-by-hand.md", "the-whole-job.md"]);
+    assert_eq!(pages, ["first-steps.md", "mistakes.md", "moving-in.md", "reviewing-by-hand.md", "the-whole-job.md"]);
 }

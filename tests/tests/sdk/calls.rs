@@ -32,11 +32,8 @@ impl Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let status = match &error {
-            // The answer was a success, only not one of a node.
-            ClientError::Decode { .. } => Some(200),
-            other => other.status(),
-        };
+        // An answer that is no task, say, was a success all the same.
+        let status = error.status().or(matches!(error, ClientError::Decode { .. }).then_some(200));
         let class = match (&error, status) {
             (_, Some(401 | 403)) => "OctopoidAuthenticationError",
             (_, Some(404)) => "OctopoidNotFoundError",
@@ -80,13 +77,17 @@ fn list(value: impl Serialize, name: &str) -> Given {
     Ok(serde_json::to_value(value).expect("JSON")[name].take())
 }
 
+/// Reads a text, or a list of texts.
+fn texts(value: &Value) -> Vec<&str> {
+    let one = value.as_str().into_iter();
+    one.chain(value.as_array().into_iter().flatten().filter_map(Value::as_str)).collect()
+}
+
 impl Step<'_> {
     /// Returns an argument without a name.
     fn id(&self, at: usize) -> String {
-        match &self.ids[at] {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        }
+        let id = &self.ids[at];
+        id.as_str().map_or_else(|| id.to_string(), str::to_owned)
     }
 
     fn number(&self) -> u64 {
@@ -107,10 +108,7 @@ impl Step<'_> {
     }
 
     fn texts(&self, name: &str) -> Vec<String> {
-        match &self.with[name] {
-            Value::Array(texts) => texts.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-            other => other.as_str().map(str::to_owned).into_iter().collect(),
-        }
+        texts(&self.with[name]).into_iter().map(str::to_owned).collect()
     }
 
     fn count(&self, name: &str) -> Result<Option<u64>, Failure> {
@@ -166,10 +164,7 @@ impl Step<'_> {
             ("system", "cluster") => shown(client.cluster().await?),
             ("", "events") => self.events(client).await,
             ("", "wait_for") => {
-                let queues: Vec<&str> = match &self.ids[1] {
-                    Value::Array(queues) => queues.iter().filter_map(Value::as_str).collect(),
-                    queue => queue.as_str().into_iter().collect(),
-                };
+                let queues = texts(&self.ids[1]);
                 let timeout = self.with["timeout"].as_f64().map(Duration::from_secs_f64);
                 shown(client.wait_for(&self.id(0), &queues, timeout).await?)
             }

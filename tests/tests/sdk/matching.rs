@@ -28,10 +28,8 @@ fn filled_text(text: &str, values: &Values) -> Value {
     while let Some((before, after)) = rest.split_once("${") {
         let (name, after) = after.split_once('}').expect("a closed name");
         whole.push_str(before);
-        match known(name) {
-            Value::String(text) => whole.push_str(text),
-            other => whole.push_str(&other.to_string()),
-        }
+        let part = known(name);
+        whole.push_str(&part.as_str().map_or_else(|| part.to_string(), str::to_owned));
         rest = after;
     }
     whole.push_str(rest);

@@ -36,6 +36,8 @@ __all__ = [
     "DraftPatch",
     "ErrorBody",
     "Event",
+    "Export",
+    "ExportSource",
     "Flow",
     "FlowDeleted",
     "FlowList",
@@ -52,6 +54,9 @@ __all__ = [
     "HistoryEvent",
     "HookCompletion",
     "HookStatus",
+    "ImportCounts",
+    "ImportProgress",
+    "ImportReport",
     "Invitation",
     "InviteRequest",
     "MemberInfo",
@@ -93,6 +98,7 @@ __all__ = [
     "Retrying",
     "Role",
     "RoleList",
+    "SkippedRow",
     "StopAnswer",
     "StopRequest",
     "StringList",
@@ -552,6 +558,52 @@ class Event(TypedDict):
     """That task's version."""
 
 
+class Export(TypedDict):
+    """Everything that a node knows and another can take in. Rows are objects by column name."""
+    actions: List[Dict[str, Any]]
+    """Actions, oldest first."""
+    agents: List[Dict[str, Any]]
+    """Agents of another system, as they were imported."""
+    config: Any
+    """Null: settings are files of the repository."""
+    drafts: List[Dict[str, Any]]
+    """Drafts."""
+    exported_at: str
+    """When it was made."""
+    files: Dict[str, str]
+    """Empty: bodies are in `tasks`."""
+    flows: List[Dict[str, Any]]
+    """Flows."""
+    format: str
+    """`octopoid-export`."""
+    messages: List[Dict[str, Any]]
+    """Messages, oldest first."""
+    orchestrators: List[Dict[str, Any]]
+    """Orchestrators; keys are not exported."""
+    projects: List[Dict[str, Any]]
+    """Projects."""
+    roles: List[Dict[str, Any]]
+    """Roles."""
+    source: ExportSource
+    """Which system made it."""
+    task_history: List[Dict[str, Any]]
+    """What happened to tasks, by `task_id`."""
+    tasks: List[Dict[str, Any]]
+    """Tasks with their bodies as `content`."""
+    version: int
+    """1."""
+
+
+class ExportSource(TypedDict):
+    """Where an export comes from."""
+    kind: str
+    """`octopoid`."""
+    schema_version: int
+    """The version of the rows."""
+    tz_offset: str
+    """How far times without a zone are from UTC; there are none here."""
+
+
 class Flow(TypedDict):
     """One flow, every field always present."""
     created_at: str
@@ -680,7 +732,8 @@ class HistoryEvent(TypedDict):
     """More about it, for people."""
     event: str
     """What happened: created, claimed, review_claimed, submitted, accepted, rejected, requeued, blocked, unblocked,
-    lease_expired, burnout_detected, force_queue, superseded, conflict or archived."""
+    lease_expired, burnout_detected, force_queue, superseded, conflict or archived. A task that came from another system has
+    what happened there before these, by that system's names, then how its queue was read, and imported."""
     node: Optional[str]
     """The name of the node that wrote it."""
     record_id: Optional[str]
@@ -698,6 +751,42 @@ class HookCompletion(_HookCompletion, total=False):
     """Reports the end of one hook of a task."""
     evidence: Any
     """What shows it: any JSON."""
+
+
+class ImportCounts(TypedDict):
+    """How many rows of a table went where."""
+    imported: int
+    """Rows that were written."""
+    skipped: int
+    """Rows that were left out."""
+    source: int
+    """Rows of the source."""
+    unchanged: int
+    """Rows that were there already."""
+
+
+class ImportProgress(TypedDict):
+    """How far an import is."""
+    done: int
+    """Steps that are done."""
+    running: bool
+    """An import runs."""
+    total: int
+    """All steps."""
+
+
+class ImportReport(TypedDict):
+    """What an import did, or would do."""
+    dry_run: bool
+    """Nothing was written: it was only tried."""
+    skipped: List[SkippedRow]
+    """Every row that was left out."""
+    source: str
+    """Which system the rows come from."""
+    tables: Dict[str, ImportCounts]
+    """How many rows went where, by table; `source` is the sum of the others."""
+    warnings: List[str]
+    """What is worth telling, one sentence each."""
 
 
 class Invitation(TypedDict):
@@ -1357,6 +1446,16 @@ class RoleList(TypedDict):
     """The roles of this page."""
     total: int
     """How many there are in all."""
+
+
+class SkippedRow(TypedDict):
+    """A row that was left out."""
+    id: str
+    """What names it there."""
+    reason: str
+    """Why it was left out."""
+    table: str
+    """Where it was."""
 
 
 class StopAnswer(TypedDict):

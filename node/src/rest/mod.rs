@@ -46,6 +46,7 @@ pub(crate) mod texts;
 mod times;
 mod trail;
 mod wanted;
+mod whole;
 mod work;
 
 use std::any::Any;

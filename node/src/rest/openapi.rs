@@ -10,6 +10,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Required, ResponseBuilder};
 
+use super::whole::WholeAnswers;
 use super::{
     actions, authority, cluster, conflicts, drafts, events, export, flows, import, messages, metrics, node, orchestrators, projects, roles,
     steps, tasks, trail, work,
@@ -112,7 +113,7 @@ fn scope() -> Parameter {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Octopoid", version = "2.0.0", description = "The REST API of an Octopoid node", license(name = "MIT")),
-    modifiers(&BearerToken, &Everywhere),
+    modifiers(&BearerToken, &Everywhere, &WholeAnswers),
     security(("token" = [])),
     paths(
         node::health, node::root, metrics::show, describe,

@@ -26,3 +26,4 @@ mod tasks;
 mod tls;
 mod trail;
 mod transfer;
+mod whole;

@@ -10,7 +10,7 @@ import keyword
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Set
+from typing import Any, Dict, List
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "src/octopoid_sdk/_schema.py"
@@ -21,10 +21,6 @@ from __future__ import annotations
 from typing import Any, Dict, List, Literal, Optional, TypedDict, Union
 
 '''
-# Answers write every field, null where it is unset; these leave some out.
-SPARSE = {"ErrorBody", "RegisterAnswer"}
-# A name of the node's own code that the description tells instead of the one on the wire.
-RENAMED = {("TaskPatch", "kind"): "type"}
 
 Schema = Dict[str, Any]
 
@@ -42,66 +38,36 @@ def main() -> int:
 
 def written(description: Schema) -> str:
     schemas: Dict[str, Schema] = description["components"]["schemas"]
-    sparse = SPARSE | requests(description, schemas)
     shapes = {name: schema for name, schema in schemas.items() if "properties" in schema}
     others = {name: schema for name, schema in schemas.items() if name not in shapes}
     names = sorted([*shapes, *others])
     parts = [HEAD, f"__all__ = {json.dumps(names, indent=4)[:-2]},\n]\n"]
     parts += [f"\n{name} = {kind(schema)}\n" for name, schema in others.items()]
-    parts += [shape(name, schema, whole=name not in sparse) for name, schema in shapes.items()]
+    parts += [shape(name, schema) for name, schema in shapes.items()]
     return "".join(parts)
 
 
-def requests(description: Schema, schemas: Dict[str, Schema]) -> Set[str]:
-    """Names the shapes that callers send, of which they may leave parts out."""
-    bodies = [
-        operation["requestBody"]
-        for path in description["paths"].values()
-        for operation in path.values()
-        if isinstance(operation, dict) and "requestBody" in operation
-    ]
-    found: Set[str] = set()
-    waiting = [name for body in bodies for name in references(body)]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting.extend(references(schemas[name]))
-    return found
-
-
-def references(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        if "$ref" in value:
-            yield value["$ref"].rsplit("/", 1)[-1]
-        for part in value.values():
-            yield from references(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from references(part)
-
-
-def shape(name: str, schema: Schema, whole: bool) -> str:
+def shape(name: str, schema: Schema) -> str:
     properties: Dict[str, Schema] = schema["properties"]
     required = set(schema.get("required", ()))
-    needed = {field: of for field, of in properties.items() if whole or field in required}
+    needed = {field: of for field, of in properties.items() if field in required}
     optional = {field: of for field, of in properties.items() if field not in needed}
     doc = docstring(schema.get("description", ""), 4)
     if any(keyword.iskeyword(field) for field in properties):
         # Such a name can stand in no class. The other form is evaluated, so it may speak of nothing that comes later.
         return f"\n\n{name} = TypedDict({name!r}, {{{', '.join(f'{field!r}: {kind(of)}' for field, of in properties.items())}}})\n"
     if not optional:
-        return f"\n\nclass {name}(TypedDict):\n{doc}{fields(name, needed)}"
+        return f"\n\nclass {name}(TypedDict):\n{doc}{fields(needed)}"
     if not needed:
-        return f"\n\nclass {name}(TypedDict, total=False):\n{doc}{fields(name, optional)}"
-    base = f"\n\nclass _{name}(TypedDict):\n{fields(name, needed)}"
-    return f"{base}\n\nclass {name}(_{name}, total=False):\n{doc}{fields(name, optional)}"
+        return f"\n\nclass {name}(TypedDict, total=False):\n{doc}{fields(optional)}"
+    base = f"\n\nclass _{name}(TypedDict):\n{fields(needed)}"
+    return f"{base}\n\nclass {name}(_{name}, total=False):\n{doc}{fields(optional)}"
 
 
-def fields(owner: str, properties: Dict[str, Schema]) -> str:
+def fields(properties: Dict[str, Schema]) -> str:
     lines: List[str] = []
     for name, schema in properties.items():
-        lines.append(f"    {RENAMED.get((owner, name), name)}: {kind(schema)}\n")
+        lines.append(f"    {name}: {kind(schema)}\n")
         lines.append(docstring(schema.get("description", ""), 4))
     return "".join(lines)
 

@@ -138,7 +138,7 @@ macro_rules! patch {
     (
         $(#[$outer:meta])*
         pub struct $name:ident {
-            $( $(#[$doc:meta])* $field:ident $(as $wire:literal)? : $ty:ty ),* $(,)?
+            $( $(#[$doc:meta])* $field:ident $(as $wire:tt)? : $ty:ty ),* $(,)?
         }
         flags { $( $(#[$flag_doc:meta])* $flag:ident ),* $(,)? }
     ) => {

@@ -14,31 +14,31 @@ export interface components {
         /** @description One action, every field always present. */
         Action: {
             /** @description What whoever executes it needs, as JSON text. */
-            action_data?: string | null;
+            action_data: string | null;
             /** @description What it is, `proposal` by default. */
             action_type: string;
             /** @description When it was proposed. */
             created_at: string;
             /** @description More about it. */
-            description?: string | null;
+            description: string | null;
             /** @description Which one. */
             entity_id: string;
             /** @description What kind of thing it is about, for example `task`. */
             entity_type: string;
             /** @description When its execution was asked for. */
-            executed_at?: string | null;
+            executed_at: string | null;
             /** @description When it is no longer wanted, unless it was begun. */
-            expires_at?: string | null;
+            expires_at: string | null;
             /** @description The action's id. */
             id: string;
             /** @description What people see. */
             label: string;
             /** @description Anything, as JSON text. */
-            metadata?: string | null;
+            metadata: string | null;
             /** @description Who proposed it. */
             proposed_by: string;
             /** @description What it led to, as text. */
-            result?: string | null;
+            result: string | null;
             /** @description The tenant. */
             scope: string;
             /** @description proposed, execute_requested, executing, completed or failed. */
@@ -88,12 +88,12 @@ export interface components {
              * Format: double
              * @description Cost so far in US dollars, where the agent's program says so.
              */
-            cost_usd?: number | null;
+            cost_usd: number | null;
             /**
              * Format: int32
              * @description The process.
              */
-            pid?: number | null;
+            pid: number | null;
             /** @description When it started. */
             since: string;
             /** @description The task. */
@@ -102,7 +102,7 @@ export interface components {
              * Format: int64
              * @description Turns so far, where the agent's program says so.
              */
-            turns?: number | null;
+            turns: number | null;
         };
         /**
          * @description What an agent is about.
@@ -116,11 +116,11 @@ export interface components {
             /** @description Its name. */
             name: string;
             /** @description When it may start next. */
-            next_run_at?: string | null;
+            next_run_at: string | null;
             /** @description When a pause ends by itself. */
-            paused_until?: string | null;
+            paused_until: string | null;
             /** @description Why it waits or is paused. */
-            reason?: string | null;
+            reason: string | null;
             /** @description Its role. */
             role: string;
             /** @description What it is about. */
@@ -136,53 +136,53 @@ export interface components {
         /** @description One try at a task: from a claim to its end. */
         AttemptInfo: {
             /** @description The agent that claimed it. */
-            agent?: string | null;
+            agent: string | null;
             /** @description The name, `<epoch>-<8 hex>`. */
             attempt: string;
             /** @description The commit that the work starts from. */
-            base?: string | null;
+            base: string | null;
             /** @description The branch that holds the work. */
-            branch?: string | null;
+            branch: string | null;
             /** @description When it was claimed. */
             claimed_at: string;
             /**
              * Format: int64
              * @description Commits of its submit.
              */
-            commits_count?: number | null;
+            commits_count: number | null;
             /**
              * Format: double
              * @description What it cost, in US dollars, where the agent's program says so.
              */
-            cost_usd?: number | null;
+            cost_usd: number | null;
             /** @description Whether the task's state rests on this attempt. */
             current: boolean;
             /** @description When it ended. */
-            ended_at?: string | null;
+            ended_at: string | null;
             /**
              * Format: int64
              * @description The claim's epoch.
              */
             epoch: number;
             /** @description The submitted commit. */
-            head?: string | null;
+            head: string | null;
             /** @description The name of the node that claimed it. */
-            node?: string | null;
+            node: string | null;
             /** @description What its agent wrote about the work. */
-            notes?: string | null;
+            notes: string | null;
             /** @description The orchestrator that claimed it. */
-            orchestrator_id?: string | null;
+            orchestrator_id: string | null;
             /** @description Why it ended, or what a review said. */
-            reason?: string | null;
-            /** @description claimed, submitted, accepted, rejected, failed, released, expired, moved or superseded. */
+            reason: string | null;
+            /** @description claimed, submitted, accepted, rejected, released, expired, moved or superseded. */
             state: string;
             /** @description When it was submitted. */
-            submitted_at?: string | null;
+            submitted_at: string | null;
             /**
              * Format: int64
              * @description Turns of its submit.
              */
-            turns_used?: number | null;
+            turns_used: number | null;
         };
         /** @description Every try at a task, oldest first. */
         Attempts: {
@@ -192,13 +192,13 @@ export interface components {
         /** @description Who grants claims and judges work. */
         AuthorityInfo: {
             /** @description The name of the node whose grants and verdicts alone count; null outside server-wins mode. */
-            authority?: string | null;
+            authority: string | null;
             /** @description local, mesh or server-wins. */
             mode: string;
             /** @description Whether it is this node. */
             own: boolean;
             /** @description That node's id in the network. */
-            peer_id?: string | null;
+            peer_id: string | null;
             /**
              * Format: int64
              * @description How often the cluster has set its policy; every move of the authority is one more.
@@ -251,19 +251,19 @@ export interface components {
             /** @description Where this node can be reached, each with its peer id. */
             addresses: string[];
             /** @description The name of the node that grants claims in server-wins mode. */
-            authority?: string | null;
+            authority: string | null;
             /** @description The cluster's id. */
             cluster_id: string;
             /** @description The name of the node that merges where there is no remote. */
-            integrator?: string | null;
+            integrator: string | null;
             /** @description Whether this node was told to keep to itself. */
-            kept_offline?: boolean;
+            kept_offline: boolean;
             /** @description Every member, this node among them. */
             members: components["schemas"]["MemberInfo"][];
             /** @description local, mesh or server-wins. */
             mode: string;
             /** @description The cluster's name; null for a project of its own. */
-            name?: string | null;
+            name: string | null;
             /** @description Whether there are other members and none is connected; in server-wins mode, whether the authority is not. */
             offline: boolean;
             /**
@@ -300,7 +300,7 @@ export interface components {
             /** @description Commits of merges besides the one that counts. */
             merges: string[];
             /** @description What was done without reaching the authority, and what stands instead. */
-            overridden?: components["schemas"]["OverriddenChange"][];
+            overridden: components["schemas"]["OverriddenChange"][];
             /** @description Its queue. */
             queue: string;
             /** @description Its tenant. */
@@ -310,7 +310,7 @@ export interface components {
             /** @description Its title. */
             title: string;
             /** @description The attempt that the task rests on; null while none does. */
-            winner?: string | null;
+            winner: string | null;
         };
         /** @description Tasks about which something lost that nobody has dismissed, the newest first. */
         ConflictList: {
@@ -351,7 +351,7 @@ export interface components {
         /** @description What a look through the store found. */
         Doctor: {
             /** @description The store as it was before they were; null when they were not. */
-            backup?: string | null;
+            backup: string | null;
             /** @description Whether nothing is wrong. */
             ok: boolean;
             /** @description What is wrong, one line each. */
@@ -372,28 +372,28 @@ export interface components {
         /** @description One draft, every field always present. */
         Draft: {
             /** @description Who had the idea. */
-            author?: string | null;
+            author: string | null;
             /** @description When it was made. */
             created_at: string;
             /** @description What it is about. */
-            domain?: string | null;
+            domain: string | null;
             /** @description The file that holds the text. */
-            file_path?: string | null;
+            file_path: string | null;
             /**
              * Format: int64
              * @description The id, unique in its scope; below 2^53.
              */
             id: number;
             /** @description The project that it became, or belongs to. */
-            linked_project_id?: string | null;
+            linked_project_id: string | null;
             /** @description The task that it became, or belongs to. */
-            linked_task_id?: string | null;
+            linked_task_id: string | null;
             /** @description The tenant. */
             scope: string;
             /** @description idea, draft, review, approved, implemented or archived. */
             status: string;
             /** @description Words to find it by, as JSON text: a list of texts. */
-            tags?: string | null;
+            tags: string | null;
             /** @description One line for people. */
             title: string;
             /** @description When it was last changed. */
@@ -449,7 +449,7 @@ export interface components {
             /** @description Each guard that a refused transition failed. */
             details?: string[];
             /** @description What was wrong. */
-            error?: string;
+            error: string;
             /** @description More about it, on unknown routes and empty queues. */
             message?: string | null;
             /** @description The task that was not found. */
@@ -460,19 +460,19 @@ export interface components {
         /** @description One server-sent event. Its `data` line is this as JSON; `id` and `event` lines repeat the id and the kind. */
         Event: {
             /** @description What it is about besides tasks: the id or name of the project, draft, message, action, flow or role. */
-            entity_id?: string | null;
+            entity_id: string | null;
             /** @description What `Last-Event-ID` takes to go on after this event. */
             id: string;
             /** @description The peer that it is about. */
-            peer?: string | null;
+            peer: string | null;
             /** @description Where that task now waits. */
-            queue?: string | null;
+            queue: string | null;
             /** @description The tenant of what it is about. */
-            scope?: string | null;
+            scope: string | null;
             /** @description The task that it is about; of a message, its task. */
-            task_id?: string | null;
+            task_id: string | null;
             /** @description When the node saw it. */
-            timestamp?: string;
+            timestamp: string;
             /**
              * @description task.created, task.updated, task.claimed and so on; project and draft with created, updated, deleted; message.created;
              *     action.created, action.updated; flow.updated, flow.deleted; role.registered; peer.up or peer.down.
@@ -482,79 +482,7 @@ export interface components {
              * Format: int64
              * @description That task's version.
              */
-            version?: number | null;
-        };
-        /** @description Everything that a node knows and another can take in. Rows are objects by column name. */
-        Export: {
-            /** @description Actions, oldest first. */
-            actions: {
-                [key: string]: unknown;
-            }[];
-            /** @description Agents of another system, as they were imported. */
-            agents: {
-                [key: string]: unknown;
-            }[];
-            /** @description Null: settings are files of the repository. */
-            config?: unknown;
-            /** @description Drafts. */
-            drafts: {
-                [key: string]: unknown;
-            }[];
-            /** @description When it was made. */
-            exported_at: string;
-            /** @description Empty: bodies are in `tasks`. */
-            files: {
-                [key: string]: string;
-            };
-            /** @description Flows. */
-            flows: {
-                [key: string]: unknown;
-            }[];
-            /** @description `octopoid-export`. */
-            format: string;
-            /** @description Messages, oldest first. */
-            messages: {
-                [key: string]: unknown;
-            }[];
-            /** @description Orchestrators; keys are not exported. */
-            orchestrators: {
-                [key: string]: unknown;
-            }[];
-            /** @description Projects. */
-            projects: {
-                [key: string]: unknown;
-            }[];
-            /** @description Roles. */
-            roles: {
-                [key: string]: unknown;
-            }[];
-            /** @description Which system made it. */
-            source: components["schemas"]["ExportSource"];
-            /** @description What happened to tasks, by `task_id`. */
-            task_history: {
-                [key: string]: unknown;
-            }[];
-            /** @description Tasks with their bodies as `content`. */
-            tasks: {
-                [key: string]: unknown;
-            }[];
-            /**
-             * Format: int64
-             * @description 1.
-             */
-            version: number;
-        };
-        /** @description Where an export comes from. */
-        ExportSource: {
-            /** @description `octopoid`. */
-            kind: string;
-            /**
-             * Format: int64
-             * @description The version of the rows.
-             */
-            schema_version: number;
-            /** @description How far times without a zone are from UTC; there are none here. */
-            tz_offset: string;
+            version: number | null;
         };
         /** @description One flow, every field always present. */
         Flow: {
@@ -622,7 +550,7 @@ export interface components {
         /** @description One thing that was, or would be, removed; or that stays. */
         GcItem: {
             /** @description Whether it stays all the same, since something could get lost or it could not be removed. */
-            kept?: boolean;
+            kept: boolean;
             /** @description worktree, log or branch. */
             kind: string;
             /** @description Where it is. */
@@ -643,13 +571,13 @@ export interface components {
         /** @description A node's state of health. */
         Health: {
             /** @description The cluster's name; null for a lone node. */
-            cluster?: string | null;
+            cluster: string | null;
             /** @description connected, or why not. */
             database: string;
             /** @description local, peers or server-wins. */
-            mode?: string | null;
+            mode: string | null;
             /** @description The node's name. */
-            node?: string | null;
+            node: string | null;
             /** @description healthy or unhealthy. */
             status: string;
             /** @description When this was answered. */
@@ -677,19 +605,18 @@ export interface components {
         /** @description One line of the audit trail. */
         HistoryEvent: {
             /** @description Who did it. */
-            agent?: string | null;
+            agent: string | null;
             /** @description More about it, for people. */
-            details?: string | null;
+            details: string | null;
             /**
              * @description What happened: created, claimed, review_claimed, submitted, accepted, rejected, requeued, blocked, unblocked,
-             *     lease_expired, burnout_detected, force_queue, superseded, conflict or archived. A task that came from another system
-             *     has what happened there before these, by that system's names, then how its queue was read, and imported.
+             *     lease_expired, burnout_detected, force_queue, superseded, conflict or archived.
              */
             event: string;
             /** @description The name of the node that wrote it. */
-            node?: string | null;
+            node: string | null;
             /** @description The record that says so, as hex; null for what follows from several. */
-            record_id?: string | null;
+            record_id: string | null;
             /** @description When, by the clock of the node that wrote it. */
             timestamp: string;
         };
@@ -705,59 +632,6 @@ export interface components {
          * @enum {string}
          */
         HookStatus: "passed" | "failed";
-        /** @description How many rows of a table went where. */
-        ImportCounts: {
-            /**
-             * Format: int64
-             * @description Rows that were written.
-             */
-            imported: number;
-            /**
-             * Format: int64
-             * @description Rows that were left out.
-             */
-            skipped: number;
-            /**
-             * Format: int64
-             * @description Rows of the source.
-             */
-            source: number;
-            /**
-             * Format: int64
-             * @description Rows that were there already.
-             */
-            unchanged: number;
-        };
-        /** @description How far an import is. */
-        ImportProgress: {
-            /**
-             * Format: int64
-             * @description Steps that are done.
-             */
-            done: number;
-            /** @description An import runs. */
-            running: boolean;
-            /**
-             * Format: int64
-             * @description All steps.
-             */
-            total: number;
-        };
-        /** @description What an import did, or would do. */
-        ImportReport: {
-            /** @description Nothing was written: it was only tried. */
-            dry_run: boolean;
-            /** @description Every row that was left out. */
-            skipped: components["schemas"]["SkippedRow"][];
-            /** @description Which system the rows come from. */
-            source: string;
-            /** @description How many rows went where, by table; `source` is the sum of the others. */
-            tables: {
-                [key: string]: components["schemas"]["ImportCounts"];
-            };
-            /** @description What is worth telling, one sentence each. */
-            warnings: string[];
-        };
         /** @description An invitation for one machine. */
         Invitation: {
             /** @description What the new member may do. */
@@ -787,18 +661,18 @@ export interface components {
              * Format: int32
              * @description How many agents work there.
              */
-            agents?: number | null;
+            agents: number | null;
             /**
              * Format: int64
              * @description How many records it is known to lack.
              */
             lag: number;
             /** @description Why it could not be reached last. */
-            last_failure?: string | null;
+            last_failure: string | null;
             /** @description When it was connected last; null when it was not since this node's start. */
-            last_seen?: string | null;
+            last_seen: string | null;
             /** @description What of that it did last. */
-            last_strike?: string | null;
+            last_strike: string | null;
             /** @description What people call it. */
             name: string;
             /** @description Its id in the network. */
@@ -809,9 +683,9 @@ export interface components {
              * Format: int64
              * @description How often it did what no correct node does, since this node's start.
              */
-            strikes?: number;
+            strikes: number;
             /** @description The version of its program. */
-            version?: string | null;
+            version: string | null;
         };
         /** @description Asks for the merge of accepted work that awaits it. */
         MergeRequest: {
@@ -829,15 +703,15 @@ export interface components {
             /** @description The message's id. */
             id: string;
             /** @description The message that it answers. */
-            parent_message_id?: string | null;
+            parent_message_id: string | null;
             /** @description The tenant. */
             scope: string;
             /** @description The task that it is about. */
             task_id: string;
             /** @description The first message of its thread; its own id where it is that. */
-            thread_id?: string | null;
+            thread_id: string | null;
             /** @description Who should read it. */
-            to_actor?: string | null;
+            to_actor: string | null;
             /** @description What it is, for example `rejection` or `force_queue`. */
             type: string;
         };
@@ -1015,7 +889,7 @@ export interface components {
         /** @description One node's process. */
         NodeInfo: {
             /** @description Where the REST API listens; null when it does not. */
-            api_url?: string | null;
+            api_url: string | null;
             /** @description The machine's name. */
             machine_id: string;
             /** @description The node's id in the network. */
@@ -1024,9 +898,9 @@ export interface components {
              * Format: int32
              * @description The process; null when the store was opened without a node.
              */
-            pid?: number | null;
+            pid: number | null;
             /** @description When the process started. */
-            started_at?: string | null;
+            started_at: string | null;
             /** @description The program's version. */
             version: string;
         };
@@ -1035,16 +909,16 @@ export interface components {
             /** @description The agents of agents.yaml, in its order. */
             agents: components["schemas"]["AgentStatus"][];
             /** @description The name of the node whose grants and verdicts alone count, in server-wins mode. */
-            authority?: string | null;
+            authority: string | null;
             /** @description Accepted work that is not merged. */
             awaiting_merge: components["schemas"]["AwaitingMerge"][];
             /** @description The cluster's name; null for a project of its own. */
-            cluster?: string | null;
+            cluster: string | null;
             /**
              * Format: int64
              * @description How many tasks of the cluster something lost about that nobody has dismissed.
              */
-            conflicts?: number;
+            conflicts: number;
             /**
              * Format: double
              * @description What all attempts on this node cost so far, in US dollars.
@@ -1054,34 +928,34 @@ export interface components {
              * Format: int64
              * @description Machines that ask to join.
              */
-            join_requests?: number;
+            join_requests: number;
             /** @description Whether the node was told to keep to itself. */
-            kept_offline?: boolean;
+            kept_offline: boolean;
             /** @description The other members of the cluster. */
-            members?: components["schemas"]["MemberInfo"][];
+            members: components["schemas"]["MemberInfo"][];
             /** @description local, peers or server-wins. */
             mode: string;
             /** @description Where other clusters of this one's name answer on the local network, each with its peer id. */
-            namesakes?: string[];
+            namesakes: string[];
             /** @description Ids of tasks that ask for a person. */
             needs_intervention: string[];
             /** @description The node that answers. */
             node: components["schemas"]["NodeInfo"];
             /** @description Whether there are other members and none is connected; in server-wins mode, whether the authority is not. */
-            offline?: boolean;
+            offline: boolean;
             /** @description Whether no new work is started. */
             paused: boolean;
             /**
              * Format: int64
              * @description How many records of this node no other member holds yet; in server-wins mode, the authority.
              */
-            pending_sync?: number;
+            pending_sync: number;
             /** @description How many tasks each queue holds. */
             queues: {
                 [key: string]: number;
             };
             /** @description Tasks that wait after a failed attempt, the next one to start first. */
-            retrying?: components["schemas"]["Retrying"][];
+            retrying: components["schemas"]["Retrying"][];
             /** @description Ids of submitted tasks that no agent will review. */
             waiting_for_review: string[];
             /** @description What a person should look at, one line each. */
@@ -1090,27 +964,27 @@ export interface components {
         /** @description One orchestrator. */
         Orchestrator: {
             /** @description What it can do, as JSON text. */
-            capabilities?: string | null;
+            capabilities: string | null;
             /** @description The cluster's name. */
             cluster: string;
             /** @description The host's name. */
-            hostname?: string | null;
+            hostname: string | null;
             /** @description `<cluster>-<machine_id>`. */
             id: string;
             /** @description When it was last heard; null when not since this node started. */
-            last_heartbeat?: string | null;
+            last_heartbeat: string | null;
             /** @description The machine's name. */
             machine_id: string;
             /** @description When it first registered. */
             registered_at: string;
             /** @description The repository that it works on. */
-            repo_url?: string | null;
+            repo_url: string | null;
             /** @description The tenant. */
             scope: string;
             /** @description active, offline or maintenance. */
             status: string;
             /** @description Its program's version. */
-            version?: string | null;
+            version: string | null;
         };
         /** @description One page of orchestrators. */
         OrchestratorList: {
@@ -1118,12 +992,12 @@ export interface components {
              * Format: int64
              * @description How many a page holds.
              */
-            limit?: number;
+            limit: number;
             /**
              * Format: int64
              * @description How many were skipped.
              */
-            offset?: number;
+            offset: number;
             /** @description The orchestrators of this page. */
             orchestrators: components["schemas"]["Orchestrator"][];
             /**
@@ -1142,9 +1016,9 @@ export interface components {
             /** @description When, by that node's clock. */
             at: string;
             /** @description What stands; null for nothing, and for a body. */
-            kept?: string | null;
+            kept: string | null;
             /** @description What was wanted; null for nothing, and for a body. */
-            lost?: string | null;
+            lost: string | null;
             /** @description The name of the node that wanted it. */
             node: string;
             /** @description The record, as hex. */
@@ -1155,11 +1029,11 @@ export interface components {
         /** @description The answer to pause and resume: who starts nothing now. */
         Paused: {
             /** @description The agent; null for the whole node. */
-            agent?: string | null;
+            agent: string | null;
             /** @description Whether it is paused now. */
             paused: boolean;
             /** @description Agents that agents.yaml itself pauses, among those that were asked to go on: they stay paused until it says otherwise. */
-            paused_in_file?: string[];
+            paused_in_file: string[];
         };
         /** @description Members, and those who ask to be. */
         Peers: {
@@ -1194,38 +1068,38 @@ export interface components {
                 [key: string]: number;
             };
             /** @description The scope that is spoken of. */
-            scope?: string | null;
+            scope: string | null;
         };
         /** @description A task that waits for a verdict. */
         PollTask: {
             /** @description Who reviews it. */
-            claimed_by?: string | null;
+            claimed_by: string | null;
             /** @description Its hooks, as JSON text. */
-            hooks?: string | null;
+            hooks: string | null;
             /** @description The task's id. */
             id: string;
             /**
              * Format: int64
              * @description The pull request's number.
              */
-            pr_number?: number | null;
+            pr_number: number | null;
         };
         /** @description One project, every field always present. */
         Project: {
             /** @description Whether its tasks' submits need no review. */
             auto_accept: boolean;
             /** @description The branch that it is meant for. */
-            base_branch?: string | null;
+            base_branch: string | null;
             /** @description The branch of its tasks; `project/<id>` by default. */
-            branch?: string | null;
+            branch: string | null;
             /** @description When it was completed. */
-            completed_at?: string | null;
+            completed_at: string | null;
             /** @description When it was made. */
             created_at: string;
             /** @description Who made it. */
-            created_by?: string | null;
+            created_by: string | null;
             /** @description What it is for. */
-            description?: string | null;
+            description: string | null;
             /** @description The id, unique in its scope. */
             id: string;
             /** @description The tenant. */
@@ -1397,17 +1271,17 @@ export interface components {
         /** @description A job that agents have. */
         Role: {
             /** @description The queue that its agents claim from. */
-            claims_from?: string | null;
+            claims_from: string | null;
             /** @description When it was first registered. */
-            created_at?: string;
+            created_at: string;
             /** @description What it is for. */
-            description?: string | null;
+            description: string | null;
             /** @description Its name; tasks name it in `role`. */
             name: string;
             /** @description Who registered it as it is now. */
-            orchestrator_id?: string | null;
+            orchestrator_id: string | null;
             /** @description The tenant. */
-            scope?: string;
+            scope: string;
         };
         /** @description Registered roles, in the order of their names. */
         RoleList: {
@@ -1415,28 +1289,19 @@ export interface components {
              * Format: int64
              * @description How many a page holds.
              */
-            limit?: number;
+            limit: number;
             /**
              * Format: int64
              * @description How many were skipped.
              */
-            offset?: number;
+            offset: number;
             /** @description The roles of this page. */
             roles: components["schemas"]["Role"][];
             /**
              * Format: int64
              * @description How many there are in all.
              */
-            total?: number;
-        };
-        /** @description A row that was left out. */
-        SkippedRow: {
-            /** @description What names it there. */
-            id: string;
-            /** @description Why it was left out. */
-            reason: string;
-            /** @description Where it was. */
-            table: string;
+            total: number;
         };
         /** @description The answer of a node that is about to end; it answers before it does. */
         StopAnswer: {
@@ -1497,7 +1362,7 @@ export interface components {
          */
         Task: {
             /** @description The winning attempt, `<epoch>-<8 hex>`. */
-            attempt?: string | null;
+            attempt: string | null;
             /**
              * Format: int64
              * @description How often it was tried and given back.
@@ -1506,61 +1371,61 @@ export interface components {
             /** @description Whether a submit needs no review. */
             auto_accept: boolean;
             /** @description Why accepted work is not merged yet. */
-            awaiting_merge?: string | null;
+            awaiting_merge: string | null;
             /** @description Ids of open blockers, comma separated. */
-            blocked_by?: string | null;
+            blocked_by: string | null;
             /** @description The branch that the work is meant for. */
             branch: string;
             /** @description What the checks found, as JSON text. */
-            check_results?: string | null;
+            check_results: string | null;
             /** @description Names of checks, comma separated. */
-            checks?: string | null;
+            checks: string | null;
             /** @description When it was claimed. */
-            claimed_at?: string | null;
+            claimed_at: string | null;
             /** @description The agent that holds the task or reviews it. */
-            claimed_by?: string | null;
+            claimed_by: string | null;
             /**
              * Format: int64
              * @description Commits of the last submit.
              */
             commits_count: number;
             /** @description When it was done. */
-            completed_at?: string | null;
+            completed_at: string | null;
             /** @description `XS` to `XL`. */
-            complexity?: string | null;
+            complexity: string | null;
             /** @description What is to be done. */
-            content?: string | null;
+            content: string | null;
             /** @description Whether more than one attempt was accepted. */
-            contested?: boolean;
+            contested: boolean;
             /** @description When it was made. */
             created_at: string;
             /**
              * Format: int64
              * @description The highest epoch that counts; 0 before the first claim.
              */
-            epoch?: number;
+            epoch: number;
             /** @description What the last attempt wrote about its work. */
-            execution_notes?: string | null;
+            execution_notes: string | null;
             /** @description Where scripts keep the task's text; the node stores the path and never opens it. */
             file_path: string;
             /** @description The flow whose transitions it follows. */
             flow: string;
             /** @description Changes to that flow for this task alone, as JSON text. */
-            flow_overrides?: string | null;
+            flow_overrides: string | null;
             /** @description Whether a plan exists. */
             has_plan: boolean;
             /** @description The name of the node whose claim or review holds the task. */
-            holder?: string | null;
+            holder: string | null;
             /** @description Steps around the task's life, as JSON text. */
-            hooks?: string | null;
+            hooks: string | null;
             /** @description The id, unique in its scope. */
             id: string;
             /** @description When a rebase was last tried. */
-            last_rebase_attempt_at?: string | null;
+            last_rebase_attempt_at: string | null;
             /** @description When the claim ends if nobody renews it. */
-            lease_expires_at?: string | null;
+            lease_expires_at: string | null;
             /** @description The commit that brought the work to the integration branch. */
-            merged_commit?: string | null;
+            merged_commit: string | null;
             /** @description Whether it is too large for one attempt. */
             needs_breakdown: boolean;
             /** @description Whether a person is asked for. */
@@ -1568,22 +1433,22 @@ export interface components {
             /** @description Whether the branch must be rebased before it can be merged. */
             needs_rebase: boolean;
             /** @description The name of the node that created the task. */
-            node?: string | null;
+            node: string | null;
             /** @description The orchestrator that claimed it. */
-            orchestrator_id?: string | null;
+            orchestrator_id: string | null;
             /** @description The plan's id. */
-            plan_id?: string | null;
+            plan_id: string | null;
             /**
              * Format: int64
              * @description The pull request's number.
              */
-            pr_number?: number | null;
+            pr_number: number | null;
             /** @description The pull request's address. */
-            pr_url?: string | null;
+            pr_url: string | null;
             /** @description `P0` (first) to `P3`. */
             priority: string;
             /** @description The project that the task belongs to. */
-            project_id?: string | null;
+            project_id: string | null;
             /** @description Where the task waits, for example `incoming` or `done`. */
             queue: string;
             /**
@@ -1592,29 +1457,29 @@ export interface components {
              */
             rejection_count: number;
             /** @description When the next attempt may start, while the task waits after a failed one. */
-            retry_at?: string | null;
+            retry_at: string | null;
             /**
              * Format: int64
              * @description How many reviews have begun.
              */
             review_round: number;
             /** @description The agents' role that works on it. */
-            role?: string | null;
+            role: string | null;
             /** @description The tenant. */
             scope: string;
             /** @description Where the work can be seen. */
-            staging_url?: string | null;
+            staging_url: string | null;
             /** @description When it was last submitted. */
-            submitted_at?: string | null;
+            submitted_at: string | null;
             /** @description One line for people. */
             title: string;
             /**
              * Format: int64
              * @description Turns that the last submit took.
              */
-            turns_used?: number | null;
+            turns_used: number | null;
             /** @description A kind of one's own, which claims can filter by. */
-            type?: string | null;
+            type: string | null;
             /** @description When it last changed. */
             updated_at: string;
             /**
@@ -1669,7 +1534,6 @@ export interface components {
             has_plan?: boolean;
             /** @description JSON, or JSON text. */
             hooks?: unknown;
-            kind?: string | null;
             last_rebase_attempt_at?: string | null;
             /** @description Null ends the lease, a time renews it. */
             lease_expires_at?: string | null;
@@ -1692,6 +1556,7 @@ export interface components {
             title?: string;
             /** Format: int64 */
             turns_used?: number | null;
+            type?: string | null;
             /**
              * Format: int64
              * @description The version that the caller saw; another one is refused with 409.

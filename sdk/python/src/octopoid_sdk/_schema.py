@@ -519,14 +519,17 @@ class DraftPatch(TypedDict, total=False):
     title: str
 
 
-class ErrorBody(TypedDict, total=False):
+class _ErrorBody(TypedDict):
+    error: str
+    """What was wrong."""
+
+
+class ErrorBody(_ErrorBody, total=False):
     """The body of every answer that is an error."""
     candidates: List[Resolved]
     """The tasks that an id, or its beginning, could mean."""
     details: List[str]
     """Each guard that a refused transition failed."""
-    error: str
-    """What was wrong."""
     message: Optional[str]
     """More about it, on unknown routes and empty queues."""
     task_id: Optional[str]
@@ -1636,7 +1639,6 @@ class TaskPatch(TypedDict, total=False):
     has_plan: bool
     hooks: Any
     """JSON, or JSON text."""
-    type: Optional[str]
     last_rebase_attempt_at: Optional[str]
     lease_expires_at: Optional[str]
     """Null ends the lease, a time renews it."""
@@ -1656,5 +1658,6 @@ class TaskPatch(TypedDict, total=False):
     staging_url: Optional[str]
     title: str
     turns_used: Optional[int]
+    type: Optional[str]
     version: int
     """The version that the caller saw; another one is refused with 409."""

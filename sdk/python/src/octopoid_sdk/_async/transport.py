@@ -50,7 +50,7 @@ class AsyncConnection:
     def http(self, target: Target) -> httpx.AsyncClient:
         if self._http is None:
             # A proxy leads to no node of this machine.
-            self._http = httpx.AsyncClient(trust_env=not is_loopback(target.url))
+            self._http = httpx.AsyncClient(trust_env=not is_loopback(target.url), verify=httpx.create_ssl_context())
         return self._http
 
     async def close(self) -> None:

@@ -51,7 +51,7 @@ class Connection:
     def http(self, target: Target) -> httpx.Client:
         if self._http is None:
             # A proxy leads to no node of this machine.
-            self._http = httpx.Client(trust_env=not is_loopback(target.url))
+            self._http = httpx.Client(trust_env=not is_loopback(target.url), verify=httpx.create_ssl_context())
         return self._http
 
     def close(self) -> None:

@@ -174,7 +174,7 @@ export interface components {
             orchestrator_id: string | null;
             /** @description Why it ended, or what a review said. */
             reason: string | null;
-            /** @description claimed, submitted, accepted, rejected, released, expired, moved or superseded. */
+            /** @description claimed, submitted, accepted, rejected, failed, released, expired, moved or superseded. */
             state: string;
             /** @description When it was submitted. */
             submitted_at: string | null;
@@ -484,6 +484,78 @@ export interface components {
              */
             version: number | null;
         };
+        /** @description Everything that a node knows and another can take in. Rows are objects by column name. */
+        Export: {
+            /** @description Actions, oldest first. */
+            actions: {
+                [key: string]: unknown;
+            }[];
+            /** @description Agents of another system, as they were imported. */
+            agents: {
+                [key: string]: unknown;
+            }[];
+            /** @description Null: settings are files of the repository. */
+            config: unknown;
+            /** @description Drafts. */
+            drafts: {
+                [key: string]: unknown;
+            }[];
+            /** @description When it was made. */
+            exported_at: string;
+            /** @description Empty: bodies are in `tasks`. */
+            files: {
+                [key: string]: string;
+            };
+            /** @description Flows. */
+            flows: {
+                [key: string]: unknown;
+            }[];
+            /** @description `octopoid-export`. */
+            format: string;
+            /** @description Messages, oldest first. */
+            messages: {
+                [key: string]: unknown;
+            }[];
+            /** @description Orchestrators; keys are not exported. */
+            orchestrators: {
+                [key: string]: unknown;
+            }[];
+            /** @description Projects. */
+            projects: {
+                [key: string]: unknown;
+            }[];
+            /** @description Roles. */
+            roles: {
+                [key: string]: unknown;
+            }[];
+            /** @description Which system made it. */
+            source: components["schemas"]["ExportSource"];
+            /** @description What happened to tasks, by `task_id`. */
+            task_history: {
+                [key: string]: unknown;
+            }[];
+            /** @description Tasks with their bodies as `content`. */
+            tasks: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Format: int64
+             * @description 1.
+             */
+            version: number;
+        };
+        /** @description Where an export comes from. */
+        ExportSource: {
+            /** @description `octopoid`. */
+            kind: string;
+            /**
+             * Format: int64
+             * @description The version of the rows.
+             */
+            schema_version: number;
+            /** @description How far times without a zone are from UTC; there are none here. */
+            tz_offset: string;
+        };
         /** @description One flow, every field always present. */
         Flow: {
             /** @description When it was first registered. */
@@ -610,7 +682,8 @@ export interface components {
             details: string | null;
             /**
              * @description What happened: created, claimed, review_claimed, submitted, accepted, rejected, requeued, blocked, unblocked,
-             *     lease_expired, burnout_detected, force_queue, superseded, conflict or archived.
+             *     lease_expired, burnout_detected, force_queue, superseded, conflict or archived. A task that came from another system
+             *     has what happened there before these, by that system's names, then how its queue was read, and imported.
              */
             event: string;
             /** @description The name of the node that wrote it. */
@@ -632,6 +705,59 @@ export interface components {
          * @enum {string}
          */
         HookStatus: "passed" | "failed";
+        /** @description How many rows of a table went where. */
+        ImportCounts: {
+            /**
+             * Format: int64
+             * @description Rows that were written.
+             */
+            imported: number;
+            /**
+             * Format: int64
+             * @description Rows that were left out.
+             */
+            skipped: number;
+            /**
+             * Format: int64
+             * @description Rows of the source.
+             */
+            source: number;
+            /**
+             * Format: int64
+             * @description Rows that were there already.
+             */
+            unchanged: number;
+        };
+        /** @description How far an import is. */
+        ImportProgress: {
+            /**
+             * Format: int64
+             * @description Steps that are done.
+             */
+            done: number;
+            /** @description An import runs. */
+            running: boolean;
+            /**
+             * Format: int64
+             * @description All steps.
+             */
+            total: number;
+        };
+        /** @description What an import did, or would do. */
+        ImportReport: {
+            /** @description Nothing was written: it was only tried. */
+            dry_run: boolean;
+            /** @description Every row that was left out. */
+            skipped: components["schemas"]["SkippedRow"][];
+            /** @description Which system the rows come from. */
+            source: string;
+            /** @description How many rows went where, by table; `source` is the sum of the others. */
+            tables: {
+                [key: string]: components["schemas"]["ImportCounts"];
+            };
+            /** @description What is worth telling, one sentence each. */
+            warnings: string[];
+        };
         /** @description An invitation for one machine. */
         Invitation: {
             /** @description What the new member may do. */
@@ -1302,6 +1428,15 @@ export interface components {
              * @description How many there are in all.
              */
             total: number;
+        };
+        /** @description A row that was left out. */
+        SkippedRow: {
+            /** @description What names it there. */
+            id: string;
+            /** @description Why it was left out. */
+            reason: string;
+            /** @description Where it was. */
+            table: string;
         };
         /** @description The answer of a node that is about to end; it answers before it does. */
         StopAnswer: {

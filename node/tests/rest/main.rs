@@ -14,6 +14,7 @@ mod flows;
 mod hosts;
 mod injection;
 mod lifecycle;
+mod matrix;
 mod messages;
 mod model;
 mod node;

@@ -5,6 +5,7 @@
 mod office;
 
 mod authority;
+mod callers;
 mod equivocation;
 mod flood;
 mod forged;

@@ -7,7 +7,10 @@ use clap::{Parser, ValueEnum};
 /// Makes a scratch project with a git repository, runs a node of its own in a second process, and drives it over
 /// keep-alive connections. Exits with 1 when a task was granted twice, or a request failed.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "load", after_help = "Examples:\n  load --clients 32 --tasks 10000\n  load --scale 1000,20000,100000\n  load --restart")]
+#[command(
+    name = "load",
+    after_help = "Examples:\n  load --clients 32 --tasks 10000\n  load --scale 1000,20000,100000\n  load --restart\n  load --slow 500"
+)]
 pub struct Args {
     /// Connections that ask at the same time.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=512))]
@@ -42,6 +45,9 @@ pub struct Args {
     /// With --nodes: also measures how soon changes are seen while so many strangers crowd the first node's door.
     #[arg(long, default_value_t = 0, requires = "nodes", value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub strangers: u32,
+    /// Measures the same calls without and with so many callers who take their time, on one node.
+    #[arg(long, default_value_t = 0, conflicts_with_all = ["url", "restart", "scale", "nodes"], value_parser = clap::value_parser!(u32).range(0..=900))]
+    pub slow: u32,
     /// Measures a node that runs already, in a scope of its own there.
     #[arg(long, requires = "token")]
     pub url: Option<String>,
@@ -97,6 +103,12 @@ pub enum UsageError {
     /// Another node's store cannot be filled beforehand.
     #[error("--operations: create is needed with --url, because the tasks there are not the load's")]
     Url,
+    /// The calls of the two rounds begin with tasks of their own.
+    #[error("--slow: create is needed, because each round has tasks of its own")]
+    Slow,
+    /// A node serves only so many connections.
+    #[error("--slow and --clients: a node serves 1024 connections; {0} are too many")]
+    Connections(u32),
     /// A number of tasks is outside the range.
     #[error("--scale: {0} is outside 1 to 5000000")]
     Scale(u64),
@@ -117,6 +129,13 @@ impl Args {
         }
         if self.url.is_some() && !self.measures(Operation::Create) {
             return Err(UsageError::Url);
+        }
+        if self.slow > 0 && !self.measures(Operation::Create) {
+            return Err(UsageError::Slow);
+        }
+        // Some room is left for those that are closed and opened again.
+        if self.slow > 0 && self.slow + self.clients > 1_000 {
+            return Err(UsageError::Connections(self.slow + self.clients));
         }
         match self.scale.iter().find(|tasks| !(1..=5_000_000).contains(*tasks)) {
             Some(tasks) => Err(UsageError::Scale(*tasks)),
@@ -145,6 +164,13 @@ mod tests {
         assert_eq!(parse(&["--operations", "create,submit"]).check(), Err(UsageError::Needs(Operation::Submit, Operation::Claim)));
         assert_eq!(parse(&["--operations", "claim,accept"]).check(), Err(UsageError::Needs(Operation::Accept, Operation::Submit)));
         assert_eq!(parse(&["--operations", "claim"]).check(), Ok(()));
+    }
+
+    #[test]
+    fn slow_callers_leave_room_for_those_who_are_measured() {
+        assert_eq!(parse(&["--slow", "500"]).check(), Ok(()));
+        assert_eq!(parse(&["--slow", "900", "--clients", "200"]).check(), Err(UsageError::Connections(1_100)));
+        assert_eq!(parse(&["--slow", "500", "--operations", "list"]).check(), Err(UsageError::Slow));
     }
 
     #[test]

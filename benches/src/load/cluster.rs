@@ -14,12 +14,13 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::args::Args;
+use super::crowd::Crowd;
 use super::fill::{self, FillError};
 use super::http::{Connection, Endpoint, HttpError, Request};
 use super::node::{Node, NodeError};
 use super::report::Report;
 use super::scratch::{Scratch, ScratchError};
-use super::strangers::Strangers;
+use super::strangers;
 
 /// How often it is looked whether a node has caught up.
 const GLANCE: Duration = Duration::from_millis(10);
@@ -192,7 +193,7 @@ async fn crowd(args: &Args, here: &Node, there: &Node) -> Result<Option<Crowded>
     if args.strangers == 0 {
         return Ok(None);
     }
-    let strangers = Strangers::crowd(args.strangers as usize, door(here).await?).await.map_err(ClusterError::Strangers)?;
+    let strangers = Crowd::gather(args.strangers as usize, door(here).await?, strangers::stay).await.map_err(ClusterError::Strangers)?;
     let seen = follow_changes(here, there, "crowded").await?;
     let rss_mib = [here, there].into_iter().filter_map(|node| node.usage().rss_mib).collect();
     Ok(Some(Crowded { connections: strangers.opened(), seen, rss_mib }))

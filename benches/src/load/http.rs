@@ -45,6 +45,16 @@ impl Endpoint {
         let host = host.filter(|host| host.contains(':') && !host.contains('/')).ok_or_else(|| HttpError::Url(url.to_owned()))?;
         Ok(Self { host: host.to_owned(), token: token.trim().to_owned() })
     }
+
+    /// Returns its host and port.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns what its API asks for.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
 }
 
 /// One request.

@@ -5,6 +5,7 @@
 
 mod args;
 mod cluster;
+mod crowd;
 mod drive;
 mod fill;
 mod http;
@@ -12,6 +13,7 @@ mod measure;
 mod node;
 mod report;
 mod scratch;
+mod slow;
 mod strangers;
 mod tasks;
 mod workload;
@@ -66,6 +68,9 @@ async fn measure(args: &Args) -> Result<Report, MeasureError> {
     }
     if args.restart {
         return Ok(report::restart(args, &measure::restart(args).await?));
+    }
+    if args.slow > 0 {
+        return Ok(report::slow(args, &measure::slow(args).await?));
     }
     if !args.scale.is_empty() {
         return Ok(report::scale(args, &measure::scale(args).await?));

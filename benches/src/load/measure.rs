@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::{Args, Operation};
+use super::crowd::Crowd;
 use super::drive::{DriveError, Measured, drive};
 use super::fill::{self, FillError};
 use super::http::{Endpoint, HttpError};
 use super::node::{Node, NodeError, Usage};
 use super::scratch::{Scratch, ScratchError};
+use super::slow;
 use super::tasks::{Listing, Tasks};
 use super::workload::{Claim, Create, Granted, List, MakeProject, Place, Step, Steps, duplicates};
 
@@ -37,6 +39,9 @@ pub enum MeasureError {
     /// The address is none.
     #[error("--url")]
     Url(#[source] HttpError),
+    /// Those who take their time could not be sent.
+    #[error("failed to open the slow connections")]
+    Crowd(#[source] std::io::Error),
     /// The cluster was not measured.
     #[error(transparent)]
     Cluster(#[from] super::cluster::ClusterError),
@@ -79,6 +84,17 @@ pub struct Restarts {
     pub first_error: Option<String>,
     /// What the node took after the last restart.
     pub usage: Usage,
+}
+
+/// The same calls without and with callers who take their time.
+#[derive(Debug, Default)]
+pub struct Slow {
+    /// Without them.
+    pub quiet: Run,
+    /// With them.
+    pub crowded: Run,
+    /// How many connections they opened.
+    pub opened: usize,
 }
 
 /// Measures every operation that was asked for, on a node of one's own or on one that runs.
@@ -181,6 +197,28 @@ pub async fn scale(args: &Args) -> Result<Vec<Run>, MeasureError> {
         runs.push(run);
     }
     Ok(runs)
+}
+
+/// Measures the same calls on one node twice: alone, and among callers who take their time.
+pub async fn slow(args: &Args) -> Result<Slow, MeasureError> {
+    let scratch = scratch(args)?;
+    let node = Node::start(&scratch.layout()).await?;
+    let tasks = Tasks { count: args.tasks, body: bytes(args) };
+    let place = |scope: &str| Place { scope: Some(scope.to_owned()) };
+    let quiet = operations(args, &node.endpoint, &place("quiet"), tasks).await?;
+    let before = node.usage();
+    let door = node.endpoint.host().parse().map_err(|_| MeasureError::Url(HttpError::Url(node.endpoint.host().to_owned())))?;
+    let endpoint = Arc::new(node.endpoint.clone());
+    let stay = move |stream, number| {
+        let endpoint = endpoint.clone();
+        async move { slow::stay(stream, number, &endpoint).await }
+    };
+    let crowd = Crowd::gather(usize::try_from(args.slow).unwrap_or(usize::MAX), door, stay).await.map_err(MeasureError::Crowd)?;
+    let crowded = operations(args, &node.endpoint, &place("crowded"), tasks).await?;
+    let (opened, among) = (crowd.opened(), node.usage());
+    drop(crowd);
+    node.stop().await?;
+    Ok(Slow { quiet: Run { usage: Some(before), ..quiet }, crowded: Run { usage: Some(among), ..crowded }, opened })
 }
 
 /// Fills a store, kills its node under load, and starts it again.

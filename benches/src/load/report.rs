@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::args::Args;
 use super::drive::Measured;
-use super::measure::{Restarts, Run};
+use super::measure::{Restarts, Run, Slow};
 use super::node::Usage;
 
 /// What an answer to a write means for the disk.
@@ -191,6 +191,62 @@ pub fn scale(args: &Args, runs: &[Run]) -> Report {
     Report { text, json, good: duplicates == 0 && errors == 0 }
 }
 
+/// How long the calls of one kind took among slow callers, compared with the same calls without them.
+#[derive(Debug, Serialize)]
+struct Times<'m> {
+    operation: &'m str,
+    p50_ratio: f64,
+    p99_ratio: f64,
+}
+
+fn times(slow: &Slow) -> Vec<Times<'_>> {
+    let ratio = |with: f64, without: f64| round(with / without.max(f64::EPSILON), 2);
+    let pairs = slow.quiet.operations.iter().zip(&slow.crowded.operations);
+    let pair = |(without, with): (&'_ Measured, &Measured)| {
+        let of = |percentile| ratio(with.percentile_ms(percentile), without.percentile_ms(percentile));
+        Times { operation: without.operation, p50_ratio: of(50.0), p99_ratio: of(99.0) }
+    };
+    pairs.map(pair).collect()
+}
+
+/// Reports the same calls without and with callers who take their time.
+pub fn slow(args: &Args, found: &Slow) -> Report {
+    let rounds = [("without slow callers", &found.quiet), ("among slow callers", &found.crowded)];
+    let (duplicates, errors) =
+        rounds.iter().fold((0, 0), |(duplicates, errors), (_, run)| (duplicates + run.duplicates, errors + run.errors()));
+    let times = times(found);
+    let mut text = String::new();
+    let _ = (|| {
+        writeln!(text, "{} tasks, {}", args.tasks, conditions(args))?;
+        for (name, run) in rounds {
+            writeln!(text, "\n{name}")?;
+            run.table(&mut text)?;
+            if let Some(taken) = &run.usage {
+                writeln!(text, "node: {}", usage(taken))?;
+            }
+            run.first_errors(&mut text)?;
+        }
+        writeln!(text, "\n{} slow callers, {} connections; how many times as long calls took among them", args.slow, found.opened)?;
+        writeln!(text, "{:<16} {:>8} {:>8}", "operation", "p50", "p99")?;
+        for Times { operation, p50_ratio, p99_ratio } in &times {
+            writeln!(text, "{operation:<16} {p50_ratio:>8.2} {p99_ratio:>8.2}")?;
+        }
+        writeln!(text, "durability: {DURABILITY}")?;
+        writeln!(text, "duplicates: {duplicates}")
+    })();
+    let json = json!({
+        "slow": args.slow,
+        "connections": found.opened,
+        "duplicates": duplicates,
+        "errors": errors,
+        "durability": DURABILITY,
+        "quiet": found.quiet.json(args),
+        "crowded": found.crowded.json(args),
+        "ratios": times,
+    });
+    Report { text, json, good: duplicates == 0 && errors == 0 }
+}
+
 /// Reports starts after SIGKILL.
 pub fn restart(args: &Args, found: &Restarts) -> Report {
     let killed: Vec<f64> = found.killed.iter().map(|time| milliseconds(*time)).collect();
@@ -261,6 +317,18 @@ mod tests {
         let report = everything(&args(), &failed);
         assert!(!report.good && report.text.contains("409: held"), "{}", report.text);
         assert!(!restart(&args(), &Restarts { lost: 1, ..Restarts::default() }).good);
+    }
+
+    #[test]
+    fn calls_among_slow_callers_are_compared_with_those_without_them() {
+        let mut crowded = run(1_000, 2);
+        crowded.operations[0].latency.clear();
+        crowded.operations[0].latency.record_n(3_000, 1_000).expect("within bounds");
+        let found = Slow { quiet: run(1_000, 2), crowded, opened: 501 };
+        let report = slow(&args(), &found);
+        let ratio = |name: &str| report.json["ratios"][0][name].as_f64();
+        assert_eq!((ratio("p50_ratio"), ratio("p99_ratio"), report.good), (Some(1.5), Some(1.5), true));
+        assert!(!slow(&args(), &Slow { crowded: Run { duplicates: 1, ..run(1, 1) }, ..found }).good);
     }
 
     #[test]

@@ -24,8 +24,8 @@ mod project;
 mod role;
 mod scheduler;
 mod task;
-mod transfer;
 mod tls;
+mod transfer;
 mod transition;
 mod transport;
 mod wire;
@@ -58,8 +58,8 @@ pub use project::{NewProject, Project, ProjectList, ProjectPatch, ProjectTasks};
 pub use role::{NewRole, RegisterRoles, RegisteredRoles, Role, RoleList};
 pub use scheduler::{FlowStates, PollResponse, PollTask};
 pub use task::{Deleted, NewTask, Task, TaskList, TaskPatch};
-pub use transfer::{Export, ExportSource, ImportCounts, ImportProgress, ImportReport, SkippedRow};
 pub use tls::{Authorities, AuthoritiesError, BadFingerprint, Fingerprint, Trust};
+pub use transfer::{Export, ExportSource, ImportCounts, ImportProgress, ImportReport, SkippedRow};
 pub use transition::{
     AcceptRequest, CancelRequest, ClaimRequest, ForceQueueRequest, HookCompletion, HookStatus, MergeRequest, RejectRequest, ReleaseRequest,
     RenewRequest, RequeueRequest, SubmitRequest,

@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 
+use crate::tls::Trust;
 use crate::transport::{BoxFuture, ByteStream, Http, Transport, TransportError};
 
 /// The folder in which a project's node keeps what only it reads, and where it says that it runs.
@@ -23,11 +24,20 @@ pub(crate) fn find(from: Option<&Path>) -> Option<Runtime> {
 }
 
 impl Runtime {
-    /// Returns where the node listens; none when none has said so.
-    pub(crate) fn api_url(&self) -> Option<String> {
+    /// Returns where the node listens and whom to trust there; none when none has said so.
+    ///
+    /// Over TLS that is who shows the node's own certificate, and nobody else.
+    fn node(&self) -> Option<(String, Trust)> {
         let text = fs::read_to_string(self.0.join("node.json")).ok()?;
         let node: serde_json::Value = serde_json::from_str(&text).ok()?;
-        node["api_url"].as_str().map(|url| url.trim_end_matches('/').to_owned())
+        let url = node["api_url"].as_str()?.trim_end_matches('/').to_owned();
+        let pinned = node["api_certificate"].as_str().and_then(|text| text.parse().ok()).map(Trust::Exactly);
+        Some((url, pinned.unwrap_or_default()))
+    }
+
+    /// Returns where the node listens; none when none has said so.
+    pub(crate) fn api_url(&self) -> Option<String> {
+        self.node().map(|(url, _)| url)
     }
 
     /// Returns the node's own key.
@@ -53,8 +63,8 @@ impl Local {
         if let Some(http) = &*known {
             return Ok(http.clone());
         }
-        let url = self.runtime.api_url().ok_or_else(|| TransportError::Nowhere(self.place.clone()))?;
-        let http = Arc::new(Http::new(&url)?);
+        let (url, trust) = self.runtime.node().ok_or_else(|| TransportError::Nowhere(self.place.clone()))?;
+        let http = Arc::new(Http::trusting(&url, &trust)?);
         *known = Some(http.clone());
         Ok(http)
     }

@@ -222,16 +222,16 @@ fn a_database_that_is_written_to_meanwhile_is_read_as_it_was_at_one_moment() {
             let mut number = 0;
             // Each commit writes a pair, so half a commit would be seen.
             while !stop.load(std::sync::atomic::Ordering::Relaxed) && number < 5_000 {
-                let pair = format!("BEGIN; INSERT INTO tasks (id, queue) VALUES ('a{number}', 'incoming'); INSERT INTO tasks (id, queue) VALUES ('b{number}', 'incoming'); COMMIT;");
+                let pair = format!("BEGIN; INSERT INTO tasks (id, queue, file_path) VALUES ('a{number}', 'incoming', hex(zeroblob(3000))); INSERT INTO tasks (id, queue) VALUES ('b{number}', 'incoming'); COMMIT;");
                 connection.execute_batch(&pair).expect("a pair");
                 number += 1;
-                if number % 64 == 0 {
+                if number % 3 == 0 {
                     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("a checkpoint");
                 }
                 std::thread::yield_now();
             }
         });
-        for _ in 0..10 {
+        for _ in 0..150 {
             match folder::read(folder, &mut |_, _| {}) {
                 Ok(tables) => {
                     let ids: Vec<&str> =

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use octopoid_client::{Client, ConnectOptions};
 use octopoid_tests::Project;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 
@@ -40,6 +41,8 @@ async fn a_machine_joins_by_an_https_address() {
     let url = office.node().api_url().to_owned();
     assert!(url.starts_with("https://127.0.0.1:"), "{url}");
     assert!(office.run(&["status"]).ok().contains(&url), "commands on the machine trust their own node");
+    let there = ConnectOptions { project_dir: Some(office.repo()), ..ConnectOptions::default() };
+    Client::connect(&there).expect("a project's node").node_status().await.expect("scripts on the machine trust it as well");
     let id = office.enqueue("There before", &[]);
     let port = url.rsplit(':').next().expect("a port");
     let (url, key) = (format!("https://localhost:{port}"), office.read(".octopoid/runtime/api.token").trim().to_owned());

@@ -231,7 +231,7 @@ fn a_database_that_is_written_to_meanwhile_is_read_as_it_was_at_one_moment() {
                 std::thread::yield_now();
             }
         });
-        for _ in 0..150 {
+        for _ in 0..25 {
             match folder::read(folder, &mut |_, _| {}) {
                 Ok(tables) => {
                     let ids: Vec<&str> =

@@ -1,13 +1,15 @@
 //! Reads the database of version 1, which that program may be writing to at the same time.
 //!
 //! The database and its write-ahead log are copied first, and SQLite opens the copy: opening the original would recover its log, make
-//! files beside it and hold locks that its own program waits for. What is copied is consistent when the log is the same before and after
-//! the database was copied: then nothing was committed in between, and what a checkpoint moved is in both.
+//! files beside it and hold locks that its own program waits for. Database and log are read twice, one after the other, and count when
+//! both times are the same: what a checkpoint wrote while the first was read, the second shows. To compare the log alone is not enough: a
+//! commit and a checkpoint that empties the log leave it as it was.
 //!
 //! **Invariants**: nothing in the source's folder is written, locked or made; the copy is gone when the rows are read.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
@@ -21,6 +23,10 @@ const LARGEST: u64 = 512 << 20;
 const ROWS: usize = 64 << 20;
 /// How often a database that is written to meanwhile is copied before it is given up.
 const TRIES: u32 = 20;
+/// How much longer is waited before each further try.
+const PAUSE: Duration = Duration::from_millis(2);
+/// How much of two files is compared at once.
+const CHUNK: usize = 1 << 20;
 /// The latest version of the tables that this program was written for.
 const SCHEMA: i64 = 12;
 
@@ -98,15 +104,16 @@ impl Copy {
         if size(path) + size(&wal) + size(&journal) > LARGEST {
             return Err(DatabaseError::TooLarge(path.to_owned()));
         }
-        for _ in 0..TRIES {
-            let before = [optional(&wal).map_err(failed(&wal))?, optional(&journal).map_err(failed(&journal))?];
-            let counter = change_counter(path).map_err(failed(path))?;
+        for tried in 0..TRIES {
+            // Time for who writes to come to an end.
+            std::thread::sleep(PAUSE * tried);
+            let logs = || Ok([optional(&wal).map_err(failed(&wal))?, optional(&journal).map_err(failed(&journal))?]);
             copy_content(path, &copy.database()).map_err(failed(path))?;
-            let after = [optional(&wal).map_err(failed(&wal))?, optional(&journal).map_err(failed(&journal))?];
-            if before != after || (before[0].is_none() && counter != change_counter(path).map_err(failed(path))?) {
+            let first = logs()?;
+            if !is_copy(path, &copy.database()).map_err(failed(path))? || first != logs()? {
                 continue;
             }
-            for (content, name) in before.iter().zip(["state.db-wal", "state.db-journal"]) {
+            for (content, name) in first.iter().zip(["state.db-wal", "state.db-journal"]) {
                 if let Some(content) = content {
                     std::fs::write(copy.0.path().join(name), content).map_err(failed(path))?;
                 }
@@ -131,13 +138,20 @@ fn optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Reads the part of the header that every commit without a write-ahead log changes.
-fn change_counter(path: &Path) -> io::Result<[u8; 28]> {
-    let mut header = [0; 28];
-    match std::fs::File::open(path)?.read_exact(&mut header) {
-        // SQLite tells what is wrong with a file that is too short.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(header),
-        read => read.map(|()| header),
+/// Tells whether a file still holds what was copied.
+fn is_copy(of: &Path, copy: &Path) -> io::Result<bool> {
+    let (mut of, mut copy) = (std::fs::File::open(of)?, std::fs::File::open(copy)?);
+    let (mut now, mut then) = (Vec::with_capacity(CHUNK), Vec::with_capacity(CHUNK));
+    loop {
+        (now.clear(), then.clear());
+        of.by_ref().take(CHUNK as u64).read_to_end(&mut now)?;
+        copy.by_ref().take(CHUNK as u64).read_to_end(&mut then)?;
+        if now != then {
+            return Ok(false);
+        }
+        if now.is_empty() {
+            return Ok(true);
+        }
     }
 }
 

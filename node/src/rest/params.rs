@@ -32,14 +32,18 @@ impl Params {
         Ok(Self(pairs))
     }
 
-    /// Returns a parameter that has one value; an empty one counts as left out.
-    pub(super) fn text(&self, name: &str) -> Result<Option<String>, Refusal> {
-        let mut values = self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value);
+    /// Returns a parameter that has one value.
+    fn one(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        let mut values = self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
         match (values.next(), values.next()) {
             (_, Some(_)) => Err(Refusal::field(name, "is given more than once")),
-            (Some(value), None) if !value.is_empty() => Ok(Some(value.clone())),
-            (Some(_) | None, None) => Ok(None),
+            (value, None) => Ok(value),
         }
+    }
+
+    /// Returns a text; an empty one counts as left out.
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, Refusal> {
+        Ok(self.one(name)?.filter(|value| !value.is_empty()).map(str::to_owned))
     }
 
     /// Returns the values of a parameter that takes several, separated by commas.
@@ -48,9 +52,9 @@ impl Params {
         values.map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Returns a number.
+    /// Returns a number; nothing is none.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
-        let Some(text) = self.text(name)? else { return Ok(None) };
+        let Some(text) = self.one(name)? else { return Ok(None) };
         let shown: String = text.chars().filter(|c| !c.is_control()).take(30).collect();
         // The description says that numbers have 63 bits, as many languages do.
         let number = text.parse().ok().filter(|number| i64::try_from(*number).is_ok());
@@ -59,7 +63,7 @@ impl Params {
 
     /// Returns a flag.
     pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, Refusal> {
-        match self.text(name)?.as_deref() {
+        match self.one(name)? {
             None => Ok(None),
             Some("true" | "1") => Ok(Some(true)),
             Some("false" | "0") => Ok(Some(false)),

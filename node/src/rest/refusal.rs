@@ -16,6 +16,13 @@ use crate::ops::projects::ProjectRefused;
 use crate::run::ControlError;
 use crate::store::{Fault, Unavailable, WriteFault};
 
+/// The body that answers a claim when no task waits: no error.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub(super) struct NoTasks {
+    /// No tasks available.
+    message: String,
+}
+
 /// States why a request was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -219,7 +226,7 @@ impl IntoResponse for Refusal {
         let unread = matches!(self, Self::TooLarge(_) | Self::Slow(_));
         // An empty queue is answered without an `error`, by which clients tell it from an unknown route.
         let mut response = if matches!(self, Self::NoTasks) {
-            (status, axum::Json(serde_json::json!({ "message": self.to_string() }))).into_response()
+            (status, axum::Json(NoTasks { message: self.to_string() })).into_response()
         } else {
             (status, axum::Json(self.body())).into_response()
         };

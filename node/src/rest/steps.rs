@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::app::App;
 use super::find::find;
 use super::input::{Call, Input, Segments};
-use super::refusal::Refusal;
+use super::refusal::{NoTasks, Refusal};
 use super::tasks::NOBODY;
 use super::{texts, times};
 use crate::cluster::Outcome;
@@ -75,7 +75,7 @@ fn holds(agent: Option<String>, epoch: Option<u64>) -> Result<Holds, Refusal> {
 /// Claims the next task that fits, or its review.
 #[utoipa::path(post, path = "/api/v1/tasks/claim", tag = "tasks", request_body = ClaimRequest,
     responses((status = 200, body = Task), (status = 400, body = ErrorBody),
-        (status = 404, description = "No tasks available", body = ErrorBody)))]
+        (status = 404, description = "No tasks available", body = NoTasks)))]
 pub(super) async fn claim(State(app): State<App>, input: Input<ClaimRequest>) -> Result<Response, Refusal> {
     let Input { body, call } = input;
     texts::label("orchestrator_id", &body.orchestrator_id)?;

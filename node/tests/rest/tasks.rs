@@ -219,7 +219,17 @@ async fn lists_filter_sort_page_and_count() {
     assert_eq!(node.get("/api/v1/tasks?limit=100000").await.is(200)["limit"], 500);
     node.claim("me").await;
     assert_eq!(ids(&node.get("/api/v1/tasks?claimed_by=me").await.is(200)), ["t1"]);
-    for bad in ["limit=x", "limit=-1", "offset=1.5", "needs_intervention=maybe", "sort=random", "limit=1&limit=2"] {
+    for bad in [
+        "limit=x",
+        "limit=-1",
+        "limit=",
+        "offset=",
+        "needs_intervention=",
+        "offset=1.5",
+        "needs_intervention=maybe",
+        "sort=random",
+        "limit=1&limit=2",
+    ] {
         let name = bad.split('=').next().unwrap_or_default();
         node.get(&format!("/api/v1/tasks?{bad}")).await.refuses(400, &[name]);
     }

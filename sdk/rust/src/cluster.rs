@@ -159,8 +159,9 @@ pub struct AuthorityInfo {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuthorityRequest {
-    /// The node's name or peer id; null for none, which makes the cluster one of equals.
-    #[serde(default)]
+    /// The node's name or peer id; null for none, which makes the cluster one of equals. To leave it out is an error.
+    #[serde(deserialize_with = "crate::wire::named")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub node: Option<String>,
     /// Takes the authority from a node that cannot be asked; what it grants after that does not count.
     #[serde(default)]

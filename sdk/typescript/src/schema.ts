@@ -211,8 +211,8 @@ export interface components {
         AuthorityRequest: {
             /** @description Takes the authority from a node that cannot be asked; what it grants after that does not count. */
             force?: boolean;
-            /** @description The node's name or peer id; null for none, which makes the cluster one of equals. */
-            node?: string | null;
+            /** @description The node's name or peer id; null for none, which makes the cluster one of equals. To leave it out is an error. */
+            node: string | null;
         };
         /** @description Accepted work that is not merged. */
         AwaitingMerge: {
@@ -1011,6 +1011,11 @@ export interface components {
             title?: string | null;
             /** @description A kind of one's own. */
             type?: string | null;
+        };
+        /** @description The body that answers a claim when no task waits: no error. */
+        NoTasks: {
+            /** @description No tasks available. */
+            message: string;
         };
         /** @description One node's process. */
         NodeInfo: {

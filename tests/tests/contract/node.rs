@@ -72,6 +72,9 @@ pub async fn metrics_and_the_cluster_are_shown(desk: Desk) {
     assert_eq!(peers["members"].as_array().map(Vec::len), Some(3), "{peers}");
     let authority = desk.send(Ask::new("GET", "/api/v1/cluster/authority")).await.is(200);
     assert_eq!(authority["authority"], if desk.mode.served { json!("machine-1") } else { Value::Null });
+    // An empty body must not make a cluster of equals.
+    let _ = desk.send(Ask::new("PUT", "/api/v1/cluster/authority").json(&json!({}))).await.refuses(400, &["node"]);
+    let _ = desk.send(Ask::new("PUT", "/api/v1/cluster/authority")).await.refuses(400, &["node"]);
     let conflicts = desk.send(Ask::new("GET", "/api/v1/cluster/conflicts")).await.is(200);
     assert!(conflicts["total"].is_u64() && conflicts["conflicts"].is_array(), "{conflicts}");
     let _ = desk.post("/cluster/conflicts/nobody/adopt", json!({ "attempt": "1-00000000" })).await.is(404);

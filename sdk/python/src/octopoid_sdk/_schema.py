@@ -69,6 +69,7 @@ __all__ = [
     "NewProject",
     "NewRole",
     "NewTask",
+    "NoTasks",
     "NodeInfo",
     "NodeStatus",
     "Orchestrator",
@@ -300,12 +301,15 @@ class AuthorityInfo(TypedDict):
     """Whether it can be reached now: it is this node, or connected."""
 
 
-class AuthorityRequest(TypedDict, total=False):
+class _AuthorityRequest(TypedDict):
+    node: Optional[str]
+    """The node's name or peer id; null for none, which makes the cluster one of equals. To leave it out is an error."""
+
+
+class AuthorityRequest(_AuthorityRequest, total=False):
     """Sets who grants claims and judges work."""
     force: bool
     """Takes the authority from a node that cannot be asked; what it grants after that does not count."""
-    node: Optional[str]
-    """The node's name or peer id; null for none, which makes the cluster one of equals."""
 
 
 class AwaitingMerge(TypedDict):
@@ -1050,6 +1054,12 @@ class NewTask(_NewTask, total=False):
     """Defaults to the id."""
     type: Optional[str]
     """A kind of one's own."""
+
+
+class NoTasks(TypedDict):
+    """The body that answers a claim when no task waits: no error."""
+    message: str
+    """No tasks available."""
 
 
 class NodeInfo(TypedDict):

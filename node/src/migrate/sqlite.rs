@@ -143,7 +143,8 @@ fn is_copy(of: &Path, copy: &Path) -> io::Result<bool> {
     let (mut of, mut copy) = (std::fs::File::open(of)?, std::fs::File::open(copy)?);
     let (mut now, mut then) = (Vec::with_capacity(CHUNK), Vec::with_capacity(CHUNK));
     loop {
-        (now.clear(), then.clear());
+        now.clear();
+        then.clear();
         of.by_ref().take(CHUNK as u64).read_to_end(&mut now)?;
         copy.by_ref().take(CHUNK as u64).read_to_end(&mut then)?;
         if now != then {

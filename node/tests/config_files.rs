@@ -319,30 +319,55 @@ fn no_default_tool_pushes_or_reaches_the_network() {
     }
 }
 
+/// Reads the file again as often as a node does, until nobody writes to it.
+fn settled(file: &mut AgentsFile) -> Reload {
+    loop {
+        match file.reload_if_changed() {
+            Reload::Unsettled => std::thread::sleep(config::QUIET),
+            news => return news,
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_being_written_is_not_believed() {
+    let project = project("", "agents:\n  - {name: a, role: fix}\n  - {name: b, role: fix}\n");
+    let (mut file, _) = AgentsFile::open(&project.layout).expect("valid");
+    // Emptied, and cut between two agents: both are valid texts.
+    for part in ["", "agents:\n  - {name: a, role: fix}\n"] {
+        fs::write(project.layout.agents_file(), part).expect("written");
+        let written = fs::metadata(project.layout.agents_file()).and_then(|file| file.modified()).expect("a time");
+        assert_eq!(file.reload_at(written), Reload::Unsettled, "{part:?}");
+        assert_eq!(file.agents().agents.len(), 2, "{part:?}");
+    }
+    assert_eq!(settled(&mut file), Reload::Changed(Vec::new()));
+    assert_eq!(file.agents().agents.len(), 1);
+}
+
 #[test]
 fn a_changed_file_is_read_again_and_a_broken_one_is_told_once_and_keeps_the_old() {
     let project = project("", "agents:\n  - {name: a, role: fix}\n");
     let (mut file, warnings) = AgentsFile::open(&project.layout).expect("valid");
     assert_eq!(warnings, []);
-    assert_eq!(file.reload_if_changed(), Reload::Unchanged);
+    assert_eq!(settled(&mut file), Reload::Unchanged);
     let write = |text: &str| fs::write(project.layout.agents_file(), text).expect("written");
     // The same size, within one tick of the clock.
     write("agents:\n  - {name: b, role: fix}\n");
-    assert_eq!(file.reload_if_changed(), Reload::Changed(Vec::new()));
+    assert_eq!(settled(&mut file), Reload::Changed(Vec::new()));
     assert!(file.agents().get("b").is_some());
     write("agents:\n  - {name: c, role: fx}\n");
-    match file.reload_if_changed() {
+    match settled(&mut file) {
         Reload::Kept(findings) => told(&strings(&findings), &[".octopoid/agents.yaml:2:21: error: unknown role 'fx'"]),
-        other @ (Reload::Unchanged | Reload::Changed(_)) => panic!("{other:?}"),
+        other @ (Reload::Unchanged | Reload::Unsettled | Reload::Changed(_)) => panic!("{other:?}"),
     }
     assert!(file.agents().get("b").is_some());
-    assert_eq!(file.reload_if_changed(), Reload::Unchanged);
+    assert_eq!(settled(&mut file), Reload::Unchanged);
     fs::remove_file(project.layout.agents_file()).expect("removed");
-    assert!(matches!(file.reload_if_changed(), Reload::Kept(findings) if findings[0].message.contains("the agents read before stay")));
-    assert_eq!(file.reload_if_changed(), Reload::Unchanged);
+    assert!(matches!(settled(&mut file), Reload::Kept(findings) if findings[0].message.contains("the agents read before stay")));
+    assert_eq!(settled(&mut file), Reload::Unchanged);
     assert!(file.agents().get("b").is_some());
     write("agents:\n  - {name: b, role: fix}\n  - {name: d, role: tester}\n");
-    assert!(matches!(file.reload_if_changed(), Reload::Changed(warnings) if warnings.len() == 1));
+    assert!(matches!(settled(&mut file), Reload::Changed(warnings) if warnings.len() == 1));
     assert_eq!(file.agents().agents.len(), 2);
     write("agents: [\n");
     assert!(AgentsFile::open(&project.layout).is_err());

@@ -27,7 +27,7 @@ pub use finding::{Finding, Invalid, Severity};
 pub(crate) use load::{check_agents_text, read_text, yaml_as_json};
 pub use load::{load, load_agents};
 pub use port::{Holder, holder};
-pub use reload::{AgentsFile, Reload};
+pub use reload::{AgentsFile, QUIET, Reload};
 pub(crate) use roles::role_of;
 pub use roles::{BuiltIn, CustomRole};
 pub use settings::{Api, ApiKey, Auth, Compat, Config, DEFAULT_PORT, Merge, Mode, Network, Repo, Server, Setup, Tls, Worktree};

@@ -1,7 +1,7 @@
 //! Follows agents.yaml while the node runs.
 //!
-//! **Invariants**: a broken or missing file never replaces agents that were read before; each state of the file is read
-//! once and its warnings are told once.
+//! **Invariants**: a broken or missing file never replaces agents that were read before, and neither does one that is
+//! being written; each state of the file is read once and its warnings are told once.
 
 use std::{
     fs::Metadata,
@@ -20,6 +20,9 @@ use crate::project::Layout;
 
 /// How old a file's time must be before an equal one proves that nothing was written since: file systems count in ticks.
 const TICK: Duration = Duration::from_secs(2);
+/// How long nobody must have written to a changed file before it is believed. An editor empties the file and then writes it:
+/// a text cut between the two can be valid, and name fewer agents.
+pub const QUIET: Duration = Duration::from_millis(50);
 
 /// The agents of a running node, and the file that they came from.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub struct AgentsFile {
 pub enum Reload {
     /// The file is as it was.
     Unchanged,
+    /// The file was written less than [`QUIET`] ago and may not be whole: ask again after that.
+    Unsettled,
     /// New agents are in force; the warnings are for the log.
     Changed(Vec<Finding>),
     /// The file cannot be used and the agents of before stay; told once for each change.
@@ -66,6 +71,11 @@ impl Stamp {
         }
     }
 
+    /// Tells whether the file was written a moment ago. A time in the future says nothing and counts as old.
+    fn is_fresh(&self, now: SystemTime) -> bool {
+        self.modified.and_then(|time| now.duration_since(time).ok()).is_some_and(|age| age < QUIET)
+    }
+
     fn proves_unchanged(&self, now: &Self) -> bool {
         self.settled && *self == *now
     }
@@ -82,7 +92,7 @@ impl AgentsFile {
         let mut file = Self { path, label, seen: None, text: None, agents: Arc::default() };
         match file.reload_if_changed() {
             Reload::Changed(warnings) => Ok((file, warnings)),
-            Reload::Unchanged => Ok((file, Vec::new())),
+            Reload::Unchanged | Reload::Unsettled => Ok((file, Vec::new())),
             Reload::Kept(findings) if findings.iter().all(|finding| finding.severity == Severity::Warning) => Ok((file, findings)),
             Reload::Kept(findings) => Err(Invalid { findings }),
         }
@@ -96,9 +106,14 @@ impl AgentsFile {
 
     /// Reads the file again when it changed.
     pub fn reload_if_changed(&mut self) -> Reload {
+        self.reload_at(SystemTime::now())
+    }
+
+    /// Reads the file again when it changed, at that time.
+    pub fn reload_at(&mut self, now: SystemTime) -> Reload {
         let stamp = std::fs::metadata(&self.path).ok().as_ref().map(Stamp::of);
-        if let (Some(seen), Some(now)) = (&self.seen, &stamp)
-            && seen.proves_unchanged(now)
+        if let (Some(seen), Some(current)) = (&self.seen, &stamp)
+            && seen.proves_unchanged(current)
         {
             return Reload::Unchanged;
         }
@@ -108,10 +123,16 @@ impl AgentsFile {
             Ok(None) => return self.lost(first, "the file is missing", Severity::Warning),
             Err(error) => return self.lost(first, &format!("the file cannot be read: {error}"), Severity::Error),
         };
-        self.seen = stamp;
         if self.text.as_ref() == Some(&text) {
+            self.seen = stamp;
             return Reload::Unchanged;
         }
+        // Asked after the text was read: a write that began in between makes it fresh, whatever the text shows of it.
+        let read = std::fs::metadata(&self.path).ok().as_ref().map(Stamp::of);
+        if !first && read.is_some_and(|read| read.is_fresh(now)) {
+            return Reload::Unsettled;
+        }
+        self.seen = stamp;
         let (agents, findings) = load::parse_agents(&text, &self.label);
         self.text = Some(text);
         if findings.iter().any(|finding| finding.severity == Severity::Error) {

@@ -25,7 +25,7 @@ use super::roster::{Instance, Roster};
 use super::{gc, recover};
 use crate::agent::StopReason;
 use crate::causes::describe;
-use crate::config::{Agent, AgentsFile, BuiltIn, Reload};
+use crate::config::{Agent, AgentsFile, BuiltIn, QUIET, Reload};
 use crate::ops::Snapshot;
 use crate::ops::claim::expire;
 use crate::ops::judge::{accept, finish};
@@ -42,6 +42,8 @@ const REQUESTS: usize = 64;
 const NEWS: usize = 256;
 /// How soon after an event the next look is taken, so that a burst of events is one look.
 const SETTLE: Duration = Duration::from_millis(20);
+/// How often agents.yaml is read within one look while somebody writes to it.
+const MOST_REREADS: usize = 20;
 /// How long agents get to end after the store has failed.
 const ABANDON: Duration = Duration::from_secs(7);
 /// How often merges that wait for something outside are looked at again.
@@ -261,7 +263,7 @@ impl Scheduler {
 
     /// One tick: what needs no agent first, then the agents, the cheapest checks first.
     async fn look(&mut self, once_done: &mut bool) -> Result<(), StepError> {
-        self.reload();
+        self.reload().await;
         if self.is_idle() {
             return Ok(());
         }
@@ -329,9 +331,17 @@ impl Scheduler {
         why.is_some()
     }
 
-    fn reload(&mut self) {
-        match self.agents.reload_if_changed() {
-            Reload::Unchanged => {}
+    async fn reload(&mut self) {
+        let mut news = self.agents.reload_if_changed();
+        for _ in 0..MOST_REREADS {
+            if news != Reload::Unsettled {
+                break;
+            }
+            tokio::time::sleep(QUIET).await;
+            news = self.agents.reload_if_changed();
+        }
+        match news {
+            Reload::Unchanged | Reload::Unsettled => {}
             Reload::Changed(findings) => {
                 self.warnings = findings.iter().map(ToString::to_string).collect();
                 tracing::info!("agents.yaml was read again");

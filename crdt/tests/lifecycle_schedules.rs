@@ -71,7 +71,7 @@ fn number(name: &str, default: u64) -> u64 {
 
 #[test]
 fn no_schedule_breaks_an_invariant() {
-    let (first, count) = (number("OCTOPOID_SEED", 0), number("OCTOPOID_SCHEDULES", 20_000));
+    let (first, count) = (number("OCTOPOID_SEED", 0), number("OCTOPOID_SCHEDULES", 100_000));
     eprintln!("schedules of the seeds {first}..{}", first + count);
     for seed in first..first + count {
         if let Err(broken) = run(seed) {
@@ -91,7 +91,7 @@ fn served(seed: u64) -> Result<World, String> {
 
 #[test]
 fn while_the_authority_moves_by_plan_no_number_is_granted_or_started_twice() {
-    let (first, count) = (number("OCTOPOID_SEED", 0), number("OCTOPOID_SCHEDULES", 10_000));
+    let (first, count) = (number("OCTOPOID_SEED", 0), number("OCTOPOID_SCHEDULES", 30_000));
     eprintln!("schedules of the seeds {first}..{}", first + count);
     let (mut begun, mut moves) = (0, 0);
     for seed in first..first + count {

@@ -45,7 +45,7 @@ bench *ARGS:
 deny:
     cargo deny check
 
-# Feeds a target (record, frame, join, ticket, gate, rest) with what the fuzzer makes up; needs cargo-fuzz and a nightly compiler.
+# Feeds a target (record, frame, join, ticket, gate, rest, task_file, import) with what the fuzzer makes up; needs cargo-fuzz and a nightly compiler.
 fuzz TARGET *ARGS:
     cargo +nightly fuzz run {{TARGET}} {{ARGS}}
 

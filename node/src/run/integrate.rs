@@ -23,7 +23,10 @@ use crate::store::index::Facet;
 use crate::store::{Fault, Filter, Reader, Sort, StoredLog, TaskNo, TaskRow};
 
 /// How many accepted tasks one round looks at; the others follow in the next.
-const ROUND: u64 = 64;
+const ROUND: usize = 64;
+
+/// How many are read at once.
+const PAGE: u64 = 256;
 
 /// How long a merge is left to the node that accepted it.
 const TURN: Duration = Duration::from_secs(5 * 60);
@@ -63,15 +66,10 @@ struct Accepted {
 
 /// Merges what was accepted as `repo.merge` says; returns what waits and why.
 pub(super) async fn round(context: &Context, before: Waiting) -> Result<Waiting, StepError> {
-    let page = context.store.reader()?.list(&awaiting(), Sort::Priority, 0, ROUND)?;
-    let mut waiting = Waiting::new();
-    for (no, row) in page.tasks {
+    let (mut waiting, due) = due(context, &before)?;
+    for no in due {
+        let Some(row) = context.store.reader()?.row(no)?.filter(|row| row.needs_merge) else { continue };
         let (id, accept) = (row.id.clone(), row.accept);
-        let known = before.get(&no).filter(|wait| wait.accept == accept && wait.looked.elapsed() < POLL);
-        if let (Merge::Pr, Some(known)) = (context.config.repo.merge, known) {
-            waiting.insert(no, known.clone());
-            continue;
-        }
         let since = before.get(&no).filter(|wait| wait.accept == accept).map_or_else(Instant::now, |wait| wait.since);
         let wait = |reason: String| Wait { id: id.clone(), reason, accept, looked: Instant::now(), since };
         let outcome = match context.config.repo.merge {
@@ -91,6 +89,37 @@ pub(super) async fn round(context: &Context, before: Waiting) -> Result<Waiting,
         }
     }
     Ok(waiting)
+}
+
+/// Sorts what awaits merging into what is known to wait and what this round looks at: what was looked at longest ago first, so
+/// that what waits keeps nothing from its turn; in the order of priorities.
+fn due(context: &Context, before: &Waiting) -> Result<(Waiting, Vec<TaskNo>), Fault> {
+    let reader = context.store.reader()?;
+    let (mut waiting, mut due) = (Waiting::new(), Vec::new());
+    loop {
+        let seen = u64::try_from(waiting.len() + due.len()).unwrap_or(u64::MAX);
+        let page = reader.list(&awaiting(), Sort::Priority, seen, PAGE)?;
+        if page.tasks.is_empty() {
+            break;
+        }
+        for (no, row) in page.tasks {
+            let known = before.get(&no).filter(|wait| wait.accept == row.accept);
+            match known {
+                Some(known) if context.config.repo.merge == Merge::Pr && known.looked.elapsed() < POLL => {
+                    drop(waiting.insert(no, known.clone()))
+                }
+                known => due.push((known.map(|wait| wait.looked), due.len(), no)),
+            }
+        }
+    }
+    due.sort_unstable();
+    for (_, _, no) in due.split_off(due.len().min(ROUND)) {
+        if let Some(known) = before.get(&no) {
+            waiting.insert(no, known.clone());
+        }
+    }
+    due.sort_unstable_by_key(|(_, place, _)| *place);
+    Ok((waiting, due.into_iter().map(|(_, _, no)| no).collect()))
 }
 
 /// Tells why another node merges a task, if one does: the integrator where there is no remote, else whoever accepted it, for
@@ -116,7 +145,7 @@ fn never(id: &str) -> String {
 
 /// Says why accepted work waits while no node runs.
 pub(super) fn at_rest(context: &Context) -> Result<Vec<AwaitingMerge>, Fault> {
-    let page = context.store.reader()?.list(&awaiting(), Sort::Priority, 0, ROUND)?;
+    let page = context.store.reader()?.list(&awaiting(), Sort::Priority, 0, PAGE)?;
     let reason = |id: &str| match context.config.repo.merge {
         Merge::Auto => format!("no node runs: `octopoid start` merges it, or `octopoid merge {id}`"),
         Merge::Pr => "no node runs: `octopoid start` looks after its pull request".to_owned(),

@@ -80,7 +80,7 @@ pub struct Args {
     /// P0 (first) to P3.
     #[arg(long, value_parser = parse_priority)]
     priority: Option<String>,
-    /// The agents' role that should do it; empty for any.
+    /// The agents' role that should do it; empty for an implementer.
     #[arg(long)]
     role: Option<String>,
     /// What is to be done: a file, or - for stdin.

@@ -121,7 +121,7 @@ pub async fn run(args: Args, output: Output) -> Result<(), Failure> {
         return Ok(output.value(&task)?);
     }
     output.line(&task.id)?;
-    let role = task.role.as_deref().unwrap_or("any role");
+    let role = task.role.as_deref().unwrap_or("implement (it names no role)");
     let blocked = task.blocked_by.as_ref().map(|ids| format!(", after {ids}")).unwrap_or_default();
     output.note(format!("queued in {} as {} for {role}{blocked}", task.queue, task.priority));
     if connection.client.cluster().await.is_ok_and(|cluster| cluster.members.len() > 1 && cluster.offline) {

@@ -10,7 +10,7 @@ use octopoid_crdt::ids::{AuthorKey, RecordId};
 
 use super::app::App;
 use super::times::{now_ms, rfc3339};
-use crate::store::{Fault, Reader, TaskNo, TaskRow};
+use crate::store::{Fault, Reader, TaskNo, TaskRow, waits_to_retry};
 
 /// How long the scheduler may take to say why something is not merged; a busy one must not hold up a list.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -26,7 +26,7 @@ pub(super) struct Shown {
 
 /// Returns when the next attempt at a task may start, while it waits after a failed one.
 pub(super) fn retry_ms(row: &TaskRow, now_ms: u64) -> Option<u64> {
-    row.retry_ms.filter(|retry| row.queue == "incoming" && row.ready && *retry > now_ms)
+    row.retry_ms.filter(|_| row.queue == "incoming" && row.ready && waits_to_retry(row.retry_ms, now_ms))
 }
 
 /// Adds the bodies to the rows of a page.

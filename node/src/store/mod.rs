@@ -45,7 +45,7 @@ pub use read::{ForkPoint, Reader, StoredLog};
 pub use rebuild::{RebuildError, Rebuilt};
 pub use row::{Holder, TaskNo, TaskRow};
 pub use unit::{Unit, WriteFault};
-pub use view::retry_wait_ms;
+pub use view::{retry_wait_ms, waits_to_retry};
 pub use writer::{Unavailable, Writer};
 
 /// Returns this machine's time in milliseconds since 1970, for display.

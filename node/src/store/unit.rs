@@ -25,6 +25,7 @@ use super::row::{TaskNo, TaskRow};
 use super::slot::Slot;
 use super::state::WriterState;
 use super::undo::{Savepoint, Step};
+use super::view::waits_to_retry;
 use super::{Fault, Leases};
 
 /// States why an operation could not go on writing. What it wrote so far does not stay.
@@ -402,7 +403,7 @@ impl<'w> Unit<'w> {
                 let now_ms = self.now_ms;
                 let row = self.row(no)?;
                 let ready = row.listed && row.ready && filter.queues.contains(&row.queue);
-                if ready && row.retry_ms.is_none_or(|retry| retry <= now_ms) && !skip(row) {
+                if ready && !waits_to_retry(row.retry_ms, now_ms) && !skip(row) {
                     if prefer(row) {
                         chosen = Some(no);
                     } else {

@@ -225,6 +225,13 @@ fn is_ready(row: &TaskRow) -> bool {
         }
 }
 
+/// Tells whether a task waits before its next attempt. A time further away than the longest wait was written under another clock
+/// than ours, and is no reason to wait.
+#[must_use]
+pub fn waits_to_retry(retry_ms: Option<u64>, now_ms: u64) -> bool {
+    retry_ms.is_some_and(|retry| retry > now_ms && retry - now_ms <= LONGEST_RETRY_MS)
+}
+
 /// Returns how long to wait after so many failed attempts, in milliseconds.
 #[must_use]
 pub fn retry_wait_ms(failures: u32) -> u64 {
@@ -301,11 +308,11 @@ fn add_brought(row: &mut TaskRow, state: &TaskState, log: &StoredLog) {
     }
 }
 
-/// Counts what went wrong since a person last put the task back, and when the next attempt may start.
+/// Counts what went wrong since a person last put the task back (a step of its flow is none), and when the next attempt may start.
 fn derive_failures(row: &mut TaskRow, log: &StoredLog, life: &Life) {
     let entries = log.log.entries();
     let counted: Vec<_> = (0u32..).zip(entries).filter(|(index, entry)| entry.counts() && life.holds(*index, entry)).collect();
-    let resets = |entry: &&(u32, &Entry)| matches!(&entry.1.act, Act::Move { cause, .. } if !matches!(cause, Cause::AttemptFailed | Cause::BurnOut | Cause::MergeConflict));
+    let resets = |entry: &&(u32, &Entry)| matches!(&entry.1.act, Act::Move { cause, .. } if !matches!(cause, Cause::AttemptFailed | Cause::BurnOut | Cause::MergeConflict | Cause::Flow));
     let resets: Vec<&Entry> = counted.iter().filter(resets).map(|(_, entry)| *entry).collect();
     let since = |index: u32| !resets.iter().any(|reset| reset.past.contains(index));
     let of = |cause: Cause| {

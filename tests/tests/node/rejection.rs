@@ -1,6 +1,6 @@
 //! Work that a reviewer sends back.
 
-use octopoid_client::{ClaimRequest, NewTask, SubmitRequest};
+use octopoid_client::{ClaimRequest, FlowTransition, NewTask, PutFlow, RejectRequest, SubmitRequest, TaskPatch};
 use octopoid_tests::{Agent, Project};
 
 use super::whole_job::WORK;
@@ -123,4 +123,26 @@ async fn work_that_no_agent_here_will_review_waits_for_a_person() {
     assert!(said.ok().contains("1 waits for your review"), "{said:?}");
     let _ = project.run(&["resume", "judge"]).ok();
     let _ = project.until_merged(&id).await;
+}
+
+#[tokio::test]
+async fn steps_of_a_flow_forgive_no_rejection() {
+    let mut project = Project::new();
+    let worker = r#"echo "$OCTOPOID_ATTEMPT" >> log; commit more"#;
+    project.agents(&[Agent::new("worker", "implement", worker)]);
+    let step = |from: &str, to: &str| FlowTransition { from: from.to_owned(), to: to.to_owned() };
+    let states = ["incoming", "claimed", "provisional", "qa", "done", "failed"].map(str::to_owned).to_vec();
+    let transitions = vec![step("claimed", "provisional"), step("provisional", "qa"), step("qa", "incoming"), step("qa", "done")];
+    project.start().await;
+    let client = project.client();
+    client.put_flow("checked", &PutFlow { states, transitions, scope: None }).await.expect("a flow");
+    let task = NewTask { id: "t".to_owned(), file_path: "t".to_owned(), flow: Some("checked".to_owned()), ..NewTask::default() };
+    client.create_task(&task).await.expect("created");
+    for _ in 0..3 {
+        project.until_in("t", "provisional").await;
+        client.patch_task("t", &TaskPatch { queue: Some("qa".to_owned()), ..TaskPatch::default() }).await.expect("in qa");
+        client.reject("t", &RejectRequest { reason: "still wrong".to_owned(), rejected_by: "me".to_owned() }).await.expect("rejected");
+    }
+    let task = project.until_in("t", "failed").await;
+    assert!(task.needs_intervention && task.rejection_count == 3, "{task:#?}");
 }

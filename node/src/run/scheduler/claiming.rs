@@ -76,8 +76,9 @@ impl Scheduler {
             "implement" => vec![role, String::new()],
             _ => vec![role],
         };
-        let review = agent.role.as_str() == "review";
         let queue = agent.claims_from.as_str().to_owned();
+        // A role of the project's own may review, too.
+        let review = queue == Queue::Provisional.as_str();
         Claimant {
             agent: agent.name.to_string(),
             orchestrator: self.context.orchestrator.clone(),

@@ -160,10 +160,26 @@ pub fn move_to(unit: &mut Unit<'_>, no: TaskNo, step: Move) -> Result<Snapshot, 
             if let Some(act) = Act::of(&body) {
                 allow(unit, no, &act, &refused)?;
             }
+            let anew = matches!(step.cause, Cause::Requeue | Cause::Reopen | Cause::ForceQueue | Cause::Edit);
             unit.write(no, body)?;
+            if anew {
+                plan_anew(unit, no)?;
+            }
             Ok(snapshot(unit, no)?)
         }
     }
+}
+
+/// Forgets the parts of a task that was broken down, once none of them is open: sent back by hand, it is to be planned again.
+/// With the parts it would be finished at the node's next look.
+fn plan_anew(unit: &mut Unit<'_>, no: TaskNo) -> Result<(), Refused> {
+    let row = unit.row(no)?;
+    if !row.is_broken_down() || !row.open_blockers.is_empty() {
+        return Ok(());
+    }
+    let parts = row.blocked_by.iter().map(|part| Edit::remove("blocked_by", part));
+    let edits: Vec<Edit> = parts.chain([Edit::set("has_plan", Value::Bool(false))]).collect();
+    unit.edit(no, &edits)?.map(drop).map_err(refuse)
 }
 
 /// Sends claimed or submitted work back for another attempt, which counts as an attempt.

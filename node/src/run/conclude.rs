@@ -17,6 +17,7 @@ use super::workplace::Workplace;
 use crate::agent::{self, Ended, Evidence, ResultFile, RoleKind, StopReason, Verdict, Work};
 use crate::causes::describe;
 use crate::cluster::PassedVerdict;
+use crate::config::role_of;
 use crate::git::{self, Identity, Repository};
 use crate::ops::breakdown::{Part, break_down};
 use crate::ops::claim::{Holds, release, withdraw};
@@ -24,7 +25,8 @@ use crate::ops::create::refuse;
 use crate::ops::fail::fail;
 use crate::ops::finish::{Submission, submit};
 use crate::ops::judge::{accept, reject};
-use crate::ops::{Expect, Refused};
+use crate::ops::{Expect, Refused, roles};
+use crate::store::{TaskNo, Unit};
 
 /// Why an attempt was stopped that had begun on both sides of a partition.
 const LOST: &str = "another node's attempt goes first";
@@ -63,12 +65,18 @@ pub(super) async fn conclude(
     ended: &Ended,
     result_file: &Path,
 ) -> Result<Conclusion, AttemptError> {
-    let evident = look(context, job, story, place).await?;
-    if let Some(moved) = &evident.moved {
+    let seen = look(context, job, story, place).await;
+    if let Ok(Evident { moved: Some(moved), .. }) = &seen {
         tracing::warn!(task = %job.task.row.id, agent = %job.agent.name, attempt = %job.attempt(), "{moved}");
     }
     if let Some(reason) = was_stopped(ended) {
-        show_planted(context, job, &evident).await?;
+        // An agent that was ended in the midst of a rebase has not failed.
+        match &seen {
+            Ok(evident) => show_planted(context, job, evident).await?,
+            Err(error) => {
+                tracing::warn!(task = %job.task.row.id, reason = %describe(error), "what a stopped agent left cannot be committed")
+            }
+        }
         stopped(context, job, reason).await?;
         return Ok(Conclusion::default());
     }
@@ -77,16 +85,25 @@ pub(super) async fn conclude(
     let result = tokio::task::spawn_blocking(move || ResultFile::read(&path)).await.map_err(StepError::from)?;
     let verdict = agent::judge(&Evidence {
         kind: kind_of(job),
-        work: evident.work,
+        work: seen.as_ref().map_or(Work { commits: 0, dirty: true }, |evident| evident.work),
         outcome,
         max_turns: Some(job.agent.max_turns),
         stream: &ended.stream,
         result: result.as_ref().map(Option::as_ref),
     });
     tracing::info!(task = %job.task.row.id, agent = %job.agent.name, attempt = %job.attempt(), verdict = name(&verdict), "an attempt ended");
+    match (seen, verdict) {
+        (Ok(evident), verdict) => write_down(context, job, &evident, verdict).await,
+        // A limit says nothing about the work.
+        (Err(_), Verdict::RateLimited { until }) => limited(context, job, until).await,
+        (Err(error), _) => Err(error),
+    }
+}
+
+async fn write_down(context: &Context, job: &Job, evident: &Evident, verdict: Verdict) -> Result<Conclusion, AttemptError> {
     // A submission is held in the commit that hands it in, so that no reviewer gets it between the two.
     if !matches!(verdict, Verdict::Submit { .. } | Verdict::NeedsContinuation { .. } | Verdict::NoChange { .. }) {
-        show_planted(context, job, &evident).await?;
+        show_planted(context, job, evident).await?;
     }
     // A verdict names the work that it is about, whoever else reviews it.
     if !job.review
@@ -95,7 +112,7 @@ pub(super) async fn conclude(
         stopped(context, job, reason).await?;
         return Ok(Conclusion::default());
     }
-    carry_out(context, job, &evident, verdict).await
+    carry_out(context, job, evident, verdict).await
 }
 
 fn kind_of(job: &Job) -> RoleKind {
@@ -203,7 +220,7 @@ async fn stopped(context: &Context, job: &Job, reason: StopReason) -> Result<(),
 async fn finish(
     context: &Context,
     job: &Job,
-    operation: impl FnOnce(&mut crate::store::Unit<'_>, u64, Holds) -> Result<(), Refused> + Send + 'static,
+    operation: impl FnOnce(&mut Unit<'_>, u64, Holds) -> Result<(), Refused> + Send + 'static,
 ) -> Result<(), AttemptError> {
     let (no, claim) = (job.task.no, job.claim);
     let holds = Holds { claim: Some(claim), ..Holds::default() };
@@ -244,17 +261,18 @@ async fn carry_out(context: &Context, job: &Job, evident: &Evident, verdict: Ver
             let reason = [Some(reason), evident.held.clone(), evident.moved.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
             finish(context, job, move |unit, no, holds| fail(unit, no, &holds, &reason).map(drop)).await?;
         }
-        Verdict::RateLimited { until } => {
-            end.limited = Some(until);
-            give_back(context, job, "rate limit".to_owned()).await?;
-        }
+        Verdict::RateLimited { until } => end = limited(context, job, until).await?,
         Verdict::Subtasks(parts) => {
             let parts: Vec<Part> = parts.into_iter().map(part).collect();
-            finish(context, job, move |unit, no, holds| match break_down(unit, no, &holds, &parts) {
-                Err(Refused::Field { field, message }) => {
-                    fail(unit, no, &holds, &format!("its plan is wrong: {field}: {message}")).map(drop)
+            let known: Vec<String> = job.roles.iter().map(|role| role.name.clone()).collect();
+            finish(context, job, move |unit, no, holds| {
+                let planned = known_roles(unit, no, &known, &parts)?.and_then(|()| break_down(unit, no, &holds, &parts).map(drop));
+                match planned {
+                    Err(Refused::Field { field, message }) => {
+                        fail(unit, no, &holds, &format!("its plan is wrong: {field}: {message}")).map(drop)
+                    }
+                    other => other,
                 }
-                other => other.map(drop),
             })
             .await?;
         }
@@ -288,11 +306,30 @@ async fn give_back(context: &Context, job: &Job, reason: String) -> Result<(), A
     finish(context, job, move |unit, no, holds| release(unit, no, &holds, Cause::Stopped, &reason).map(drop)).await
 }
 
+/// Refuses a plan with a role that neither this node's agents nor anybody of the scope knows: nobody would ever take that part.
+fn known_roles(unit: &mut Unit<'_>, no: TaskNo, known: &[String], parts: &[Part]) -> Result<Result<(), Refused>, Refused> {
+    let scope = unit.row(no)?.scope.clone();
+    for role in parts.iter().filter_map(|part| part.role.as_ref()).filter(|role| !known.contains(role)) {
+        if unit.item(roles::COLLECTION, &scope, role)?.is_none() {
+            let known = known.join(", ");
+            return Ok(Err(Refused::field("role", format!("no agent has the role '{role}': use one of {known}"))));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Gives a claim back whose agent met a rate limit; its agent pauses.
+async fn limited(context: &Context, job: &Job, until: Option<u64>) -> Result<Conclusion, AttemptError> {
+    give_back(context, job, "rate limit".to_owned()).await?;
+    Ok(Conclusion { limited: Some(until), ..Conclusion::default() })
+}
+
 fn part(subtask: agent::Subtask) -> Part {
     Part {
         title: subtask.title,
         body: subtask.body,
-        role: subtask.role,
+        // As agents.yaml reads roles: planners know the words of other tools.
+        role: subtask.role.map(|word| role_of(&word).map_or(word, str::to_owned)),
         priority: subtask.priority,
         complexity: subtask.complexity,
         depends_on: subtask.depends_on,

@@ -32,7 +32,7 @@ use crate::ops::judge::{accept, finish};
 use crate::prompt::RoleName;
 use crate::store::index::Facet;
 use crate::store::posts::SUBTASKS_DONE;
-use crate::store::{Filter, Sort};
+use crate::store::{Filter, Sort, TaskRow};
 
 /// How many tasks are tried that other nodes claim at the same moment, before the next look.
 const RACES: usize = 16;
@@ -52,6 +52,8 @@ const MERGE_POLL: Duration = Duration::from_secs(60);
 const REVIEW_PAUSE: Duration = Duration::from_secs(30);
 /// After so many reviews of one task that came to nothing a person is asked.
 const MOST_FAILED_REVIEWS: u32 = 3;
+/// Why a task that was broken down is neither finished nor planned anew.
+const NO_PART_DONE: &str = "every subtask was cancelled or deleted: requeue the task to have it planned anew, or cancel it";
 /// Why no agent of a node without agents starts.
 const STARTS_NONE: &str = "the node was started with --no-agents";
 
@@ -452,11 +454,28 @@ impl Scheduler {
         let filter = Filter { facet: Some((Facet::BrokenDown, vec![String::new()])), ..Filter::default() };
         let page = self.context.store.reader()?.list(&filter, Sort::Priority, 0, 500)?;
         for (no, row) in page.tasks.into_iter().filter(|(_, row)| row.open_blockers.is_empty()) {
+            if !self.has_a_part_done(&row)? {
+                if !row.flag("needs_intervention") {
+                    self.ask_a_person((row.scope, row.id), NO_PART_DONE.to_owned()).await?;
+                }
+                continue;
+            }
             tracing::info!(task = %row.id, "every subtask is done");
             let finished = self.context.write(move |unit| finish(unit, no, "octopoid", SUBTASKS_DONE).map(drop)).await;
             ignore_refusal(finished)?;
         }
         Ok(())
+    }
+
+    fn has_a_part_done(&self, row: &TaskRow) -> Result<bool, StepError> {
+        let reader = self.context.store.reader()?;
+        for part in &row.blocked_by {
+            let Some(no) = reader.task_no(&row.scope, part)? else { continue };
+            if reader.row(no)?.is_some_and(|part| part.queue == "done") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Accepts submitted work of tasks that need no review.

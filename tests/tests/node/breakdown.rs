@@ -84,3 +84,57 @@ async fn a_cancelled_blocker_blocks_no_more() {
     let _ = project.run(&["cancel", &first]).ok();
     project.until_merged(&second).await;
 }
+
+#[tokio::test]
+async fn a_whole_that_is_reopened_is_planned_anew() {
+    let mut project = Project::new();
+    project.agents(&[
+        Agent::new("planner", "breakdown", PLAN),
+        Agent::new("worker", "implement", WORK).with("max_instances: 3"),
+        Agent::approver("judge"),
+    ]);
+    let whole = project.enqueue("Understand the format", &["--role", "breakdown"]);
+    project.start().await;
+    project.until_in(&whole, "done").await;
+    let _ = project.run(&["requeue", &whole, "--reopen"]).ok();
+    project.until_noted("planned", 2).await;
+    project.until_task(&whole, "done by new parts", |task| task.queue == "done" && task.epoch == 2).await;
+    assert_eq!(project.merged().len(), 4, "two parts of each plan");
+}
+
+#[tokio::test]
+async fn a_whole_without_a_part_that_was_done_asks_a_person() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new("planner", "breakdown", PLAN)]);
+    let whole = project.enqueue("Understand the format", &["--role", "breakdown"]);
+    project.start().await;
+    let planned = project.until_task(&whole, "planned", |task| task.has_plan).await;
+    for part in planned.blocked_by.unwrap_or_default().split(',') {
+        let _ = project.run(&["cancel", part]).ok();
+    }
+    let asks = project.until_task(&whole, "a person is asked", |task| task.needs_intervention).await;
+    assert_eq!(asks.queue, "incoming");
+    assert!(asks.execution_notes.as_ref().is_some_and(|notes| notes.contains("requeue")), "{asks:#?}");
+    let _ = project.run(&["requeue", &whole]).ok();
+    project.until_noted("planned", 2).await;
+}
+
+#[tokio::test]
+async fn a_plan_for_a_role_that_nobody_has_is_a_failed_attempt() {
+    let mut project = Project::new();
+    let plan = r#"if [ -e "$TABLE/again" ]; then role=implementer; else role=frontend; fi
+        result "{\"outcome\":\"subtasks\",\"subtasks\":[{\"title\":\"a\",\"role\":\"$role\"}]}""#;
+    project.agents(&[Agent::new("planner", "breakdown", plan)]);
+    let whole = project.enqueue("Plan for others", &["--role", "breakdown"]);
+    project.start().await;
+    project.until_task(&whole, "tried once", |task| task.attempt_count == 1).await;
+    let attempts = project.client().attempts(&whole).await.expect("attempts").attempts;
+    let reason = attempts[0].reason.clone().unwrap_or_default();
+    assert!(reason.contains("'frontend'") && reason.contains("use one of implement"), "{reason}");
+    assert_eq!(project.task(&whole).await.blocked_by, None, "nothing was created");
+    // A word of an earlier version is read as agents.yaml reads it.
+    project.put("again");
+    let _ = project.run(&["requeue", &whole]).ok();
+    let planned = project.until_task(&whole, "planned", |task| task.has_plan).await;
+    assert_eq!(project.task(&planned.blocked_by.expect("a part")).await.role.as_deref(), Some("implement"));
+}

@@ -187,3 +187,40 @@ async fn work_that_was_interrupted_after_a_rejection_still_starts_from_the_rejec
     assert_eq!((project.read("first").as_str(), project.read("second").as_str()), ("first\n", "second\n"));
     assert_eq!(project.task(&id).await.rejection_count, 1);
 }
+
+/// Leaves the worktree in the midst of a rebase with a conflict, and then goes on with the script behind it.
+const IN_A_REBASE: &str = r#"if [ -e "$TABLE/again" ]; then echo whole > whole; commit whole; exit 0; fi
+    start=$(git rev-parse HEAD); echo theirs > part; commit theirs; theirs=$(git rev-parse HEAD)
+    git reset -q --hard "$start"; echo part > part; commit ours
+    git rebase -q "$theirs" > rebase.log 2>&1 && exit 9
+    note rebasing "$OCTOPOID_ATTEMPT""#;
+
+#[tokio::test]
+async fn an_agent_that_is_stopped_in_the_midst_of_a_rebase_has_not_failed() {
+    let mut project = Project::new();
+    let worker = format!("{IN_A_REBASE}; sleep 600");
+    project.agents(&[Agent::new("worker", "implement", &worker), Agent::approver("judge")]);
+    let id = project.enqueue("Rebase", &[]);
+    project.start().await;
+    project.until_noted("rebasing", 1).await;
+    project.stop(&[]).await;
+    project.put("again");
+    project.start().await;
+    is_given_back(&project, &id).await;
+    project.until_merged(&id).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_meets_a_limit_in_the_midst_of_a_rebase_has_not_failed() {
+    let mut project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", &format!("{IN_A_REBASE}; exit 75"))]);
+    let id = project.enqueue("Rebase", &[]);
+    project.start().await;
+    let limited = async || {
+        let status = project.client().node_status().await.map_err(|error| error.to_string())?;
+        let worker = status.agents.iter().find(|agent| agent.name == "worker").ok_or("no agent")?;
+        (worker.reason.as_deref() == Some("rate limit")).then_some(()).ok_or_else(|| format!("{worker:#?}"))
+    };
+    project.until("the agent's pause", limited).await;
+    is_given_back(&project, &id).await;
+}

@@ -165,6 +165,14 @@ impl TaskLog {
         TaskState::of(self, &self.resolution(None, removals, None))
     }
 
+    /// Returns the claim of the attempt that an entry's author saw the task rest on or be done by: what a Move closes, whichever other
+    /// claims have arrived here before it. None where the task waited.
+    #[must_use]
+    pub fn current_before(&self, entry: &Entry, removals: &Removals) -> Option<RecordId> {
+        let state = self.resolution(Some(&entry.past), removals, Some(&entry.standing.removals));
+        state.about().and_then(|about| self.claim_of(about)).and_then(|claim| self.id(claim))
+    }
+
     /// Returns the entries that the removals leave out of the whole log, edits included: these have no effect on what people edit either.
     #[must_use]
     pub fn left_out(&self, removals: &Removals) -> BTreeSet<Index> {

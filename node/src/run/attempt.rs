@@ -24,6 +24,7 @@ use crate::config::{Agent, Paths};
 use crate::git::DiffForm;
 use crate::ops::Snapshot;
 use crate::prompt::{self, RenderError, Template};
+use crate::store::Fault;
 
 /// How many bytes of a diff are read for a reviewer's prompt; the prompt itself shows fewer.
 const DIFF_BYTES: usize = 256 * 1024;
@@ -93,6 +94,15 @@ impl Job {
         AttemptName::new(self.task.row.epoch, &self.claim)
     }
 
+    /// Reads what happened to the task; for a review, with the work that its verdict will be about.
+    fn story(&self, context: &Context) -> Result<Story, Fault> {
+        let (reader, masks) = (context.store.reader()?, context.store.masks());
+        match self.task.row.rests_on.map(RecordId).filter(|_| self.review) {
+            Some(on) => Story::for_review(&reader, &masks, self.task.no, &on),
+            None => Story::read(&reader, &masks, self.task.no),
+        }
+    }
+
     pub fn run_record(&self) -> RunRecord {
         RunRecord::begun(&self.task, &self.agent, &self.claim, self.review)
     }
@@ -126,7 +136,7 @@ pub(super) async fn run(context: Arc<Context>, job: Job, news: mpsc::Sender<News
 
 async fn attempt(context: &Arc<Context>, job: &Job, news: &mpsc::Sender<News>) -> Result<Conclusion, AttemptError> {
     let task = job.name().ok_or_else(|| AttemptError::Git("the task's id is no name".to_owned()))?;
-    let story = Story::read(&context.store.reader().map_err(StepError::from)?, job.task.no).map_err(StepError::from)?;
+    let story = job.story(context).map_err(StepError::from)?;
     let start = start_commit(context, job, &task, &story).await?;
     let mut place = Workplace::prepare(context, &task, job.attempt(), start.clone()).await?;
     let desk = Desk { context, job, task: &task, news };
@@ -152,8 +162,7 @@ async fn attempt(context: &Arc<Context>, job: &Job, news: &mpsc::Sender<News>) -
 
 /// Decides which commit the worktree starts from.
 async fn start_commit(context: &Context, job: &Job, task: &Name, story: &Story) -> Result<Oid, AttemptError> {
-    let reviewed = job.review.then(|| story.chapters.iter().rev().find(|chapter| chapter.head.is_some())).flatten();
-    let from = if job.review { reviewed } else { story.start_from() };
+    let from = if job.review { story.judged().filter(|chapter| chapter.head.is_some()) } else { story.start_from() };
     let head = match from.map(|chapter| (chapter, chapter.head.clone())) {
         Some((chapter, Some(head))) => Some((chapter, head)),
         Some((chapter, None)) => context.unsubmitted_tip(task, chapter.attempt, &chapter.node).await?.map(|head| (chapter, head)),
@@ -313,7 +322,7 @@ async fn brief(context: &Context, job: &Job, task: &Name, story: &Story, place: 
 }
 
 async fn review_of(context: &Context, story: &Story) -> Result<prompt::Review, AttemptError> {
-    let submitted = story.chapters.iter().rev().find(|chapter| chapter.head.is_some());
+    let submitted = story.judged();
     let notes = submitted.map(|chapter| chapter.notes.clone()).unwrap_or_default();
     let head = submitted.and_then(|chapter| chapter.head.clone());
     let base = submitted.and_then(|chapter| chapter.base.clone());

@@ -1,9 +1,10 @@
 //! What an attempt is told: the task, what was tried before, and for a review the work to judge.
 //!
-//! **Invariants**: everything comes from the task's records, so a task that changes machines keeps its story.
+//! **Invariants**: everything comes from the task's records, so a task that changes machines keeps its story; which attempt a record is
+//! about follows from what its author had seen, never from the order in which records arrived here.
 
 use octopoid_crdt::ids::{AttemptName, AuthorKey, Oid, RecordId};
-use octopoid_crdt::lifecycle::{Act, Entry};
+use octopoid_crdt::lifecycle::{Act, Entry, Removals};
 use octopoid_crdt::record::{Body, Cause};
 
 use crate::prompt::{Kind, Previous};
@@ -15,10 +16,10 @@ pub(super) struct Chapter {
     pub claim: RecordId,
     pub attempt: AttemptName,
     pub agent: String,
-    /// What was submitted.
     /// The node that ran it, which has its branch.
     pub node: AuthorKey,
     pub base: Option<Oid>,
+    /// What was submitted; none where that is no change.
     pub head: Option<Oid>,
     pub notes: String,
     /// How it ended, once it has.
@@ -40,25 +41,38 @@ pub(super) struct Story {
     pub chapters: Vec<Chapter>,
     /// An earlier attempt that a person took up again.
     resume: Option<RecordId>,
+    /// The attempt that ended last.
+    ended: Option<RecordId>,
+    /// The attempt that is to be judged.
+    judged: Option<RecordId>,
 }
 
 impl Story {
     /// Reads a task's story from its records.
-    pub fn read(reader: &Reader, no: TaskNo) -> Result<Self, Fault> {
+    pub fn read(reader: &Reader, masks: &Removals, no: TaskNo) -> Result<Self, Fault> {
+        Self::told_by(&reader.log(no)?, reader, masks)
+    }
+
+    /// Reads the story of a task for whoever judges what a record of it stands for.
+    pub fn for_review(reader: &Reader, masks: &Removals, no: TaskNo, on: &RecordId) -> Result<Self, Fault> {
         let stored = reader.log(no)?;
+        Ok(Self { judged: claim_of(&stored, on), ..Self::told_by(&stored, reader, masks)? })
+    }
+
+    fn told_by(stored: &StoredLog, reader: &Reader, masks: &Removals) -> Result<Self, Fault> {
         let mut story = Self::default();
         for (entry, arrival) in stored.log.entries().iter().zip(&stored.arrivals) {
             if !entry.counts() || !tells(&entry.act) {
                 continue;
             }
             let record = reader.record(*arrival)?.ok_or_else(|| Fault::Missing(entry.id.to_string()))?;
-            story.tell(&stored, entry, &record.payload().body);
+            story.tell(stored, masks, entry, &record.payload().body);
         }
         Ok(story)
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "`tells` has picked the kinds that are part of the story")]
-    fn tell(&mut self, stored: &StoredLog, entry: &Entry, body: &Body) {
+    fn tell(&mut self, stored: &StoredLog, masks: &Removals, entry: &Entry, body: &Body) {
         match body {
             Body::Claim { epoch, agent, .. } => self.chapters.push(Chapter {
                 claim: entry.id,
@@ -92,8 +106,9 @@ impl Story {
                     Cause::Edit | Cause::Flow | Cause::GivenUp | Cause::Adopt | Cause::GivenBack | Cause::Stopped => return,
                     Cause::LeaseExpired | Cause::BrokenDown => return,
                 };
-                let last = self.chapters.last().map(|chapter| chapter.claim);
-                self.end(last, kind, reason);
+                // A task that waited is moved on behalf of the attempt that ended last.
+                let closed = stored.log.current_before(entry, masks).or(self.ended);
+                self.end(closed, kind, reason);
             }
             _ => {}
         }
@@ -106,6 +121,7 @@ impl Story {
     fn end(&mut self, claim: Option<RecordId>, kind: Kind, reason: &str) {
         if let Some(chapter) = claim.and_then(|claim| self.of(&claim)) {
             chapter.ended = Some((kind, reason.to_owned()));
+            self.ended = claim;
         }
     }
 
@@ -120,7 +136,14 @@ impl Story {
             Kind::Rejected | Kind::MergeConflict | Kind::NeedsContinuation => true,
             Kind::Failed | Kind::Superseded | Kind::Expired => false,
         };
-        self.chapters.iter().rev().find(|chapter| chapter.ended.as_ref().is_some_and(|(kind, _)| goes_on(kind)))
+        let sent_back = |chapter: &&Chapter| chapter.ended.as_ref().is_some_and(|(kind, _)| goes_on(kind));
+        // One of a lower number is of another side of a partition, and may have arrived here last.
+        self.chapters.iter().filter(sent_back).max_by_key(|chapter| chapter.attempt.epoch)
+    }
+
+    /// Returns the attempt to judge: the one that the verdict is about, which need not be the last one that submitted something.
+    pub fn judged(&self) -> Option<&Chapter> {
+        self.judged.and_then(|claim| self.chapter(&claim))
     }
 
     /// Returns the attempts before the current one, as prompts show them.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use octopoid_client::{AwaitingMerge, Task};
 use octopoid_crdt::ids::{AttemptName, AuthorKey, Name, Oid, RecordId};
-use octopoid_crdt::lifecycle::{Act, Entry};
+use octopoid_crdt::lifecycle::{Act, Entry, Removals};
 use octopoid_crdt::record::{Cause, Queue};
 
 use super::brief::{Story, claim_of};
@@ -181,7 +181,7 @@ pub(super) async fn by_hand(context: &Context, scope: &str, id: &str) -> Result<
 
 /// Merges one task; returns why it waits, if it does.
 pub(super) async fn one(context: &Context, no: TaskNo, row: TaskRow) -> Result<Option<String>, StepError> {
-    let Some(accepted) = accepted(&context.store.reader()?, no, row)? else { return Ok(None) };
+    let Some(accepted) = accepted(&context.store.reader()?, &context.store.masks(), no, row)? else { return Ok(None) };
     if !context.obtain(&accepted.head, &accepted.task, accepted.attempt, &accepted.node).await? {
         return Ok(Some(format!(
             "commit {} of attempt {} is not here, and no node that has it is reached",
@@ -245,10 +245,10 @@ async fn carry_out(context: &Context, accepted: &Accepted, outcome: MergeOutcome
 }
 
 /// Reads what was accepted, and which earlier merges a reopening allows.
-fn accepted(reader: &Reader, no: TaskNo, row: TaskRow) -> Result<Option<Accepted>, Fault> {
+fn accepted(reader: &Reader, masks: &Removals, no: TaskNo, row: TaskRow) -> Result<Option<Accepted>, Fault> {
     let Some(accept) = row.accept.map(RecordId) else { return Ok(None) };
     let stored = reader.log(no)?;
-    let story = Story::read(reader, no)?;
+    let story = Story::read(reader, masks, no)?;
     let entry = stored.log.entries().iter().find(|entry| entry.id == accept);
     let on = entry.and_then(|entry| if let Act::Accept { on } = &entry.act { Some(*on) } else { None });
     let chapter = on.and_then(|on| claim_of(&stored, &on)).and_then(|claim| story.chapter(&claim).cloned());

@@ -115,6 +115,61 @@ async fn what_one_side_submitted_wins_and_the_agents_of_the_other_are_stopped_wh
     assert_eq!(merged, ids, "each was merged once");
 }
 
+/// As [`WORK`], of an agent that waits where an earlier attempt has left something, and tells what that is.
+fn resuming() -> String {
+    let resumed = r#"[ ! -e "work-$OCTOPOID_TASK_ID" ] || { note resumed "$OCTOPOID_TASK_ID $(cat "work-$OCTOPOID_TASK_ID")";"#;
+    format!("{resumed} {LONG}; }}\n{WORK}")
+}
+
+#[tokio::test]
+async fn a_reviewing_agent_judges_what_won_and_the_next_attempt_goes_on_from_that() {
+    let cluster = Cluster::of(2, true, &[]).await;
+    let worker = Agent::new("worker", "implement", &resuming()).with(&format!("max_instances: {TASKS}"));
+    for machine in &cluster.machines {
+        machine.agents(std::slice::from_ref(&worker));
+    }
+    let mut ids = parted(&cluster).await;
+    for machine in &cluster.machines {
+        for id in &ids {
+            machine.until_task(id, "submitted on its side", |task| task.queue == "provisional").await;
+        }
+    }
+    joined_again(&cluster).await;
+    let conflicts = agreed_conflicts(&cluster).await;
+    let winner = |id: &str| conflicts.iter().find(|conflict| conflict.task_id == id).and_then(|conflict| conflict.winner.clone());
+    // The reviewer works where one of the winners was made: there, the attempt that lost was the last one to arrive.
+    ids.sort();
+    let stuck = ids.remove(0);
+    let won = winner(&stuck).expect("a winner");
+    let home = (0..2).find(|machine| starts(&cluster, *machine).iter().any(|start| start.attempt == won)).expect("its machine");
+    // What was merged meanwhile is in the way of its work.
+    let other = &cluster.machines[0];
+    other.write(&format!("work-{stuck}"), "in the way\n");
+    other.commit("in the way");
+    let _ = other.git(&["push", "-q", "origin", "main"]);
+    let judge = r#"note judged "$OCTOPOID_TASK_ID $(cat "work-$OCTOPOID_TASK_ID")"
+cp "$OCTOPOID_PROMPT_FILE" "$TABLE/prompt-$OCTOPOID_TASK_ID"; result '{"outcome":"accept","reason":"it is good"}'"#;
+    cluster.machines[1 - home].agents(&[]);
+    let home = &cluster.machines[home];
+    home.agents(&[worker, Agent::new("judge", "review", judge)]);
+    for id in &ids {
+        home.until_merged(id).await;
+    }
+    let resumed = home.until_noted("resumed", 1).await;
+    assert_eq!(resumed, [format!("{stuck} {won}")], "the next attempt starts from the one that did not merge");
+    let mut judged: Vec<String> = home.noted("judged").lines().map(str::to_owned).collect();
+    judged.sort();
+    let mut expected: Vec<String> = ids.iter().map(|id| format!("{id} {}", winner(id).expect("a winner"))).collect();
+    expected.push(format!("{stuck} {won}"));
+    expected.sort();
+    assert_eq!(judged, expected, "what is judged is what the verdict is about");
+    for id in &ids {
+        let (prompt, won) = (home.noted(&format!("prompt-{id}")), winner(id).expect("a winner"));
+        assert!(prompt.contains(&format!("+{won}")), "the diff is of the winner:\n{prompt}");
+        assert_eq!(cluster.origin().git(&["show", &format!("main:work-{id}")]), won, "what was judged is what was merged");
+    }
+}
+
 #[tokio::test]
 async fn tasks_that_both_sides_finished_are_merged_once_and_all_say_by_which_attempt() {
     let cluster = Cluster::of(2, true, &[]).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use octopoid_client::NodeStatus;
+use octopoid_client::{NodeStatus, Task};
 
 use super::{agents, peers};
 use crate::{
@@ -128,12 +128,12 @@ fn asks(status: &NodeStatus) -> Vec<String> {
             plural(status.waiting_for_review.len(), "waits for your review", "wait for your review")
         ));
     }
-    lines.extend(
-        status
-            .awaiting_merge
-            .iter()
-            .map(|task| clean::line(&format!("{} awaits merging ({}): octopoid merge {}", task.task_id, task.reason, task.task_id))),
-    );
+    lines.extend(status.awaiting_merge.iter().map(|task| {
+        // What another machine merges, or is told with its command, needs none from here.
+        let told = task.reason.ends_with(Task::MERGED_ELSEWHERE) || task.reason.contains("octopoid merge");
+        let command = if told { String::new() } else { format!(": octopoid merge {}", task.task_id) };
+        clean::line(&format!("{} awaits merging ({}){command}", task.task_id, task.reason))
+    }));
     if let Some(first) = status.needs_intervention.first() {
         let id = if status.needs_intervention.len() == 1 { first } else { "ID" };
         lines.push(format!(
@@ -188,6 +188,18 @@ mod tests {
         status.retrying.push(retrying("b", "2026-03-01T12:10:00Z"));
         assert_eq!(retries(&status, now).as_deref(), Some("2 failed, the next attempt is in 30 s (a)"));
         assert_eq!(retries(&NodeStatus::default(), now), None);
+    }
+
+    #[test]
+    fn what_another_machine_merges_names_no_command_that_would_be_refused_here() {
+        let waits = |reason: &str| {
+            let awaiting_merge = vec![AwaitingMerge { task_id: "c".to_owned(), reason: reason.to_owned() }];
+            asks(&NodeStatus { awaiting_merge, ..status() })
+        };
+        let reason = format!("'office' is this cluster's integrator {}", Task::MERGED_ELSEWHERE);
+        assert_eq!(waits(&reason), [format!("c awaits merging ({reason})")]);
+        let told = "repo.merge is never: `octopoid merge c` on 'office', this cluster's integrator, merges it";
+        assert_eq!(waits(told), [format!("c awaits merging ({told})")]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ const BUNDLE: &str = "branch-bundle-";
 /// How long an attempt that is to start waits for `origin`; its claim's lease runs meanwhile.
 const CATCH_UP: Duration = Duration::from_secs(30);
 /// The remote that machines share.
-const ORIGIN: &str = "origin";
+pub(super) const ORIGIN: &str = "origin";
 
 impl Context {
     /// Tells whether the repository has a remote.

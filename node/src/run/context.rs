@@ -95,6 +95,14 @@ impl Context {
         Some(format!("the authority '{}' cannot be reached", cluster.name_of(&authority)))
     }
 
+    /// Names the node that merges where there is no remote, if that is another one.
+    pub(super) fn other_integrator(&self) -> Option<String> {
+        let (view, me) = (self.store.membership(), self.store.me());
+        let integrator = view.integrator().filter(|integrator| **integrator != me)?;
+        let named = view.members().find(|(key, _)| *key == integrator).and_then(|(_, member)| member.name.as_ref());
+        Some(named.map_or_else(|| integrator.short(), ToString::to_string))
+    }
+
     /// Returns the folder for worktrees.
     pub(super) fn worktrees(&self) -> PathBuf {
         self.layout.worktrees_dir()

@@ -10,6 +10,7 @@ use octopoid_crdt::ids::{AttemptName, AuthorKey, Name, Oid, RecordId};
 use octopoid_crdt::lifecycle::{Act, Entry, Removals};
 use octopoid_crdt::record::{Cause, Queue};
 
+use super::branches::ORIGIN;
 use super::brief::{Story, claim_of};
 use super::context::{Context, StepError};
 use super::control::ControlError;
@@ -78,7 +79,7 @@ pub(super) async fn round(context: &Context, before: Waiting) -> Result<Waiting,
                 None => one(context, no, row).await,
             },
             Merge::Pr => pull_request::follow(context, no, row).await,
-            Merge::Never => Ok(Some(never(&id))),
+            Merge::Never => Ok(Some(never(&id, other_integrator(context).await?))),
         };
         match outcome {
             Ok(None) => {}
@@ -127,8 +128,7 @@ fn due(context: &Context, before: &Waiting) -> Result<(Waiting, Vec<TaskNo>), Fa
 async fn another(context: &Context, row: &TaskRow, since: Instant) -> Result<Option<String>, StepError> {
     let Some(cluster) = &context.cluster else { return Ok(None) };
     if !context.has_origin().await? {
-        let integrator = cluster.integrator().filter(|(_, own)| !own).map(|(key, _)| cluster.name_of(&key));
-        return Ok(integrator.map(|name| format!("'{name}' is this cluster's integrator {}", Task::MERGED_ELSEWHERE)));
+        return Ok(context.other_integrator().map(|name| left_to(&name)));
     }
     let by = row.accept.map(|accept| cluster.author_of(&RecordId(accept))).transpose()?.flatten();
     match by {
@@ -139,17 +139,32 @@ async fn another(context: &Context, row: &TaskRow, since: Instant) -> Result<Opt
     }
 }
 
-fn never(id: &str) -> String {
-    format!("repo.merge is never: merge it with `octopoid merge {id}`, or set it to auto in config.yaml")
+/// Names the node that alone moves the integration branch, where there is no remote and it is another one.
+async fn other_integrator(context: &Context) -> Result<Option<String>, StepError> {
+    let Some(name) = context.other_integrator() else { return Ok(None) };
+    Ok((!context.has_origin().await?).then_some(name))
+}
+
+fn left_to(integrator: &str) -> String {
+    format!("'{integrator}' is this cluster's integrator {}", Task::MERGED_ELSEWHERE)
+}
+
+fn never(id: &str, integrator: Option<String>) -> String {
+    match integrator {
+        Some(name) => format!("repo.merge is never: `octopoid merge {id}` on '{name}', this cluster's integrator, merges it"),
+        None => format!("repo.merge is never: merge it with `octopoid merge {id}`, or set it to auto in config.yaml"),
+    }
 }
 
 /// Says why accepted work waits while no node runs.
 pub(super) fn at_rest(context: &Context) -> Result<Vec<AwaitingMerge>, Fault> {
     let page = context.store.reader()?.list(&awaiting(), Sort::Priority, 0, PAGE)?;
-    let reason = |id: &str| match context.config.repo.merge {
-        Merge::Auto => format!("no node runs: `octopoid start` merges it, or `octopoid merge {id}`"),
-        Merge::Pr => "no node runs: `octopoid start` looks after its pull request".to_owned(),
-        Merge::Never => never(id),
+    let integrator = context.other_integrator().filter(|_| !context.repository.has_remote(ORIGIN).unwrap_or(false));
+    let reason = |id: &str| match (context.config.repo.merge, &integrator) {
+        (Merge::Never, _) => never(id, integrator.clone()),
+        (Merge::Auto, Some(name)) => left_to(name),
+        (Merge::Auto, None) => format!("no node runs: `octopoid start` merges it, or `octopoid merge {id}`"),
+        (Merge::Pr, _) => "no node runs: `octopoid start` looks after its pull request".to_owned(),
     };
     Ok(page.tasks.into_iter().map(|(_, row)| AwaitingMerge { reason: reason(&row.id), task_id: row.id }).collect())
 }
@@ -160,6 +175,9 @@ pub(crate) fn awaiting() -> Filter {
 }
 
 /// Merges one accepted task because a person asks for it, whatever `repo.merge` says.
+///
+/// Where there is no remote the integrator alone does: nobody would fetch what another node merged, and with it recorded as merged
+/// the integrator would leave it out.
 pub(super) async fn by_hand(context: &Context, scope: &str, id: &str) -> Result<TaskNo, ControlError> {
     let refused = |error: &dyn std::error::Error| ControlError::Refused(describe(error));
     let reader = context.store.reader().map_err(|error| refused(&error))?;
@@ -172,6 +190,12 @@ pub(super) async fn by_hand(context: &Context, scope: &str, id: &str) -> Result<
     }
     if !row.needs_merge {
         return Err(ControlError::Refused(format!("Task '{id}' has nothing to merge: it is in '{}'", row.queue)));
+    }
+    if let Some(name) = other_integrator(context).await.map_err(|error| refused(&error))? {
+        return Err(ControlError::Refused(format!(
+            "Task '{id}' was not merged: without a remote '{name}', this cluster's integrator, merges it; run this there, or make another \
+             node the integrator: octopoid cluster integrator NAME"
+        )));
     }
     match one(context, no, row).await.map_err(|error| refused(&error))? {
         None => Ok(no),
@@ -188,7 +212,7 @@ pub(super) async fn one(context: &Context, no: TaskNo, row: TaskRow) -> Result<O
             accepted.head, accepted.attempt
         )));
     }
-    let strategy = if context.git(|git| git.has_remote("origin").unwrap_or(false)).await? { Strategy::Origin } else { Strategy::Local };
+    let strategy = if context.has_origin().await? { Strategy::Origin } else { Strategy::Local };
     let (task, attempt, accept) = (accepted.task.clone(), accepted.attempt, accepted.accept);
     let (base, head, reopened) = (accepted.base.clone(), accepted.head.clone(), accepted.reopened.clone());
     let title = accepted.row.text("title").unwrap_or(&accepted.row.id).to_owned();

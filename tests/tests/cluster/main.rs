@@ -1,6 +1,7 @@
 //! Real nodes that form a cluster on loopback.
 
 mod claims;
+mod integrator;
 mod joining;
 mod kills;
 mod logs;

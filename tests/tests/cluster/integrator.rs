@@ -1,0 +1,45 @@
+//! Without a remote one node merges: the one that founded the cluster.
+
+use octopoid_tests::{Agent, Cluster, Project};
+
+/// Does the work, and accepts it.
+fn agents() -> [Agent; 2] {
+    let script = r#"echo "$OCTOPOID_TASK_ID" > "work-$OCTOPOID_TASK_ID"; commit "do it""#;
+    [Agent::new("worker", "implement", script), Agent::approver("judge")]
+}
+
+/// Waits until accepted work is left to another machine.
+async fn until_left_to(machine: &Project, id: &str, name: &str) {
+    let left = format!("'{name}' is this cluster's integrator and merges it");
+    machine.until_task(id, &left, |task| task.awaiting_merge.as_deref() == Some(left.as_str())).await;
+}
+
+#[tokio::test]
+async fn nobody_but_the_integrator_merges_where_there_is_no_remote_also_when_a_person_asks() {
+    let mut cluster = Cluster::of(2, false, &[]).await;
+    cluster.until_connected().await;
+    cluster.machines[0].stop(&[]).await;
+    let other = &mut cluster.machines[1];
+    other.agents(&agents());
+    let id = other.enqueue("Add a feature", &["--role", "implement"]);
+    until_left_to(other, &id, "machine-1").await;
+    let refused = |other: &Project| {
+        let said = other.run(&["merge", &id]);
+        assert!(said.refused(4).contains("'machine-1', this cluster's integrator, merges it"), "{said:?}");
+        let status = other.run(&["status"]);
+        assert!(status.ok().contains("awaits merging") && !status.ok().contains("octopoid merge"), "{status:?}");
+    };
+    refused(other);
+    // The same without a node, on the store and the repository themselves.
+    other.stop(&[]).await;
+    refused(other);
+    assert_eq!(other.merged(), [""; 0]);
+
+    for machine in &mut cluster.machines {
+        machine.start().await;
+    }
+    for machine in &cluster.machines {
+        machine.until_merged(&id).await;
+    }
+    assert_eq!(cluster.machines[0].merged(), [id]);
+}

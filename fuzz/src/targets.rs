@@ -171,6 +171,7 @@ mod rest {
                 certificate: None,
                 logs: folder.path().join("logs"),
                 diff: None,
+                idle: None,
                 bring: None,
                 render: |_| None,
             });

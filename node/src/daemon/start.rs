@@ -182,6 +182,8 @@ impl Opened {
         control: Option<Control>,
         front: Option<&Front>,
     ) -> App {
+        let idle = self.repository.clone().zip(cluster.clone());
+        let idle = idle.map(|(repository, cluster)| -> rest::IdleBecause { Arc::new(move || cluster.idle_because(&repository)) });
         App::new(rest::Settings {
             store: self.store.clone(),
             scope: self.config.scope.clone(),
@@ -201,6 +203,7 @@ impl Opened {
             logs: layout.logs_dir(),
             diff: self.repository.clone().map(diff_source),
             bring,
+            idle,
             render: render_line,
         })
     }

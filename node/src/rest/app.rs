@@ -104,6 +104,9 @@ pub struct WantedWork {
 /// Brings an attempt's commits here and returns the last one; none when nobody who has them is reached.
 pub type BringWork = Arc<dyn Fn(WantedWork) -> Pin<Box<dyn Future<Output = Option<Oid>> + Send>> + Send + Sync>;
 
+/// Says why this node may claim nothing for its cluster, if so; runs on a thread that may block.
+pub type IdleBecause = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// Turns one line of an agent's output into what a person reads; none for lines that tell a person nothing.
 pub type RenderLine = fn(&str) -> Option<String>;
 
@@ -139,6 +142,8 @@ pub struct Settings {
     pub diff: Option<DiffSource>,
     /// Brings the work of other nodes here; none while this one is alone.
     pub bring: Option<BringWork>,
+    /// Says why this node may claim nothing; none while it is alone.
+    pub idle: Option<IdleBecause>,
     /// Renders agents' logs.
     pub render: RenderLine,
 }

@@ -62,7 +62,9 @@ use octopoid_client::ErrorBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use crate::config::Compat;
-pub use app::{API_VERSION, ApiToken, App, Auth, BringWork, DiffError, DiffQuery, DiffSource, RenderLine, Settings, WantedWork};
+pub use app::{
+    API_VERSION, ApiToken, App, Auth, BringWork, DiffError, DiffQuery, DiffSource, IdleBecause, RenderLine, Settings, WantedWork,
+};
 pub use elsewhere::answer_reads;
 pub use forward::answer_calls;
 pub use hosts::Hosts;

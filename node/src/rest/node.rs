@@ -349,6 +349,7 @@ mod tests {
             logs: folder.join("logs"),
             diff: None,
             bring: None,
+            idle: None,
             render: |line| Some(line.to_owned()),
         })
     }

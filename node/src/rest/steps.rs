@@ -75,7 +75,8 @@ fn holds(agent: Option<String>, epoch: Option<u64>) -> Result<Holds, Refusal> {
 /// Claims the next task that fits, or its review.
 #[utoipa::path(post, path = "/api/v1/tasks/claim", tag = "tasks", request_body = ClaimRequest,
     responses((status = 200, body = Task), (status = 400, body = ErrorBody),
-        (status = 404, description = "No tasks available", body = NoTasks)))]
+        (status = 404, description = "No tasks available", body = NoTasks),
+        (status = 409, description = "This node may claim nothing: its repository is not the cluster's, or it is no worker", body = ErrorBody)))]
 pub(super) async fn claim(State(app): State<App>, input: Input<ClaimRequest>) -> Result<Response, Refusal> {
     let Input { body, call } = input;
     texts::label("orchestrator_id", &body.orchestrator_id)?;
@@ -97,6 +98,7 @@ pub(super) async fn claim(State(app): State<App>, input: Input<ClaimRequest>) ->
     };
     app.heartbeats.beat(&scope, &claimant.orchestrator);
     app.must_reach_authority()?;
+    app.may_claim().await?;
     let wish = Wish { scope, queue, claimant };
     for _ in 0..RACES {
         let (wish, settled) = (wish.clone(), Arc::new(OnceLock::new()));
@@ -167,6 +169,16 @@ impl Wish {
 }
 
 impl App {
+    /// Refuses claims where this node's own agents claim nothing either: it may not, or its repository is not the cluster's.
+    async fn may_claim(&self) -> Result<(), Refusal> {
+        let Some(idle) = self.settings.idle.clone() else { return Ok(()) };
+        match tokio::task::spawn_blocking(move || idle()).await {
+            Ok(None) => Ok(()),
+            Ok(Some(why)) => Err(Refusal::Conflict(format!("this node claims nothing: {why}"))),
+            Err(_) => Err(Refusal::Defect),
+        }
+    }
+
     /// Waits until it is settled with the other members, or by the authority, whether a claimant may start.
     async fn settle(&self, no: TaskNo, of: RecordId) -> Result<Outcome, Refusal> {
         match &self.settings.cluster {

@@ -104,6 +104,7 @@ pub fn settings(folder: &Path, store: Arc<Store>) -> Settings {
         logs: folder.join("logs"),
         diff: Some(Arc::new(diff)),
         bring: None,
+        idle: None,
         render,
     }
 }

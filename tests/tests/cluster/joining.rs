@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use octopoid_client::InviteRequest;
+use octopoid_client::{ClaimRequest, ClientError, InviteRequest};
 use octopoid_crdt::peer::join::Ticket;
 use octopoid_tests::{Cluster, Project, until, until_within};
 use serde_json::Value;
@@ -180,6 +180,31 @@ async fn a_removed_machine_is_cut_off_and_learns_nothing_more() {
     let _ = cluster.machines[1].run(&["show", &secret]).refused(1);
     let peers = cluster.machines[0].client().peers().await.expect("members");
     assert_eq!(peers.members.len(), 1, "{peers:#?}");
+}
+
+#[tokio::test]
+async fn a_machine_with_another_repository_queues_for_the_others_and_its_callers_get_no_claim() {
+    let mut cluster = Cluster::of(1, false, &[]).await;
+    let ticket = cluster.machines[0].client().invite(&InviteRequest::default()).await.expect("an invitation").ticket;
+    let mut other = Project::repository();
+    // Two repositories made in one second could begin with one and the same commit.
+    std::fs::remove_dir_all(other.repo().join(".git")).expect("removed");
+    other.write("README", "another repository\n");
+    let _ = other.git(&["init", "-q", "-b", "main"]);
+    other.commit("another beginning");
+    let _ = other.run(&["init", "--machine-id", "elsewhere", "--api-port", "0", "--join", &ticket]).ok();
+    other.agents(&[]);
+    other.start().await;
+    cluster.machines.push(other);
+    cluster.until_connected().await;
+    let id = cluster.machines[1].enqueue("Queued there", &[]);
+    cluster.until_all_show("incoming", 1).await;
+    let claim = ClaimRequest { orchestrator_id: "script".to_owned(), agent_name: "script".to_owned(), ..ClaimRequest::default() };
+    let refused = cluster.machines[1].client().claim(&claim).await.expect_err("no claim");
+    assert!(matches!(refused, ClientError::Status { status: 409, .. }), "{refused:?}");
+    assert!(refused.to_string().contains("its repository is not the cluster's"), "{refused}");
+    let task = cluster.machines[0].client().claim(&claim).await.expect("an answer").expect("the task");
+    assert_eq!(task.id, id, "the others may");
 }
 
 #[tokio::test]

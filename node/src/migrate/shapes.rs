@@ -68,6 +68,10 @@ fn kind(kind: &str) -> Source {
 }
 
 fn of_object(map: Map<String, Value>) -> Result<Tables, ReadError> {
+    // A file of lines may have one.
+    if map.get("table").is_some_and(Value::is_string) && map.contains_key("row") {
+        return lines(vec![Value::Object(map)]);
+    }
     let holds_tables = map.contains_key("format") || map.iter().any(|(key, value)| Table::named(key).is_some() && !value.is_string());
     if !holds_tables {
         return if map.contains_key("id") { of_value(vec![Value::Object(map)].into()) } else { Err(shape("the object holds no table")) };
@@ -195,7 +199,9 @@ mod tests {
             assert_eq!(ids(&tables), ["a", "b"], "{text}");
             assert_eq!(tables.warnings, Vec::<String>::new(), "{text}");
         }
-        assert_eq!(ids(&read(br#"{"id":"alone","queue":"done"}"#).expect("a line")), ["alone"]);
+        for line in [r#"{"id":"alone","queue":"done"}"#, r#"{"table":"tasks","row":{"id":"alone"}}"#] {
+            assert_eq!(ids(&read(line.as_bytes()).expect("a line")), ["alone"], "{line}");
+        }
     }
 
     #[test]

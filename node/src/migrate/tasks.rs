@@ -261,9 +261,6 @@ fn fields(cells: &mut Cells<'_>, id: &Name, file: &TaskFile, landing: &Landing, 
     }
     fields = numbers(cells, fields, landing);
     fields = texts_of_json(cells, fields);
-    for label in cells.list("labels") {
-        fields = fields.with_entry("labels", &label);
-    }
     match cells.text("content").or_else(|| text.map(str::to_owned)) {
         Some(content) => fields.with_content(content),
         None => fields,

@@ -341,3 +341,17 @@ async fn progress_is_told() {
     let progress = node.get(IMPORT).await.is(200);
     assert_eq!((&progress["running"], &progress["done"]), (&json!(false), &progress["total"]));
 }
+
+#[tokio::test]
+async fn columns_without_a_place_here_come_out_as_they_went_in() {
+    let node = Node::start();
+    let row = json!({ "id": "t", "queue": "incoming", "labels": "[\"urgent\",\"docs\"]", "sprint": "7" });
+    node.post(IMPORT, json!({ "tasks": [row] })).await.is(200);
+    let export = node.get("/api/admin/export").await.is(200);
+    let task = export["tasks"][0].to_string();
+    assert!(task.contains("urgent") && task.contains("sprint"), "{task}");
+    let other = Node::start();
+    other.post(IMPORT, export.clone()).await.is(200);
+    let again = other.get("/api/admin/export").await.is(200);
+    assert_eq!(portable(again), portable(export));
+}

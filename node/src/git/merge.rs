@@ -51,10 +51,29 @@ pub struct MergeRequest<'a> {
     pub title: &'a str,
     /// Who the work is by.
     pub author: &'a Identity,
-    /// The attempts whose own accepts were undone by reopening the task: their merges do not stand in the way.
-    pub reopened: &'a [AttemptName],
+    /// What reopening the task has undone: its merges do not stand in the way.
+    pub reopened: &'a Reopened,
     /// Which branch decides.
     pub strategy: Strategy,
+}
+
+/// What was undone by reopening a task, in the past of the accept that is to be merged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reopened {
+    /// The accepts. An attempt may be accepted, reopened and accepted again, so that its name alone says too little.
+    pub accepts: Vec<RecordId>,
+    /// The attempts of which every known accept was: for commits that name no accept.
+    pub attempts: Vec<AttemptName>,
+}
+
+impl Reopened {
+    fn undoes(&self, landing: &Landing) -> bool {
+        match (&landing.accept, &landing.attempt) {
+            (Some(accept), _) => self.accepts.contains(accept),
+            (None, Some(attempt)) => self.attempts.contains(attempt),
+            (None, None) => false,
+        }
+    }
 }
 
 /// What happened to the local branch after the branch of `origin` moved.
@@ -71,10 +90,10 @@ pub enum LocalBranch {
 pub enum MergeOutcome {
     /// The branch holds the merge.
     Merged { commit: Oid, local: LocalBranch },
-    /// The branch held this attempt's merge before: an earlier call was cut short, or another node merged it.
+    /// The branch held this accept's merge before: an earlier call was cut short, or another node merged it.
     AlreadyThere { commit: Oid, local: LocalBranch },
-    /// The branch holds the merge of another attempt of this task, which was not reopened. Nothing was merged.
-    OtherAttempt { landing: Landing },
+    /// The branch holds what another accept of this task merged, which was not reopened. Nothing was merged.
+    OtherAccept { landing: Landing },
     /// The attempt has no commit of its own.
     NothingToMerge,
     /// The branch and the attempt changed the same places.
@@ -292,13 +311,8 @@ fn judge(landed: &[Landing], request: &MergeRequest<'_>) -> Option<Plan> {
     if let Some(own) = landed.iter().find(|landing| landing.accept == Some(request.accept)) {
         return Some(Plan::There(own.commit.clone()));
     }
-    let undone = |landing: &&Landing| landing.attempt.is_some_and(|attempt| request.reopened.contains(&attempt));
-    let standing = landed.iter().find(|landing| !undone(landing))?;
-    Some(if standing.attempt == Some(request.attempt) {
-        Plan::There(standing.commit.clone())
-    } else {
-        Plan::Stop(MergeOutcome::OtherAttempt { landing: standing.clone() })
-    })
+    let standing = landed.iter().find(|landing| !request.reopened.undoes(landing))?;
+    Some(Plan::Stop(MergeOutcome::OtherAccept { landing: standing.clone() }))
 }
 
 /// Finds a path that an attempt adds or changes and that could leave the checkout; git's own tools never make one.

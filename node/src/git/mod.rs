@@ -36,7 +36,7 @@ pub use copy::{CopyError, CopyReport};
 pub use guard::{Change, Snapshot};
 pub use identity::Identity;
 pub use landed::Landing;
-pub use merge::{LocalBranch, MergeError, MergeOutcome, MergeRequest, Strategy};
+pub use merge::{LocalBranch, MergeError, MergeOutcome, MergeRequest, Reopened, Strategy};
 pub use moved::{Branches, Moved};
 pub use program::{ProgramError, ProgramLimits};
 pub use remote::{Pushed, RemoteError, git_version, looks_like_github};

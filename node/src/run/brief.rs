@@ -8,7 +8,7 @@ use octopoid_crdt::lifecycle::{Act, Entry, Removals};
 use octopoid_crdt::record::{Body, Cause};
 
 use crate::prompt::{Kind, Previous};
-use crate::store::{Fault, Reader, StoredLog, TaskNo};
+use crate::store::{Fault, Life, Reader, StoredLog, TaskNo};
 
 /// One attempt as the next one is told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +61,10 @@ impl Story {
 
     fn told_by(stored: &StoredLog, reader: &Reader, masks: &Removals) -> Result<Self, Fault> {
         let mut story = Self::default();
-        for (entry, arrival) in stored.log.entries().iter().zip(&stored.arrivals) {
-            if !entry.counts() || !tells(&entry.act) {
+        // A task that was deleted and made anew begins anew.
+        let life = Life::of(&stored.log, stored.log.left_out(masks));
+        for ((index, entry), arrival) in (0..).zip(stored.log.entries()).zip(&stored.arrivals) {
+            if !entry.counts() || !tells(&entry.act) || !life.holds(index, entry) {
                 continue;
             }
             let record = reader.record(*arrival)?.ok_or_else(|| Fault::Missing(entry.id.to_string()))?;
@@ -91,6 +93,8 @@ impl Story {
             }
             Body::Reject { on, reason, .. } => {
                 let claim = claim_of(stored, on);
+                // What was rejected now is what the next one goes on from, whatever was taken up before.
+                self.resume = None;
                 self.end(claim, Kind::Rejected, reason);
             }
             Body::Release { of, cause, reason } if *cause != Cause::BrokenDown => self.end(Some(*of), Kind::Expired, reason),
@@ -107,11 +111,26 @@ impl Story {
                     Cause::LeaseExpired | Cause::BrokenDown => return,
                 };
                 // A task that waited is moved on behalf of the attempt that ended last.
-                let closed = stored.log.current_before(entry, masks).or(self.ended);
-                self.end(closed, kind, reason);
+                let open = stored.log.current_before(entry, masks);
+                let by_hand = matches!(cause, Cause::Requeue | Cause::Reopen | Cause::ForceQueue);
+                if open.is_none() && by_hand && self.put_back(reason) {
+                    return;
+                }
+                self.end(open.or(self.ended), kind, reason);
             }
             _ => {}
         }
+    }
+
+    /// Notes that a person put a task back whose attempt had ended before: how it ended stays true, and what the person says comes
+    /// beside it. Tells whether it had ended.
+    fn put_back(&mut self, reason: &str) -> bool {
+        let chapter = self.ended.and_then(|claim| self.of(&claim));
+        let Some((_, before)) = chapter.and_then(|chapter| chapter.ended.as_mut()) else { return false };
+        if !reason.is_empty() {
+            *before = if before.is_empty() { reason.to_owned() } else { format!("{before}; put back by hand: {reason}") };
+        }
+        true
     }
 
     fn of(&mut self, claim: &RecordId) -> Option<&mut Chapter> {

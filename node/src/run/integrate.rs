@@ -2,7 +2,7 @@
 //!
 //! **Invariants**: the fence in git decides, not this node's memory: a task merges at most once unless it was reopened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use octopoid_client::{AwaitingMerge, Task};
@@ -17,7 +17,7 @@ use super::control::ControlError;
 use super::pull_request;
 use crate::causes::describe;
 use crate::config::Merge;
-use crate::git::{Identity, LocalBranch, MergeOutcome, MergeRequest, Strategy};
+use crate::git::{Identity, LocalBranch, MergeOutcome, MergeRequest, Reopened, Strategy};
 use crate::ops::finish::merged;
 use crate::ops::judge::{Move, move_to};
 use crate::store::index::Facet;
@@ -62,7 +62,7 @@ struct Accepted {
     node: AuthorKey,
     base: Option<Oid>,
     head: Oid,
-    reopened: Vec<AttemptName>,
+    reopened: Reopened,
 }
 
 /// Merges what was accepted as `repo.merge` says; returns what waits and why.
@@ -260,7 +260,12 @@ async fn carry_out(context: &Context, accepted: &Accepted, outcome: MergeOutcome
             context.write(move |unit| move_to(unit, no, step).map(drop)).await?;
             Ok(None)
         }
-        MergeOutcome::OtherAttempt { landing } => {
+        MergeOutcome::OtherAccept { landing } if landing.attempt == Some(accepted.attempt) => Ok(Some(format!(
+            "commit {} has merged this attempt, which was accepted twice: it counts when the node that merged it says so; if that is gone, \
+             requeue the task with --reopen",
+            landing.commit
+        ))),
+        MergeOutcome::OtherAccept { landing } => {
             let commit = landing.commit;
             Ok(Some(format!("commit {commit} has merged another attempt of this task: requeue it with --reopen if this one should follow")))
         }
@@ -278,7 +283,7 @@ fn accepted(reader: &Reader, masks: &Removals, no: TaskNo, row: TaskRow) -> Resu
     let chapter = on.and_then(|on| claim_of(&stored, &on)).and_then(|claim| story.chapter(&claim).cloned());
     let (Some(chapter), Ok(task)) = (chapter, row.id.parse::<Name>()) else { return Ok(None) };
     let Some(head) = chapter.head.clone() else { return Ok(None) };
-    let reopened = reopened(&stored, &story, accept);
+    let reopened = reopened(&stored, accept);
     Ok(Some(Accepted {
         no,
         row,
@@ -293,21 +298,33 @@ fn accepted(reader: &Reader, masks: &Removals, no: TaskNo, row: TaskRow) -> Resu
     }))
 }
 
-/// Returns the attempts whose own accepts were undone by a Move in this accept's past.
-fn reopened(stored: &StoredLog, story: &Story, accept: RecordId) -> Vec<AttemptName> {
+/// Returns the accepts that a Move or Delete in this accept's past has undone: a task that is deleted and made anew is merged anew.
+fn reopened(stored: &StoredLog, accept: RecordId) -> Reopened {
     let entries = stored.log.entries();
-    let counted = Entry::counts;
-    let Some(this) = entries.iter().find(|entry| entry.id == accept) else { return Vec::new() };
-    let mut attempts = Vec::new();
+    let Some(this) = entries.iter().find(|entry| entry.id == accept) else { return Reopened::default() };
+    let undoes = |entry: &Entry| matches!(entry.act, Act::Move { .. } | Act::Delete) && entry.counts();
+    let undoing: Vec<&Entry> =
+        (0u32..).zip(entries).filter(|(at, entry)| undoes(entry) && this.past.contains(*at)).map(|(_, entry)| entry).collect();
+    let mut reopened = Reopened::default();
+    let mut standing = BTreeSet::new();
     for (index, earlier) in (0u32..).zip(entries) {
         let Act::Accept { on } = &earlier.act else { continue };
-        let undone = (0u32..).zip(entries).any(|(at, entry)| {
-            matches!(entry.act, Act::Move { .. }) && counted(entry) && this.past.contains(at) && entry.past.contains(index)
-        });
-        if counted(earlier) && undone {
-            let claim = claim_of(stored, on);
-            attempts.extend(claim.and_then(|claim| story.chapter(&claim)).map(|chapter| chapter.attempt));
+        let attempt = claim_of(stored, on).and_then(|claim| attempt_of(entries, &claim));
+        if undoing.iter().any(|entry| entry.past.contains(index)) {
+            reopened.accepts.push(earlier.id);
+            reopened.attempts.extend(attempt);
+        } else {
+            standing.extend(attempt);
         }
     }
-    attempts
+    reopened.attempts.retain(|attempt| !standing.contains(attempt));
+    reopened
+}
+
+fn attempt_of(entries: &[Entry], claim: &RecordId) -> Option<AttemptName> {
+    let entry = entries.iter().find(|entry| entry.id == *claim)?;
+    match entry.act {
+        Act::Claim { epoch, .. } => Some(AttemptName::new(epoch, claim)),
+        _ => None,
+    }
 }

@@ -18,7 +18,7 @@ use super::unit::{Unit, WriteFault};
 /// The part of a task's log that has an effect now: in its present life, and masked by no removal.
 ///
 /// The present life builds on the latest creation; what came before a deletion is history.
-pub(super) struct Life {
+pub(crate) struct Life {
     /// The latest creations after a deletion; none for a task that was never made anew, of which all counts.
     creations: Vec<Index>,
     out: BTreeSet<Index>,

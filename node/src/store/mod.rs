@@ -37,6 +37,7 @@ use octopoid_crdt::ids::RecordId;
 
 pub use apply::{ReceiveError, Received};
 pub use check::Findings;
+pub(crate) use documents::Life;
 pub use incoming::Incoming;
 pub use leases::{Leases, now};
 pub use list::{Filter, Page, Sort};

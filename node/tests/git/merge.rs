@@ -3,10 +3,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use octopoid_node::git::{Identity, LocalBranch, MergeError, MergeOutcome, MergeRequest, Repository, Strategy};
+use octopoid_node::git::{Identity, LocalBranch, MergeError, MergeOutcome, MergeRequest, Reopened, Repository, Strategy};
 
 use crate::support::{
-    Ask, Project, accept, attempt, branch, commit_all, git, isolated, merged, merges_of, name, oid, read, try_git, write,
+    Ask, Project, accept, attempt, branch, commit_all, git, isolated, merged, merges_of, name, oid, read, try_git, undone, write,
 };
 
 #[test]
@@ -69,7 +69,7 @@ fn an_attempt_without_commits_has_nothing_to_merge() {
             branch: &branch("main"),
             title: "",
             author: &Identity::octopoid(),
-            reopened: &[],
+            reopened: &Reopened::default(),
             strategy: Strategy::Local,
         };
         assert_eq!(project.repository.merge(&request).expect("an outcome"), MergeOutcome::NothingToMerge);
@@ -115,22 +115,22 @@ fn another_attempt_of_a_merged_task_is_refused_unless_the_merged_one_was_reopene
         let (_, three) = project.work("t1", 3, "c", "3");
         let first = merged(Ask::new("t1", 1, &one).merge(&project.repository));
         match Ask::new("t1", 2, &two).merge(&project.repository) {
-            MergeOutcome::OtherAttempt { landing } => {
+            MergeOutcome::OtherAccept { landing } => {
                 assert_eq!((landing.commit, landing.attempt, landing.accept), (first, Some(attempt(1)), Some(accept(1))));
             }
             other => panic!("{other:?}"),
         }
         assert_eq!(merges_of(project.root(), "main", "t1"), 1);
         // Reopening the wrong attempt does not help.
-        let wrong = Ask { reopened: &[attempt(3)], ..Ask::new("t1", 2, &two) }.merge(&project.repository);
-        assert!(matches!(wrong, MergeOutcome::OtherAttempt { .. }));
-        merged(Ask { reopened: &[attempt(1)], ..Ask::new("t1", 2, &two) }.merge(&project.repository));
+        let wrong = Ask { reopened: &undone(&[3]), ..Ask::new("t1", 2, &two) }.merge(&project.repository);
+        assert!(matches!(wrong, MergeOutcome::OtherAccept { .. }));
+        merged(Ask { reopened: &undone(&[1]), ..Ask::new("t1", 2, &two) }.merge(&project.repository));
         // Every earlier merge has to be reopened, not some.
-        for reopened in [[attempt(1)], [attempt(2)]] {
+        for reopened in [undone(&[1]), undone(&[2])] {
             let some = Ask { reopened: &reopened, ..Ask::new("t1", 3, &three) }.merge(&project.repository);
-            assert!(matches!(some, MergeOutcome::OtherAttempt { .. }), "{some:?}");
+            assert!(matches!(some, MergeOutcome::OtherAccept { .. }), "{some:?}");
         }
-        merged(Ask { reopened: &[attempt(1), attempt(2)], ..Ask::new("t1", 3, &three) }.merge(&project.repository));
+        merged(Ask { reopened: &undone(&[1, 2]), ..Ask::new("t1", 3, &three) }.merge(&project.repository));
         assert_eq!(merges_of(project.root(), "main", "t1"), 3);
     });
 }
@@ -140,14 +140,19 @@ fn an_attempt_that_was_reopened_and_accepted_again_is_merged_once_for_each_accep
     isolated(|| {
         let project = Project::new();
         project.detach();
+        let base = project.tip("main");
         let (worktree, one) = project.work("t1", 1, "a", "1");
         merged(Ask::new("t1", 1, &one).merge(&project.repository));
         write(worktree.path(), "a", "2");
         let head = commit_all(&project.repository, &worktree).expect("a commit");
-        let again = Ask { accept: 9, reopened: &[attempt(1)], ..Ask::new("t1", 1, &head) };
+        let again = Ask { accept: 9, reopened: &undone(&[1]), ..Ask::new("t1", 1, &head) };
         let commit = merged(again.merge(&project.repository));
         assert_eq!(again.merge(&project.repository), MergeOutcome::AlreadyThere { commit, local: LocalBranch::Current });
         assert_eq!(merges_of(project.root(), "main", "t1"), 2);
+        // A third accept that has not seen the second one is no reason to merge beside it, nor to take its merge for its own.
+        let beside = Ask { accept: 10, reopened: &undone(&[1]), ..Ask::new("t1", 1, &head) }.merge(&project.repository);
+        assert!(matches!(&beside, MergeOutcome::OtherAccept { landing } if landing.accept == Some(accept(9))), "{beside:?}");
+        merged(Ask { accept: 10, base: Some(&base), reopened: &undone(&[1, 9]), ..Ask::new("t1", 1, &head) }.merge(&project.repository));
     });
 }
 
@@ -169,7 +174,7 @@ fn only_trailers_count_and_they_are_found_wherever_history_leads() {
         git(project.root(), ["merge", "-q", "--no-edit", "side"]);
         git(project.root(), ["commit", "-q", "--allow-empty", "-m", "later"]);
         match Ask::new("t1", 1, &head).merge(&project.repository) {
-            MergeOutcome::OtherAttempt { landing } => assert_eq!((landing.commit, landing.attempt), (hidden, None)),
+            MergeOutcome::OtherAccept { landing } => assert_eq!((landing.commit, landing.attempt), (hidden, None)),
             other => panic!("{other:?}"),
         }
         // A branch that was rewritten no longer holds it.
@@ -394,7 +399,7 @@ fn two_mergers_of_one_task_make_one_merge() {
                 mergers.into_iter().map(|merger| merger.join().expect("a merger")).collect()
             });
             let done = outcomes.iter().filter(|outcome| matches!(outcome, MergeOutcome::Merged { .. })).count();
-            let refused = outcomes.iter().filter(|outcome| matches!(outcome, MergeOutcome::OtherAttempt { .. })).count();
+            let refused = outcomes.iter().filter(|outcome| matches!(outcome, MergeOutcome::OtherAccept { .. })).count();
             assert_eq!((done, refused), (1, 3), "{outcomes:?}");
             assert_eq!(merges_of(project.root(), "main", "t1"), 1);
             assert_eq!(git(project.root(), ["status", "--porcelain"]), "");

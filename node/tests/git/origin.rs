@@ -164,7 +164,7 @@ fn two_machines_that_merge_one_task_make_one_merge() {
             mergers.into_iter().map(|merger| merger.join().expect("a merger")).collect()
         });
         let done = outcomes.iter().filter(|outcome| matches!(outcome, MergeOutcome::Merged { .. })).count();
-        let refused = outcomes.iter().filter(|outcome| matches!(outcome, MergeOutcome::OtherAttempt { .. })).count();
+        let refused = outcomes.iter().filter(|outcome| matches!(outcome, MergeOutcome::OtherAccept { .. })).count();
         assert_eq!((done, refused), (1, 2), "{outcomes:?}");
         assert_eq!(merges_of(&project.origin(), "main", "t1"), 1);
     });

@@ -9,7 +9,7 @@ use std::{
 };
 
 use octopoid_crdt::ids::{AttemptName, Name, Oid, RecordId};
-use octopoid_node::git::{Branch, Identity, MergeOutcome, MergeRequest, Repository, Strategy, Worktree};
+use octopoid_node::git::{Branch, Identity, MergeOutcome, MergeRequest, Reopened, Repository, Strategy, Worktree};
 use tempfile::TempDir;
 
 /// Marks the process in which a test's body runs.
@@ -181,6 +181,13 @@ pub fn commit_all(repository: &Repository, worktree: &Worktree) -> Option<Oid> {
     repository.commit_all(worktree, "work of the agent", &agent, &Identity::octopoid()).expect("a commit")
 }
 
+static NOTHING: Reopened = Reopened { accepts: Vec::new(), attempts: Vec::new() };
+
+/// What is undone when the accepts of these numbers are reopened.
+pub fn undone(accepts: &[u8]) -> Reopened {
+    Reopened { accepts: accepts.iter().map(|number| accept(*number)).collect(), attempts: Vec::new() }
+}
+
 /// A merge request with everything but the attempt filled in.
 pub struct Ask<'a> {
     pub task: &'a str,
@@ -188,7 +195,7 @@ pub struct Ask<'a> {
     pub accept: u8,
     pub head: &'a Oid,
     pub base: Option<&'a Oid>,
-    pub reopened: &'a [AttemptName],
+    pub reopened: &'a Reopened,
     pub strategy: Strategy,
     pub title: &'a str,
 }
@@ -196,7 +203,7 @@ pub struct Ask<'a> {
 impl<'a> Ask<'a> {
     pub fn new(task: &'a str, number: u64, head: &'a Oid) -> Self {
         let accept = u8::try_from(number).expect("few attempts");
-        Self { task, number, accept, head, base: None, reopened: &[], strategy: Strategy::Local, title: "Do the work" }
+        Self { task, number, accept, head, base: None, reopened: &NOTHING, strategy: Strategy::Local, title: "Do the work" }
     }
 
     pub fn at_origin(task: &'a str, number: u64, head: &'a Oid) -> Self {

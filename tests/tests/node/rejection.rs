@@ -146,3 +146,42 @@ async fn steps_of_a_flow_forgive_no_rejection() {
     let task = project.until_in("t", "failed").await;
     assert!(task.needs_intervention && task.rejection_count == 3, "{task:#?}");
 }
+
+#[tokio::test]
+async fn what_is_put_back_after_three_rejections_is_told_the_last_one_and_what_the_person_says() {
+    let mut project = Project::new();
+    let worker = r#"echo "$OCTOPOID_ATTEMPT" >> log; commit more"#;
+    let judge = r#"if [ -e "$TABLE/again" ]; then result '{"outcome":"accept"}'
+        else result "{\"outcome\":\"reject\",\"reason\":\"still wrong, line $(wc -l < log)\"}"; fi"#;
+    project.agents(&[Agent::new("worker", "implement", worker), Agent::new("judge", "review", judge)]);
+    let id = project.enqueue("Do the impossible", &[]);
+    project.start().await;
+    project.until_in(&id, "failed").await;
+    project.put("again");
+    let _ = project.run(&["requeue", &id, "--reason", "line 3 is fine, look at line 1"]).ok();
+    let task = project.until_merged(&id).await;
+    let prompt = project.read(project.attempt_dir(&id, &task.attempt.expect("attempt")).join("prompt.md"));
+    for told in ["still wrong, line 3", "line 3 is fine, look at line 1", "starts from the rejected work"] {
+        assert!(prompt.contains(told), "{told}:\n{prompt}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_is_deleted_and_made_anew_begins_anew_and_is_merged_again() {
+    let mut project = Project::new();
+    let judge = r#"if [ -e "$TABLE/again" ]; then result '{"outcome":"accept"}'
+        else : > "$TABLE/again"; result '{"outcome":"reject","reason":"of the former life"}'; fi"#;
+    let worker = r#"echo "$OCTOPOID_ATTEMPT" >> log; commit more"#;
+    project.agents(&[Agent::new("worker", "implement", worker), Agent::new("judge", "review", judge)]);
+    project.start().await;
+    let client = project.client();
+    let task = NewTask { id: "nightly".to_owned(), file_path: "nightly".to_owned(), ..NewTask::default() };
+    client.create_task(&task).await.expect("created");
+    project.until_merged("nightly").await;
+    client.delete_task("nightly").await.expect("deleted");
+    client.create_task(&task).await.expect("made anew");
+    let merged = project.until_merged("nightly").await;
+    assert_eq!(project.merged(), ["nightly", "nightly"]);
+    let prompt = project.read(project.attempt_dir("nightly", &merged.attempt.expect("attempt")).join("prompt.md"));
+    assert!(!prompt.contains("of the former life"), "{prompt}");
+}

@@ -19,6 +19,23 @@ async fn work_is_done_on_one_machine_reviewed_on_another_and_merged_once_at_the_
 }
 
 #[tokio::test]
+async fn submitted_work_is_at_the_shared_remote_when_others_hear_of_it_so_that_its_author_need_not_be_there() {
+    let mut cluster = Cluster::of(2, true, &[]).await;
+    cluster.machines[1].agents(&[Agent::new("worker", "implement", WORK)]);
+    cluster.until_connected().await;
+    let id = cluster.machines[0].enqueue("Add a feature", &["--role", "implement"]);
+    cluster.machines[0].until_in(&id, "provisional").await;
+    let attempts = cluster.machines[0].client().attempts(&id).await.expect("attempts").attempts;
+    let there =
+        cluster.origin().git(&["for-each-ref", "--format=%(objectname)", &format!("refs/heads/octopoid/{id}/{}", attempts[0].attempt)]);
+    assert_eq!(Some(&there), attempts[0].head.as_ref(), "{attempts:#?}");
+    cluster.machines[1].take_node().kill9();
+    cluster.machines[0].agents(&[Agent::approver("judge")]);
+    cluster.machines[0].until_merged(&id).await;
+    assert_eq!(cluster.merged_at_origin(), [id]);
+}
+
+#[tokio::test]
 async fn without_a_remote_branches_travel_between_the_nodes_and_the_integrator_merges() {
     let cluster = Cluster::of(2, false, &[]).await;
     cluster.machines[1].agents(&[Agent::new("worker", "implement", WORK), Agent::approver("judge")]);

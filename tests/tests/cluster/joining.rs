@@ -146,6 +146,30 @@ async fn a_ticket_without_an_address_that_can_be_reached_is_redeemed_at_one_of_t
 }
 
 #[tokio::test]
+async fn an_invitation_of_the_command_line_says_for_whom_it_is_and_until_when() {
+    let mut cluster = Cluster::of(1, false, &[]).await;
+    let before = now_ms();
+    let made = cluster.machines[0].run(&["invite", "--access", "reader", "--expires", "30m", "--json"]).json();
+    assert_eq!(made["access"], "reader");
+    assert!(made["expires_at"].is_string(), "{made}");
+    let text = made["ticket"].as_str().expect("a ticket").to_owned();
+    let ticket: Ticket = text.parse().expect("a ticket");
+    assert!((before + 1_800_000..=now_ms() + 1_800_000).contains(&ticket.expires_ms), "{}", ticket.expires_ms);
+    cluster.add_with(&text).await;
+    cluster.until_connected().await;
+    assert_eq!(cluster.seen(0, "machine-2").await.access, "reader");
+
+    let said = cluster.machines[0].run(&["invite"]);
+    let ticket = said.ok().to_owned();
+    assert!(ticket.parse::<Ticket>().is_ok() && said.stderr.contains("as worker"), "the ticket alone is on stdout: {said:?}");
+    cluster.add_with(&ticket).await;
+    cluster.until_connected().await;
+    assert_eq!(cluster.seen(0, "machine-3").await.access, "worker");
+    let _ = cluster.machines[0].run(&["invite", "--access", "owner"]).refused(2);
+    let _ = cluster.machines[0].run(&["invite", "--expires", "soon"]).refused(2);
+}
+
+#[tokio::test]
 async fn a_reader_sees_everything_and_may_not_change_anything() {
     let mut cluster = Cluster::of(1, false, &[]).await;
     let request = InviteRequest { access: Some("reader".to_owned()), ..InviteRequest::default() };
@@ -159,27 +183,6 @@ async fn a_reader_sees_everything_and_may_not_change_anything() {
     let said = cluster.machines[1].run(&["cancel", &id]);
     assert!(said.refused(4).contains("ask an admin for worker access"), "{said:?}");
     assert_eq!(cluster.machines[0].task(&id).await.queue, "incoming");
-}
-
-#[tokio::test]
-async fn a_removed_machine_is_cut_off_and_learns_nothing_more() {
-    let cluster = Cluster::of(2, false, &[]).await;
-    cluster.until_connected().await;
-    let kept = cluster.machines[1].enqueue("Written before the removal", &[]);
-    cluster.until_all_show("incoming", 1).await;
-    let _ = cluster.machines[0].run(&["peers", "remove", "machine-2"]).ok();
-    cluster.machines[1]
-        .until("the removed machine is alone", async || {
-            let peers = cluster.machines[1].client().peers().await.map_err(|error| error.to_string())?;
-            let connected = peers.members.iter().any(|member| member.state == "connected");
-            if connected { Err(format!("{peers:#?}")) } else { Ok(()) }
-        })
-        .await;
-    let secret = cluster.machines[0].enqueue("Written after the removal", &[]);
-    assert_eq!(cluster.machines[0].task(&kept).await.queue, "incoming", "what it wrote before stays");
-    let _ = cluster.machines[1].run(&["show", &secret]).refused(1);
-    let peers = cluster.machines[0].client().peers().await.expect("members");
-    assert_eq!(peers.members.len(), 1, "{peers:#?}");
 }
 
 #[tokio::test]
@@ -205,6 +208,27 @@ async fn a_machine_with_another_repository_queues_for_the_others_and_its_callers
     assert!(refused.to_string().contains("its repository is not the cluster's"), "{refused}");
     let task = cluster.machines[0].client().claim(&claim).await.expect("an answer").expect("the task");
     assert_eq!(task.id, id, "the others may");
+}
+
+#[tokio::test]
+async fn a_removed_machine_is_cut_off_and_learns_nothing_more() {
+    let cluster = Cluster::of(2, false, &[]).await;
+    cluster.until_connected().await;
+    let kept = cluster.machines[1].enqueue("Written before the removal", &[]);
+    cluster.until_all_show("incoming", 1).await;
+    let _ = cluster.machines[0].run(&["peers", "remove", "machine-2"]).ok();
+    cluster.machines[1]
+        .until("the removed machine is alone", async || {
+            let peers = cluster.machines[1].client().peers().await.map_err(|error| error.to_string())?;
+            let connected = peers.members.iter().any(|member| member.state == "connected");
+            if connected { Err(format!("{peers:#?}")) } else { Ok(()) }
+        })
+        .await;
+    let secret = cluster.machines[0].enqueue("Written after the removal", &[]);
+    assert_eq!(cluster.machines[0].task(&kept).await.queue, "incoming", "what it wrote before stays");
+    let _ = cluster.machines[1].run(&["show", &secret]).refused(1);
+    let peers = cluster.machines[0].client().peers().await.expect("members");
+    assert_eq!(peers.members.len(), 1, "{peers:#?}");
 }
 
 #[tokio::test]

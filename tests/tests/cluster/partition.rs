@@ -206,3 +206,62 @@ async fn tasks_that_both_sides_finished_are_merged_once_and_all_say_by_which_att
         assert_eq!(there == start.attempt, !lost, "what won is what was merged: {there}, {conflict:#?}");
     }
 }
+
+/// Returns the name of the one attempt that lost.
+fn lost(conflict: &Conflict) -> &str {
+    &conflict.attempts[0].attempt
+}
+
+#[tokio::test]
+async fn an_attempt_that_lost_is_adopted_from_a_machine_that_has_not_its_branch() {
+    // No remote: what another machine did is nowhere but there.
+    let cluster = Cluster::of(2, false, &[]).await;
+    let instances = format!("max_instances: {TASKS}");
+    let worker = Agent::new("worker", "implement", &resuming()).with(&instances);
+    cluster.machines[0].agents(std::slice::from_ref(&worker));
+    // The first of its agents to come there hands nothing in.
+    let script =
+        format!("{WORK}\nif mkdir \"$TABLE/stuck\" 2> \"$TABLE/not-first\"; then note unfinished \"$OCTOPOID_TASK_ID\"; {LONG}; fi");
+    cluster.machines[1].agents(&[Agent::new("worker", "implement", &script).with(&instances)]);
+    let ids = parted(&cluster).await;
+    let unfinished = cluster.machines[1].until_noted("unfinished", 1).await.remove(0);
+    for id in &ids {
+        cluster.machines[0].until_in(id, "provisional").await;
+        if *id != unfinished {
+            cluster.machines[1].until_in(id, "provisional").await;
+        }
+    }
+    joined_again(&cluster).await;
+    let conflicts = agreed_conflicts(&cluster).await;
+    let of = |finished: bool| conflicts.iter().find(|conflict| (conflict.task_id != unfinished) == finished).expect("a conflict");
+
+    // What was handed in waits for a verdict, here that of a reviewer where the winner was made.
+    let done = of(true);
+    let won = done.winner.clone().expect("a winner");
+    let home = (0..2).find(|machine| starts(&cluster, *machine).iter().any(|start| start.attempt == won)).expect("its machine");
+    let said = cluster.machines[home].run(&["conflicts", "adopt", &done.task_id, "--attempt", lost(done)]);
+    assert!(said.ok().contains("is adopted and waits for a verdict"), "{said:?}");
+    // What was not is gone on from.
+    let begun = of(false);
+    cluster.machines[1].agents(&[]);
+    let said = cluster.machines[0].run(&["conflicts", "adopt", &begun.task_id, "--attempt", lost(begun)]);
+    assert!(said.ok().contains("the next attempt starts from the branch of"), "{said:?}");
+    let resumed = cluster.machines[0].until_noted("resumed", 1).await;
+    assert_eq!(resumed, [format!("{} {}", begun.task_id, lost(begun))]);
+
+    let judge = Agent::new(
+        "judge",
+        "review",
+        r#"note judged "$OCTOPOID_TASK_ID $(cat "work-$OCTOPOID_TASK_ID")"
+result '{"outcome":"accept","reason":"it is good"}'"#,
+    );
+    let agents = if home == 0 { vec![worker, judge] } else { vec![judge] };
+    cluster.machines[home].agents(&agents);
+    for machine in &cluster.machines {
+        machine.until_merged(&done.task_id).await;
+    }
+    let judged = cluster.machines[home].noted("judged");
+    assert!(judged.contains(&format!("{} {}", done.task_id, lost(done))), "{judged}");
+    let merged = cluster.machines[0].git(&["show", &format!("main:work-{}", done.task_id)]);
+    assert_eq!(merged, lost(done), "what was adopted is what was merged");
+}

@@ -266,6 +266,7 @@ async fn the_next_attempt_after_a_holder_that_was_killed_is_told_of_its_branch_a
     let silent = killed.elapsed().as_secs_f64();
     // The last renewal was up to a fifth of the lease before; who takes it away is spread over a while.
     assert!(silent > (1.1 - 0.2) * LEASE - 0.5, "taken away after {silent} s, before the lease had run out");
+    assert!(silent < 1.1 * LEASE + SPREAD + SLACK, "taken away after {silent} s only");
     cluster.machines[0].until_task(&id, "is done by the heir", |task| task.queue == "provisional").await;
     let prompt = cluster.machines[0].noted("prompt");
     assert!(prompt.contains(&format!("octopoid/{id}/{attempt}")), "the prompt names the earlier attempt's branch:\n{prompt}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use octopoid_client::{ApproveRequest, ClusterName, CodeRequest, InviteRequest, MemberInfo, Peers, RemoveRequest};
+use octopoid_client::{ApproveRequest, ClusterName, CodeRequest, IntegratorRequest, InviteRequest, MemberInfo, Peers, RemoveRequest};
 
 use crate::{clean, connection::Connection, failure::Failure, output::Output, table::Table, when};
 
@@ -150,7 +150,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  octopoid cluster name home\n  octopoid cluster offline")]
+#[command(after_help = "Examples:\n  octopoid cluster name home\n  octopoid cluster offline\n  octopoid cluster integrator mac-studio")]
 pub struct ClusterArgs {
     #[command(subcommand)]
     verb: Option<ClusterVerb>,
@@ -169,6 +169,11 @@ enum ClusterVerb {
     Offline,
     /// Connect to the others again.
     Online,
+    /// Make a node the one that merges where there is no remote: by default the first one.
+    Integrator {
+        /// The node's name or peer id.
+        node: String,
+    },
 }
 
 pub async fn cluster(args: &ClusterArgs, output: Output) -> Result<(), Failure> {
@@ -179,6 +184,7 @@ pub async fn cluster(args: &ClusterArgs, output: Output) -> Result<(), Failure> 
         ClusterVerb::Name { name } => connection.client.name_cluster(&ClusterName { name: name.clone() }).await?,
         ClusterVerb::Offline => connection.client.keep_offline(true).await?,
         ClusterVerb::Online => connection.client.keep_offline(false).await?,
+        ClusterVerb::Integrator { node } => connection.client.set_integrator(&IntegratorRequest { node: node.clone() }).await?,
     };
     if output.json() {
         return Ok(output.value(&info)?);
@@ -187,6 +193,9 @@ pub async fn cluster(args: &ClusterArgs, output: Output) -> Result<(), Failure> 
     output.line(format!("cluster {name}, {} mode, {} members", info.mode, info.members.len()))?;
     if let Some(authority) = &info.authority {
         output.line(format!("authority {}: it grants claims and judges work", clean::line(authority)))?;
+    }
+    if let Some(integrator) = info.integrator.as_deref().filter(|_| info.members.len() > 1) {
+        output.line(format!("integrator {}: it merges where there is no remote", clean::line(integrator)))?;
     }
     output.table(&table(&info.members))?;
     if info.kept_offline {

@@ -22,7 +22,7 @@ use crate::config::{self, AgentsFile, Config, Invalid, Merge};
 use crate::git::{Branch, BranchError, CompareError, DiffForm, Repository};
 use crate::project::Layout;
 use crate::rest::{self, ApiToken, App, Auth, BringWork, DiffError, DiffQuery, DiffSource, WantedWork};
-use crate::run::{self, Context, Control, ControlError, Farewell, Mode, Scheduler, Spending, StepError, Verdicts};
+use crate::run::{self, Context, Control, ControlError, Farewell, Mode, Scheduler, Spending, StepError, Succession, Verdicts};
 use crate::store::{self, Store};
 use crate::tls::{Certificate, TlsError};
 
@@ -354,6 +354,7 @@ fn context(
         launcher,
         cluster,
         verdicts: Verdicts::at(layout.verdicts_dir()),
+        succession: Succession::default(),
         spending: Spending::open(layout),
         machine: opened.machine.clone(),
         orchestrator: format!("{name}-{}", opened.machine),

@@ -33,7 +33,9 @@ pub enum MembersRefused {
     #[error("this is the only admin: make another member an admin first")]
     LastAdmin,
     /// Authority and integrator act on tasks.
-    #[error("{0} may not act on tasks: authority and integrator must be workers or admins")]
+    #[error(
+        "{0} may not act on tasks: the authority (`octopoid authority set NAME`) and the integrator (`octopoid cluster integrator NAME`) must be workers or admins"
+    )]
     NotWorker(AuthorKey),
     /// Another node is the authority, and it alone can hand that over.
     #[error("{0} is the authority, and hands that over itself: ask its node, or take it by --force when that is gone for good")]
@@ -187,6 +189,15 @@ pub fn set_policy(unit: &mut Unit<'_>, roles: Roles) -> Result<Option<RecordId>,
     let last = if planned { unit.last_own() } else { None };
     let body = Body::Policy { number, authority: roles.authority, integrator: roles.integrator, last, frontier };
     Ok(Some(unit.write_cluster(body)?))
+}
+
+/// Makes a node the one that merges where there is no remote; writes nothing when it is so already.
+///
+/// # Errors
+/// As [`set_policy`].
+pub fn set_integrator(unit: &mut Unit<'_>, integrator: AuthorKey) -> Result<Option<RecordId>, MembersRefused> {
+    let authority = unit.membership()?.authority().copied();
+    set_policy(unit, Roles { authority, integrator })
 }
 
 /// Makes a node the authority, or none; writes nothing when it is so already.

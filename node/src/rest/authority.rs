@@ -30,7 +30,7 @@ impl App {
     }
 
     /// Finds a member by its name or peer id.
-    fn member_key(&self, wanted: &str) -> Result<AuthorKey, Refusal> {
+    pub(super) fn member_key(&self, wanted: &str) -> Result<AuthorKey, Refusal> {
         let found = self.members().into_iter().find(|member| member.name == wanted || member.peer_id == wanted);
         let missing = || Refusal::NotFound(format!("no member is called '{wanted}': `octopoid peers list` shows who is"));
         let key: PeerKey = found.ok_or_else(missing)?.peer_id.parse().map_err(|_| missing())?;

@@ -7,8 +7,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use octopoid_client::{
-    ApproveRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, ErrorBody, Invitation, InviteRequest, MemberInfo, Peers,
-    PendingMember, RemoveRequest,
+    ApproveRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, ErrorBody, IntegratorRequest, Invitation, InviteRequest,
+    MemberInfo, Peers, PendingMember, RemoveRequest,
 };
 use octopoid_crdt::ids::AuthorKey;
 use octopoid_crdt::membership::View;
@@ -22,7 +22,7 @@ use super::input::{Call, Input, Segments};
 use super::refusal::Refusal;
 use super::times::rfc3339;
 use crate::cluster::{Cluster, MemberView, Strikes, access_name, parse_access};
-use crate::ops::members::{open_to_others, remove};
+use crate::ops::members::{open_to_others, remove, set_integrator};
 use crate::store::Fault;
 
 /// How long an invitation is valid where nothing else is said.
@@ -220,6 +220,17 @@ pub(super) async fn offline(State(app): State<App>, input: Input<ClusterOffline>
     Ok(Json(app.cluster_info().await?))
 }
 
+/// Sets which node merges where there is no remote. It goes on from where the former one is, if it reaches that.
+#[utoipa::path(put, path = "/api/v1/cluster/integrator", tag = "cluster", request_body = IntegratorRequest,
+    responses((status = 200, body = ClusterInfo), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody)))]
+pub(super) async fn integrator(State(app): State<App>, input: Input<IntegratorRequest>) -> Result<Json<ClusterInfo>, Refusal> {
+    input.call.caller.must_be_node()?;
+    let wanted = app.member_key(&input.body.node)?;
+    app.settings.store.write(move |unit| set_integrator(unit, wanted).map_err(Refusal::from)).await??;
+    Ok(Json(app.cluster_info().await?))
+}
+
 /// Lists the members and who asks to be one.
 #[utoipa::path(get, path = "/api/v1/cluster/peers", tag = "cluster",
     responses((status = 200, body = Peers), (status = 403, body = ErrorBody)))]
@@ -262,13 +273,10 @@ pub(super) async fn deny(State(app): State<App>, input: Input<CodeRequest>) -> R
     responses((status = 200, body = Peers), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn remove_peer(State(app): State<App>, segments: Segments, input: Input<RemoveRequest>) -> Result<Json<Peers>, Refusal> {
     input.call.caller.must_be_node()?;
-    let wanted = segments.get("name");
     let reason = input.body.reason.unwrap_or_default();
     super::texts::reason("reason", &reason)?;
-    let found = app.members().into_iter().find(|member| member.name == wanted || member.peer_id == wanted);
-    let missing = || Refusal::NotFound(format!("no member is called '{wanted}': `octopoid peers list` shows who is"));
-    let key: PeerKey = found.ok_or_else(missing)?.peer_id.parse().map_err(|_| missing())?;
-    app.settings.store.write(move |unit| remove(unit, &AuthorKey(key.0), &reason).map_err(Refusal::from)).await??;
+    let member = app.member_key(segments.get("name"))?;
+    app.settings.store.write(move |unit| remove(unit, &member, &reason).map_err(Refusal::from)).await??;
     Ok(Json(app.peers()))
 }
 

@@ -182,6 +182,7 @@ fn cluster_routes() -> Router<App> {
         .route("/", get(cluster::show))
         .route("/name", put(cluster::name))
         .route("/offline", put(cluster::offline))
+        .route("/integrator", put(cluster::integrator))
         .route("/authority", get(authority::show).put(authority::set))
         .route("/peers", get(cluster::peers))
         .route("/peers/approve", post(cluster::approve))

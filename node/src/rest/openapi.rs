@@ -128,7 +128,7 @@ fn scope() -> Parameter {
         orchestrators::register, orchestrators::heartbeat, orchestrators::list, orchestrators::show, orchestrators::edit,
         orchestrators::rotate_key, orchestrators::poll,
         events::stream, import::import, import::import_progress, export::export,
-        cluster::show, cluster::name, cluster::offline, authority::show, authority::set, cluster::peers, cluster::approve, cluster::deny, cluster::remove_peer, cluster::invite,
+        cluster::show, cluster::name, cluster::offline, cluster::integrator, authority::show, authority::set, cluster::peers, cluster::approve, cluster::deny, cluster::remove_peer, cluster::invite,
         conflicts::list, conflicts::show, conflicts::adopt, conflicts::dismiss,
         node::status, node::pause, node::resume, node::pause_agent, node::resume_agent, node::stop, node::gc, node::doctor,
     )

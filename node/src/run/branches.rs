@@ -4,7 +4,7 @@
 //! whatever branch it came with; only one node moves the integration branch where there is no remote.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use octopoid_crdt::ids::{AttemptName, AuthorKey, Name, Oid};
@@ -134,15 +134,25 @@ impl Context {
             }
             return Ok(());
         }
-        self.follow_integrator(cluster).await
+        let Some((integrator, false)) = cluster.integrator() else { return Ok(()) };
+        self.follow(&integrator).await.map(drop)
     }
 
-    /// Brings the integration branch here to where the integrator's is.
-    async fn follow_integrator(&self, cluster: &crate::cluster::Cluster) -> Result<(), StepError> {
-        let Some((integrator, false)) = cluster.integrator() else { return Ok(()) };
+    /// Goes on from where the former integrator is, once this node has become the integrator.
+    pub(super) async fn succeed(&self) -> Result<(), StepError> {
+        let Some((integrator, own)) = self.cluster.as_ref().and_then(|cluster| cluster.integrator()) else { return Ok(()) };
+        let Some(former) = self.succession.note(integrator).filter(|_| own) else { return Ok(()) };
+        if !self.has_origin().await? && !self.follow(&former).await? {
+            tracing::warn!(%former, "the former integrator was not reached: what it merged last may not be here");
+        }
+        Ok(())
+    }
+
+    /// Brings the integration branch here to where that of an integrator is; tells whether that was reached.
+    async fn follow(&self, integrator: &AuthorKey) -> Result<bool, StepError> {
         let (main, to) = (self.main_branch.clone(), format!("{INTEGRATED}/{}", self.main_branch.as_str()));
-        if !self.take(&integrator, &main, &to).await? {
-            return Ok(());
+        if !self.take(integrator, &main, &to).await? {
+            return Ok(false);
         }
         let followed = self.git(move |git| {
             let tip = git.reference_tip(&to).map_err(|error| describe(&error))?;
@@ -151,7 +161,19 @@ impl Context {
         if let Err(reason) = followed.await? {
             tracing::warn!(%reason, "the integration branch could not follow the integrator's");
         }
-        Ok(())
+        Ok(true)
+    }
+}
+
+/// Who merges where there is no remote, as this process saw it last.
+#[derive(Debug, Default)]
+pub struct Succession(Mutex<Option<AuthorKey>>);
+
+impl Succession {
+    /// Notes who it is now; returns who it was before, where that was another.
+    fn note(&self, now: AuthorKey) -> Option<AuthorKey> {
+        let former = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        former.filter(|former| *former != now)
     }
 }
 

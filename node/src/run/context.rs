@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::branches::Succession;
 use super::spending::Spending;
 use super::verdicts::Verdicts;
 use crate::agent::Launcher;
@@ -30,6 +31,8 @@ pub struct Context {
     pub cluster: Option<Cluster>,
     /// Verdicts that the authority has not written yet.
     pub verdicts: Verdicts,
+    /// Who was the integrator before.
+    pub succession: Succession,
     /// What agents have cost.
     pub spending: Spending,
     /// This machine's name.

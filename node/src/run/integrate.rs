@@ -67,6 +67,7 @@ struct Accepted {
 
 /// Merges what was accepted as `repo.merge` says; returns what waits and why.
 pub(super) async fn round(context: &Context, before: Waiting) -> Result<Waiting, StepError> {
+    context.succeed().await?;
     let (mut waiting, due) = due(context, &before)?;
     for no in due {
         let Some(row) = context.store.reader()?.row(no)?.filter(|row| row.needs_merge) else { continue };

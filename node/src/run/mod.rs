@@ -27,7 +27,7 @@ mod verdicts;
 mod workplace;
 
 pub use at_rest::at_rest;
-pub use branches::{bring, give_branches};
+pub use branches::{Succession, bring, give_branches};
 pub use context::{Context, StepError};
 #[cfg(test)]
 pub(crate) use control::Request;

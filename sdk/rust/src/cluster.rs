@@ -176,6 +176,14 @@ pub struct ClusterName {
     pub name: String,
 }
 
+/// Sets which node merges where there is no remote.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct IntegratorRequest {
+    /// The node's name or peer id.
+    pub node: String,
+}
+
 /// Cuts a node off from all members, or lets it connect again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

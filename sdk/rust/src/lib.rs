@@ -36,8 +36,8 @@ pub use client::{
     MessageFilter, OrchestratorFilter, ProjectFilter, TaskFilter, Tasks, TextStream, Token, WaitError,
 };
 pub use cluster::{
-    ApproveRequest, AuthorityInfo, AuthorityRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, Invitation, InviteRequest,
-    MemberInfo, Peers, PendingMember, RemoveRequest,
+    ApproveRequest, AuthorityInfo, AuthorityRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, IntegratorRequest, Invitation,
+    InviteRequest, MemberInfo, Peers, PendingMember, RemoveRequest,
 };
 pub use conflict::{AdoptRequest, Conflict, ConflictList, ConflictingCreation, OverriddenChange};
 pub use draft::{Draft, DraftDeleted, DraftList, DraftPatch, NewDraft};

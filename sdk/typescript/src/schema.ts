@@ -758,6 +758,11 @@ export interface components {
             /** @description What is worth telling, one sentence each. */
             warnings: string[];
         };
+        /** @description Sets which node merges where there is no remote. */
+        IntegratorRequest: {
+            /** @description The node's name or peer id. */
+            node: string;
+        };
         /** @description An invitation for one machine. */
         Invitation: {
             /** @description What the new member may do. */

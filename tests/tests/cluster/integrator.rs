@@ -1,5 +1,6 @@
-//! Without a remote one node merges: the one that founded the cluster.
+//! Without a remote one node merges: the one that founded the cluster, until an admin says otherwise.
 
+use octopoid_client::InviteRequest;
 use octopoid_tests::{Agent, Cluster, Project};
 
 /// Does the work, and accepts it.
@@ -42,4 +43,32 @@ async fn nobody_but_the_integrator_merges_where_there_is_no_remote_also_when_a_p
         machine.until_merged(&id).await;
     }
     assert_eq!(cluster.machines[0].merged(), [id]);
+}
+
+#[tokio::test]
+async fn an_admin_makes_another_machine_the_integrator_which_goes_on_from_the_former_one_and_takes_over_when_that_is_lost() {
+    let mut cluster = Cluster::of(1, false, &agents()).await;
+    let invite = InviteRequest { access: Some("admin".to_owned()), ..InviteRequest::default() };
+    let ticket = cluster.machines[0].client().invite(&invite).await.expect("an invitation").ticket;
+    cluster.add_with(&ticket).await;
+    let _ = cluster.add(&[]).await;
+    cluster.until_connected().await;
+    let first = cluster.machines[0].enqueue("Add a feature", &["--role", "implement"]);
+    cluster.machines[1].until_merged(&first).await;
+
+    let said = cluster.machines[2].run(&["cluster", "integrator", "machine-3"]);
+    assert!(said.refused(1).contains("only an admin"), "a worker moves nothing: {said:?}");
+    let said = cluster.machines[0].run(&["cluster", "integrator", "machine-2"]);
+    assert!(said.ok().contains("integrator machine-2"), "{said:?}");
+    let second = cluster.machines[0].enqueue("Build on it", &["--role", "implement"]);
+    cluster.machines[0].until_merged(&second).await;
+    assert_eq!(cluster.machines[1].merged(), [first.clone(), second], "it has what the former one merged");
+    assert_eq!(cluster.machines[0].merged(), [first], "the former one merges nothing more");
+
+    cluster.machines[1].take_node().kill9();
+    let third = cluster.machines[0].enqueue("Finish it", &["--role", "implement"]);
+    until_left_to(&cluster.machines[0], &third, "machine-2").await;
+    let _ = cluster.machines[0].run(&["cluster", "integrator", "machine-1"]).ok();
+    cluster.machines[0].until_merged(&third).await;
+    assert_eq!(cluster.machines[0].merged().last(), Some(&third));
 }

@@ -75,6 +75,10 @@ pub async fn metrics_and_the_cluster_are_shown(desk: Desk) {
     // An empty body must not make a cluster of equals.
     let _ = desk.send(Ask::new("PUT", "/api/v1/cluster/authority").json(&json!({}))).await.refuses(400, &["node"]);
     let _ = desk.send(Ask::new("PUT", "/api/v1/cluster/authority")).await.refuses(400, &["node"]);
+    assert_eq!(cluster["integrator"], json!("machine-1"));
+    let integrator = |node: Value| desk.send(Ask::new("PUT", "/api/v1/cluster/integrator").json(&node));
+    let _ = integrator(json!({})).await.refuses(400, &["node"]);
+    let _ = integrator(json!({ "node": "nobody" })).await.refuses(404, &["nobody"]);
     let conflicts = desk.send(Ask::new("GET", "/api/v1/cluster/conflicts")).await.is(200);
     assert!(conflicts["total"].is_u64() && conflicts["conflicts"].is_array(), "{conflicts}");
     let _ = desk.post("/cluster/conflicts/nobody/adopt", json!({ "attempt": "1-00000000" })).await.is(404);

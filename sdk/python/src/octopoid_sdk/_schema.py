@@ -57,6 +57,7 @@ __all__ = [
     "ImportCounts",
     "ImportProgress",
     "ImportReport",
+    "IntegratorRequest",
     "Invitation",
     "InviteRequest",
     "MemberInfo",
@@ -794,6 +795,12 @@ class ImportReport(TypedDict):
     """How many rows went where, by table; `source` is the sum of the others."""
     warnings: List[str]
     """What is worth telling, one sentence each."""
+
+
+class IntegratorRequest(TypedDict):
+    """Sets which node merges where there is no remote."""
+    node: str
+    """The node's name or peer id."""
 
 
 class Invitation(TypedDict):

@@ -5,7 +5,7 @@ use http::Method;
 use super::{Client, request::Call};
 use crate::{
     AdoptRequest, ApproveRequest, AuthorityInfo, AuthorityRequest, ClientError, ClusterInfo, ClusterName, ClusterOffline, CodeRequest,
-    Conflict, ConflictList, Invitation, InviteRequest, Peers, RemoveRequest, Task,
+    Conflict, ConflictList, IntegratorRequest, Invitation, InviteRequest, Peers, RemoveRequest, Task,
 };
 
 impl Client {
@@ -31,6 +31,14 @@ impl Client {
     /// As every call; 503 when no node with a network runs.
     pub async fn keep_offline(&self, offline: bool) -> Result<ClusterInfo, ClientError> {
         self.answer(Call::new(Method::PUT, &["cluster", "offline"])?.body(&ClusterOffline { offline })?).await
+    }
+
+    /// Sets which node merges where there is no remote.
+    ///
+    /// # Errors
+    /// As every call; 403 when the node is no admin, 404 when there is no such member.
+    pub async fn set_integrator(&self, request: &IntegratorRequest) -> Result<ClusterInfo, ClientError> {
+        self.answer(Call::new(Method::PUT, &["cluster", "integrator"])?.body(request)?).await
     }
 
     /// Tells who grants claims and judges work.

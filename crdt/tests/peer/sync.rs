@@ -179,6 +179,29 @@ fn a_node_far_behind_is_scanned_for_and_sent_only_what_it_lacks() {
 }
 
 #[test]
+fn what_a_peer_lacks_is_counted_in_records_until_it_has_acknowledged_them() {
+    for (lacks, all) in [(19_000, 20_000), (300, 1_000)] {
+        let records = chain(3, 1, all, None, 10);
+        let held = usize::try_from(all - lacks).expect("few");
+        let mut pair = Pair::connect(Store::of(&records), Store::of(&records[..held]));
+        // Frame by frame, as far as the first one of records.
+        while pair.a.records_sent == 0 {
+            assert!(pair.deliver(true) | pair.deliver(false), "records are sent");
+        }
+        let mut before = pair.a.sync.backlog();
+        assert_eq!(before as u64, lacks, "nothing is acknowledged yet");
+        while pair.deliver(true) | pair.deliver(false) {
+            let now = pair.a.sync.backlog();
+            let lacked = pair.a.store.records.len() - pair.b.store.records.len();
+            assert!(now <= before && now >= lacked, "{now} after {before}, and {lacked} lacked");
+            before = now;
+        }
+        pair.run(2_000);
+        assert_eq!((pair.a.sync.backlog(), pair.b.store.ids()), (0, pair.a.store.ids()));
+    }
+}
+
+#[test]
 fn a_peer_that_always_says_that_it_has_nothing_gets_the_records_a_few_times_only() {
     let all = chain(3, 1, 1_000, None, 10);
     let mut pair = Pair::connect(Store::of(&all), Store::default());

@@ -211,7 +211,8 @@ impl Sync {
         self.greeted && self.exchange.is_current()
     }
 
-    /// Tells how many records the peer is known to lack and will be sent; a lower bound while a long catch-up is scanned.
+    /// Tells how many records the peer is known to lack, those that it was sent and has not acknowledged included; while a long catch-up
+    /// is scanned, how many there may be at most.
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.outbox.backlog()

@@ -36,6 +36,7 @@ const LONGEST_REPEAT_MS: u64 = 10 * 60_000;
 struct Flight {
     number: u64,
     bytes: usize,
+    records: usize,
     own: Vec<RecordId>,
 }
 
@@ -114,8 +115,11 @@ impl Outbox {
         self.queue.is_empty() && self.scan.is_none() && self.flights.is_empty()
     }
 
+    /// Counts the records that the peer has not acknowledged; of a scan all those that are still to be looked at.
     pub(super) fn backlog(&self) -> usize {
-        self.queue.len() + self.flights.len() + usize::from(self.scan.is_some())
+        let scan = self.scan.as_ref().map_or(0, |scan| usize::try_from(scan.end.saturating_sub(scan.next)).unwrap_or(usize::MAX));
+        let flying: usize = self.flights.iter().map(|flight| flight.records).sum();
+        self.queue.len().saturating_add(flying).saturating_add(scan)
     }
 
     pub(super) fn wake_at(&self) -> Option<Moment> {
@@ -235,7 +239,7 @@ impl Outbox {
             }
             self.last += 1;
             self.bytes += frame.bytes;
-            self.flights.push_back(Flight { number: self.last, bytes: frame.bytes, own: frame.own });
+            self.flights.push_back(Flight { number: self.last, bytes: frame.bytes, records: frame.records.len(), own: frame.own });
             out.push(Output::Send(Message::Records { number: self.last, records: frame.records }));
         }
         Ok(())

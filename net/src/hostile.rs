@@ -163,6 +163,69 @@ async fn an_answer_longer_than_was_asked_for_and_a_piece_that_is_too_large_are_n
     }
 }
 
+/// Returns the golden bytes of a request stream of version 1.
+fn golden(name: &str) -> Vec<u8> {
+    let lines = include_str!("../tests/golden/request/v1.txt").lines();
+    let hex = lines.filter_map(|line| line.split_once(' ')).find(|(known, _)| *known == name).expect("a golden line").1;
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
+}
+
+const ASK: &str = r#"{"ask":"branch","branch":"main","have":[]}"#;
+const PIECES: [&str; 2] = ["# v2 git bundle\n", "the rest"];
+const LIMIT: u64 = 512 * 1024 * 1024;
+
+#[tokio::test]
+async fn a_request_and_its_answer_have_their_golden_bytes_at_the_asker() {
+    let (network, _events, mut client, _stream) = member().await;
+    for name in ["whole", "given-up", "nothing"] {
+        let mut exchange = network.request(&client.key, ASK.into(), LIMIT).await.expect("a connected peer");
+        let mut stream = client.came().await;
+        let mut asked = vec![0; golden("ask").len()];
+        stream.read_exact(&mut asked).await.expect("the request");
+        assert_eq!(asked, golden("ask"));
+        stream.write_all(&golden(name)).await.expect("a write");
+        stream.flush().await.expect("a write");
+        match name {
+            "whole" => assert_eq!(exchange.collect().await.expect("an answer"), PIECES.concat().as_bytes()),
+            "nothing" => assert_eq!(exchange.collect().await.expect("an answer"), b""),
+            _ => {
+                assert_eq!(exchange.next().await.expect("a piece"), Some(PIECES[0].into()));
+                assert!(matches!(exchange.next().await, Err(ExchangeError::GaveUp)));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_and_its_answer_have_their_golden_bytes_at_the_responder() {
+    let (_network, mut events, client, _stream) = member().await;
+    for name in ["whole", "given-up", "nothing", "dropped"] {
+        let mut stream = client.open(Purpose::Request).await.expect("a member may ask");
+        stream.write_all(&golden("ask")).await.expect("a write");
+        stream.flush().await.expect("a write");
+        let Event::Request { bytes, mut responder, .. } = next(&mut events).await else { panic!("a request comes") };
+        assert_eq!((bytes.as_ref(), responder.limit()), (ASK.as_bytes(), LIMIT));
+        let pieces = match name {
+            "whole" => &PIECES[..],
+            "given-up" => &PIECES[..1],
+            _ => &[],
+        };
+        for piece in pieces {
+            responder.send(piece.as_bytes()).await.expect("a piece");
+        }
+        match name {
+            "given-up" => responder.give_up().await.expect("an end"),
+            "dropped" => drop(responder),
+            _ => responder.finish().await.expect("an end"),
+        }
+        let mut answer = Vec::new();
+        // One that is dropped ends without a mark, which no asker takes for a whole answer.
+        let ended = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an end in time");
+        assert!(ended.is_ok() || name == "dropped", "{ended:?}");
+        assert_eq!(answer, if name == "dropped" { Vec::new() } else { golden(name) }, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_member_that_opens_frames_where_the_leader_should_is_cut_off() {
     let (_network, mut events, client, _stream) = member().await;

@@ -6,7 +6,7 @@ use octopoid_net::Multiaddr;
 
 use super::identity::{self, KeyError};
 use crate::cluster::{AddressBook, Cluster, ClusterError, ClusterSettings, Presence};
-use crate::config::{Config, Mode, Network};
+use crate::config::{Config, Mode};
 use crate::project::Layout;
 use crate::store::{Fault, Store};
 
@@ -38,47 +38,46 @@ pub(super) fn is_shared(config: &Config, store: &Store) -> bool {
 
 /// Starts to listen and to look for members, and waits a moment for what they know of this node.
 pub(super) async fn join(layout: &Layout, config: &Config, store: &Arc<Store>, machine: &str) -> Result<Joined, NetworkError> {
-    let mut book = AddressBook::open(&layout.peers_file());
-    book.configure(&config.network.peers).map_err(NetworkError::Peers)?;
-    let kept = listen_addresses(&config.network, book.port());
-    let machine = machine.to_owned();
-    let settings = |book: AddressBook, listen: Vec<Multiaddr>| -> Result<ClusterSettings, NetworkError> {
-        let machine = machine.clone();
-        Ok(ClusterSettings {
-            store: store.clone(),
-            seed: identity::seed(&layout.key_file())?,
-            listen,
-            announce: config.network.announce.clone(),
-            mdns: config.network.mdns,
-            book,
-            invites: layout.invites_file(),
-            starts: layout.starts_file(),
-            describe: Arc::new(move || Presence {
-                machine: machine.clone(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                ..Presence::default()
-            }),
-        })
-    };
-    let started = match Cluster::start(settings(book, kept)?).await {
-        Err(ClusterError::Network(octopoid_net::StartError::PortTaken { address })) if config.network.listen != [address.clone()] => {
-            tracing::warn!(%address, "another program took the port that members know; another one is used");
-            let mut book = AddressBook::open(&layout.peers_file());
-            book.configure(&config.network.peers).map_err(NetworkError::Peers)?;
-            Cluster::start(settings(book, config.network.listen.clone())?).await?
+    let mut taken = Vec::new();
+    let (cluster, driver) = loop {
+        match Cluster::start(settings(layout, config, store, machine, &taken)?).await {
+            Err(ClusterError::Network(octopoid_net::StartError::PortTaken { address }))
+                if !config.network.listen.contains(&address) && !taken.contains(&address) =>
+            {
+                tracing::warn!(%address, "another program took the port that members know; another one is used");
+                taken.push(address);
+            }
+            started => break started?,
         }
-        started => started?,
     };
-    let (cluster, driver) = started;
     cluster.catch_up().await;
     Ok(Joined { cluster, driver })
 }
 
-/// Puts the port that members know in place of any free one.
-fn listen_addresses(network: &Network, port: Option<u16>) -> Vec<Multiaddr> {
-    let kept = |address: &Multiaddr| {
-        let (text, port) = (address.to_string(), port?);
-        text.strip_suffix("/tcp/0").and_then(|host| format!("{host}/tcp/{port}").parse().ok())
-    };
-    network.listen.iter().map(|address| kept(address).unwrap_or_else(|| address.clone())).collect()
+fn settings(
+    layout: &Layout,
+    config: &Config,
+    store: &Arc<Store>,
+    machine: &str,
+    taken: &[Multiaddr],
+) -> Result<ClusterSettings, NetworkError> {
+    let mut book = AddressBook::open(&layout.peers_file());
+    book.configure(&config.network.peers).map_err(NetworkError::Peers)?;
+    let listen = book.listen_at(&config.network.listen, taken);
+    let machine = machine.to_owned();
+    Ok(ClusterSettings {
+        store: store.clone(),
+        seed: identity::seed(&layout.key_file())?,
+        listen,
+        announce: config.network.announce.clone(),
+        mdns: config.network.mdns,
+        book,
+        invites: layout.invites_file(),
+        starts: layout.starts_file(),
+        describe: Arc::new(move || Presence {
+            machine: machine.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..Presence::default()
+        }),
+    })
 }

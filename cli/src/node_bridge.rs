@@ -194,25 +194,41 @@ pub struct JoinReport {
 }
 
 /// With whom a project is to share its tasks.
+#[derive(Debug, Clone, Copy)]
 pub enum Share<'a> {
-    /// The cluster of a name on the local network, made when there is none; the function asks the person about the code.
-    Named(&'a str, &'a mut (dyn FnMut(&str) -> bool + Send)),
+    /// The cluster of a name on the local network, made when there is none.
+    Named(&'a str),
     /// The cluster of a ticket.
     Ticket(&'a str),
 }
 
+/// What a person decides before a machine becomes a member.
+#[derive(Debug, Clone, Copy)]
+pub enum Question<'a> {
+    /// Whether the other machine shows this code, too.
+    Code(&'a str),
+    /// Whether the cluster of this name is left, which has no other member.
+    Leave(&'a str),
+}
+
 /// Makes an initialised project a member of a cluster.
-pub async fn share(root: &Path, machine: &str, share: Share<'_>) -> Result<JoinReport, BridgeError> {
+pub async fn share(
+    root: &Path,
+    machine: &str,
+    share: Share<'_>,
+    ask: &mut (dyn FnMut(Question<'_>) -> bool + Send),
+) -> Result<JoinReport, BridgeError> {
     let layout = Layout::at(root);
     let failed = |error| BridgeError::Join(Box::new(error));
     let name = |text: &str| text.parse().map_err(BridgeError::Name);
     let machine = name(machine)?;
+    let mut confirm = |question: daemon::Question<'_>| match question {
+        daemon::Question::Code(code) => ask(Question::Code(&code.to_string())),
+        daemon::Question::Leave(cluster) => ask(Question::Leave(cluster.as_str())),
+    };
     let membership = match share {
-        Share::Ticket(ticket) => daemon::join_by_ticket(&layout, ticket, &machine).await.map_err(failed)?,
-        Share::Named(cluster, ask) => {
-            let mut confirm = |code: &octopoid_node::cluster::Code| ask(&code.to_string());
-            daemon::join_by_name(&layout, &name(cluster)?, &machine, &mut confirm).await.map_err(failed)?
-        }
+        Share::Ticket(ticket) => daemon::join_by_ticket(&layout, ticket, &machine, &mut confirm).await.map_err(failed)?,
+        Share::Named(cluster) => daemon::join_by_name(&layout, &name(cluster)?, &machine, &mut confirm).await.map_err(failed)?,
     };
     Ok(match membership {
         Membership::Already { cluster } => JoinReport { outcome: "already", cluster },

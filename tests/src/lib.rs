@@ -17,6 +17,7 @@ mod project;
 mod small_disk;
 mod story;
 mod strangers;
+mod terminal;
 mod wait;
 
 pub use agent::Agent;
@@ -32,4 +33,5 @@ pub use project::Project;
 pub use small_disk::{Filler, SmallDisk};
 pub use story::{Story, StoryError};
 pub use strangers::Strangers;
+pub use terminal::terminal;
 pub use wait::{PATIENCE, until, until_within};

@@ -11,7 +11,7 @@ use std::{
 use octopoid_client::{Client, Task};
 use tempfile::TempDir;
 
-use crate::{Agent, Node, PATIENCE, Said, command, octopoid, until, until_within};
+use crate::{Agent, Node, PATIENCE, Said, command, octopoid, terminal, until, until_within};
 
 /// What a merged task's commit names.
 const TRAILERS: &str = "--format=%(trailers:key=Octopoid-Task,valueonly,separator=%x2C)";
@@ -202,6 +202,17 @@ impl Project {
     pub fn run(&self, args: &[&str]) -> Said {
         let output = self.command().args(args).stdin(Stdio::null()).output().expect("octopoid runs");
         Said::new(format!("octopoid {}", args.join(" ")), output)
+    }
+
+    /// Runs `octopoid` as [`Self::run`] does, with a terminal on which a person types one line.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    #[must_use]
+    pub fn run_on_a_terminal(&self, args: &[&str], line: &str) -> Said {
+        let (_person, terminal) = terminal(line);
+        let output = self.command().args(args).stdin(terminal).output().expect("octopoid runs");
+        Said::new(format!("octopoid {} (typed: {line})", args.join(" ")), output)
     }
 
     /// Prepares a call of `octopoid`.

@@ -104,7 +104,7 @@ pub async fn measure(args: &Args) -> Result<Report, ClusterError> {
         let ticket = call(&nodes[0].1, &Request::post("/api/v1/cluster/invites", &json!({}))).await?;
         let ticket = ticket["ticket"].as_str().unwrap_or_default().to_owned();
         let machine = format!("load-{number}").parse().map_err(|_| ClusterError::Answer("no name".to_owned()))?;
-        daemon::join_by_ticket(&next.layout(), &ticket, &machine).await.map_err(Box::new)?;
+        daemon::join_by_ticket(&next.layout(), &ticket, &machine, &mut |_| false).await.map_err(Box::new)?;
         let began = Instant::now();
         let node = Node::start(&next.layout()).await?;
         until_total(&node, tasks).await?;

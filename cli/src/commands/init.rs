@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     connection::ConnectError,
     failure::Failure,
-    node_bridge::{self, InitOptions, InitReport, JoinReport, ServerAddress, Share},
+    node_bridge::{self, InitOptions, InitReport, JoinReport, Question, ServerAddress, Share},
     output::Output,
 };
 
@@ -36,8 +36,8 @@ pub struct Args {
     /// Share tasks with the cluster of a ticket, which `octopoid invite` prints.
     #[arg(long, value_name = "TICKET")]
     join: Option<String>,
-    /// Confirm the code that both machines show without asking.
-    #[arg(long, requires = "cluster")]
+    /// Confirm the code that both machines show, and leave a cluster without other members, without asking.
+    #[arg(long, conflicts_with = "local")]
     yes: bool,
     /// This machine's name; its host name by default.
     #[arg(long, value_name = "ID")]
@@ -101,34 +101,45 @@ fn tell_project(report: &InitReport, output: Output) -> Result<(), Failure> {
 }
 
 async fn share(args: &Args, report: &InitReport, output: Output) -> Result<Option<JoinReport>, Failure> {
+    let mut ask = |question: Question<'_>| asked(question, args.yes, output);
     if let Some(ticket) = &args.join {
-        return Ok(Some(node_bridge::share(&report.root, &report.machine_id, Share::Ticket(ticket)).await?));
+        return Ok(Some(node_bridge::share(&report.root, &report.machine_id, Share::Ticket(ticket), &mut ask).await?));
     }
     // The file is found again from any folder.
     let ca = args.ca.as_deref().map(|ca| std::path::absolute(ca).unwrap_or_else(|_| ca.to_owned()));
     let given = args.server.clone().map(|url| ServerAddress { url, cluster: args.cluster.clone(), api_key: args.api_key.clone(), ca });
     let configured = || (!args.local && args.cluster.is_none()).then(|| node_bridge::configured_server(&report.root)).flatten();
     if let Some(server) = given.or_else(configured) {
-        return Ok(Some(super::server::join(report, server, output).await?));
+        return Ok(Some(super::server::join(report, server, &mut ask, output).await?));
     }
     let Some(cluster) = &args.cluster else { return Ok(None) };
     output.note(format!("looking for the cluster '{cluster}' on the local network (5 s)"));
-    let yes = args.yes;
-    let mut ask = |code: &str| {
-        output.note(format!("found. Both machines show this code: {code}"));
-        output.note(format!("on a machine of the cluster: octopoid peers approve {code}"));
-        yes || confirmed(output)
-    };
-    Ok(Some(node_bridge::share(&report.root, &report.machine_id, Share::Named(cluster, &mut ask)).await?))
+    Ok(Some(node_bridge::share(&report.root, &report.machine_id, Share::Named(cluster), &mut ask).await?))
 }
 
-/// Asks whether the codes are the same; a script that did not say `--yes` has not seen the other machine.
-fn confirmed(output: Output) -> bool {
+/// Has a person decide, unless that was said before.
+fn asked(question: Question<'_>, yes: bool, output: Output) -> bool {
+    let question = match question {
+        Question::Code(code) => {
+            output.note(format!("found. Both machines show this code: {code}"));
+            output.note(format!("on a machine of the cluster: octopoid peers approve {code}"));
+            "A cluster runs agents on its members' machines. Does the other machine show the same code? [y/N]"
+        }
+        Question::Leave(cluster) => {
+            output.note(format!("this machine is the only member of the cluster '{cluster}'; it can belong to one cluster"));
+            "Its open tasks come along, and its store is kept as a backup. Leave that cluster? [y/N]"
+        }
+    };
+    yes || confirmed(question, output)
+}
+
+/// Asks on a terminal; a script that did not say `--yes` has seen nothing.
+fn confirmed(question: &str, output: Output) -> bool {
     if !std::io::stdin().is_terminal() {
         output.note("confirm with --yes where there is no terminal");
         return false;
     }
-    output.note("A cluster runs agents on its members' machines. Does the other machine show the same code? [y/N]");
+    output.note(question);
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")

@@ -9,7 +9,7 @@ use octopoid_client::{Authorities, AuthoritiesError, Client, ClientError, Invite
 
 use crate::{
     failure::{Exit, Failure},
-    node_bridge::{self, InitReport, JoinReport, ServerAddress, Share},
+    node_bridge::{self, InitReport, JoinReport, Question, ServerAddress, Share},
     output::Output,
 };
 
@@ -93,11 +93,16 @@ impl ServerError {
 }
 
 /// Gets a ticket from a server and joins with it; keeps the server in local.yaml.
-pub async fn join(report: &InitReport, server: ServerAddress, output: Output) -> Result<JoinReport, Failure> {
+pub async fn join(
+    report: &InitReport,
+    server: ServerAddress,
+    decide: &mut (dyn FnMut(Question<'_>) -> bool + Send),
+    output: Output,
+) -> Result<JoinReport, Failure> {
     check(&server.url)?;
     output.note(format!("asking {} for a ticket", server.url));
     let (ticket, cluster) = ticket(&server).await?;
-    let joined = node_bridge::share(&report.root, &report.machine_id, Share::Ticket(&ticket)).await?;
+    let joined = node_bridge::share(&report.root, &report.machine_id, Share::Ticket(&ticket), decide).await?;
     node_bridge::keep_server(&report.root, &ServerAddress { cluster, ..server })?;
     Ok(joined)
 }

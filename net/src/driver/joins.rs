@@ -18,7 +18,7 @@ use crate::network::DialError;
 use crate::streams::{Order, Purpose};
 
 /// How many joins are dialed, or run after a dial, at once.
-pub(super) const JOINS_OUT: usize = 16;
+pub(super) const JOINS_OUT: usize = 64;
 /// How many joins of others run at once.
 pub(super) const JOINS_IN: usize = 32;
 

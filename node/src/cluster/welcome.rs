@@ -121,9 +121,10 @@ impl Reception {
     }
 
     async fn redeem(&self, invite: [u8; 32], key: AuthorKey, machine: Name) -> JoinFrame {
-        let used = self.shared.store.membership().invited(&invite).copied();
-        if used == Some(key) {
-            return self.welcome();
+        let view = self.shared.store.membership();
+        if view.invited(&invite) == Some(&key) {
+            // A ticket lets in once: whom somebody has removed since needs another.
+            return if view.access(&key).is_some() { self.welcome() } else { JoinFrame::Refused(Refusal::Used) };
         }
         let Some(known) = self.invites().get(&invite, now_ms()) else { return JoinFrame::Refused(Refusal::Expired) };
         match self.let_in(key, machine, known.access, Some(invite)).await {

@@ -1,19 +1,18 @@
 //! Makes a project a member of a cluster: by a ticket, or by the cluster's name on the local network.
 //!
 //! **Invariants**: the store of a cluster is made only after its host has said yes; until then nothing but the project's
-//! files is written; a store that holds tasks of its own is never thrown away.
+//! files is written; a store that holds tasks of its own is never thrown away; a cluster that others belong to is never left.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use octopoid_crdt::ids::{AuthorKey, ClusterId, Name};
-use octopoid_crdt::peer::join::{Code, JoinError, JoinFrame, JoinFrameError, Joiner, JoinerOutput, Refusal, Ticket, TicketError};
-use octopoid_crdt::record::Verified;
-use octopoid_net::{DialError, Event, Events, JoinStream, Limits, Multiaddr, Network, PeerKey, SecretKey};
-use tokio::sync::mpsc;
+use octopoid_crdt::peer::join::{Code, JoinError, JoinFrame, JoinFrameError, Joiner, JoinerOutput, Ticket, TicketError};
+use octopoid_crdt::record::{Access, Verified};
+use octopoid_net::{DialError, Events, JoinStream, Limits, Multiaddr, Network, PeerKey, SecretKey};
 
 use super::carry_over::{CarryError, put_aside};
 use super::identity::{self, KeyError};
+use super::search::{Asked, Wanted, search, sightings};
 use crate::cluster::AddressBook;
 use crate::config::{self, Merge};
 use crate::git::Repository;
@@ -21,14 +20,8 @@ use crate::ops::members::{MembersRefused, open_to_others};
 use crate::project::Layout;
 use crate::store::{self, Store};
 
-/// How long the local network is searched.
-const SEARCH: Duration = Duration::from_secs(5);
-/// How many nodes that mDNS shows wait to be asked; as many as the network itself keeps.
-const SIGHTINGS: usize = 256;
 /// How long one step of the host may take.
 const STEP: Duration = Duration::from_secs(10);
-/// How often the host is asked whether somebody has approved.
-const POLL: Duration = Duration::from_secs(2);
 /// How long an approval is waited for.
 const APPROVAL: Duration = Duration::from_secs(10 * 60);
 
@@ -76,6 +69,22 @@ pub enum JoinClusterError {
     /// The project belongs to another cluster.
     #[error("this project belongs to the cluster '{0}' already: `octopoid uninit` leaves it")]
     OtherCluster(String),
+    /// The person did not agree to leave the cluster that has no other member.
+    #[error("this project stays in its cluster '{0}'; nothing was changed")]
+    NotLeft(Name),
+    /// There is no cluster of the name, and the project's own has another.
+    #[error("no cluster '{wanted}' was found, and this project is the cluster '{held}': `octopoid cluster name {wanted}` renames it")]
+    NotFound {
+        /// The name that was asked for.
+        wanted: Name,
+        /// The project's own.
+        held: Name,
+    },
+    /// Nobody is there who could let the machine in again.
+    #[error(
+        "this machine is no member of its cluster '{0}' any more, or not yet, and no admin of it answers on the local network: start one's node, or join by a ticket, which `octopoid invite` prints there"
+    )]
+    NobodyAnswers(Name),
     /// The open tasks could not be taken along.
     #[error(transparent)]
     Carry(#[from] CarryError),
@@ -113,30 +122,46 @@ pub enum Membership {
 /// How long an address has before the next one is tried beside it.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Asks a person whether both sides show the same code.
-pub type Confirm<'a> = &'a mut (dyn FnMut(&Code) -> bool + Send);
+/// What a person decides.
+#[derive(Debug, Clone, Copy)]
+pub enum Question<'q> {
+    /// Whether both sides show this code.
+    Code(&'q Code),
+    /// Whether the cluster of this name is left, of which this machine is the only member. Its open tasks come along.
+    Leave(&'q Name),
+}
 
-/// Joins by a ticket.
+/// Asks a person.
+pub type Confirm<'a> = &'a mut (dyn FnMut(Question<'_>) -> bool + Send);
+
+/// Joins by a ticket. A member's is redeemed as well: it may have been removed without having heard of it, or the ticket may give it
+/// another access.
 ///
 /// # Errors
-/// When the ticket is none or used, its inviter cannot be reached, or the project belongs to another cluster.
-pub async fn join_by_ticket(layout: &Layout, ticket: &str, machine: &Name) -> Result<Membership, JoinClusterError> {
+/// When the ticket is none or used, its inviter cannot be reached, or the project belongs to another cluster with other members.
+pub async fn join_by_ticket(layout: &Layout, ticket: &str, machine: &Name, confirm: Confirm<'_>) -> Result<Membership, JoinClusterError> {
     let ticket: Ticket = ticket.trim().parse()?;
     let opening = Opening::of(layout)?;
-    if let Some(held) = opening.membership()? {
-        if held.cluster == ticket.cluster {
-            return Ok(held.already());
-        }
-        if !held.alone || held.name.is_some() {
-            return Err(JoinClusterError::OtherCluster(held.shown()));
-        }
+    let held = opening.held(Some(&ticket))?;
+    let same = held.as_ref().filter(|held| held.cluster == ticket.cluster);
+    match (&held, same) {
+        // Nobody lets itself in.
+        (_, Some(same)) if ticket.inviter == opening.me => return Ok(same.already()),
+        (Some(other), None) => other.leave(confirm)?,
+        (None, _) | (_, Some(_)) => {}
     }
     let (network, _events) = opening.network(false).await?;
     let welcomed = redeem(&network, &ticket, &opening.reach(&ticket), opening.me, machine).await;
     network.shutdown().await;
-    let genesis = welcomed?;
-    opening.keep(&genesis, ticket.inviter, &ticket.addresses).await?;
-    Ok(Membership::Joined { cluster: ticket.cluster })
+    match (welcomed, same.filter(|same| same.redeemed)) {
+        (Ok(genesis), known) => {
+            opening.keep(&genesis, ticket.inviter, &ticket.addresses).await?;
+            Ok(known.map_or(Membership::Joined { cluster: ticket.cluster }, HeldCluster::already))
+        }
+        // A script that says it again need not find the inviter running.
+        (Err(JoinClusterError::Unreachable { .. }), Some(known)) => Ok(known.already()),
+        (Err(error), _) => Err(error),
+    }
 }
 
 async fn redeem(
@@ -180,155 +205,70 @@ async fn reach(network: &Network, node: &AuthorKey, addresses: &[String]) -> Res
 /// Joins the cluster of a name on the local network, or makes it when there is none.
 ///
 /// # Errors
-/// When the request is denied or not approved in time, or the project belongs to another cluster.
+/// When the request is denied or not approved in time, or the project belongs to another cluster with other members.
 pub async fn join_by_name(layout: &Layout, cluster: &Name, machine: &Name, confirm: Confirm<'_>) -> Result<Membership, JoinClusterError> {
     let opening = Opening::of(layout)?;
-    if let Some(held) = opening.membership()? {
+    let held = opening.held(None)?;
+    if let Some(held) = held.as_ref().filter(|held| !held.alone) {
         match &held.name {
-            Some(name) if name == cluster => return Ok(held.already()),
-            Some(_) => return Err(JoinClusterError::OtherCluster(held.shown())),
-            None => {}
-        }
-        if !held.alone {
-            return Err(JoinClusterError::OtherCluster(held.shown()));
+            Some(name) if name != cluster => return Err(JoinClusterError::OtherCluster(held.shown())),
+            Some(_) if held.access.is_some() => return Ok(held.already()),
+            None if held.access.is_some() => return Err(JoinClusterError::OtherCluster(held.shown())),
+            // It was removed, or has not heard yet that it was let in: that cluster is asked again, and no other of its name.
+            Some(_) | None => {}
         }
     }
+    let id = held.as_ref().filter(|held| !held.alone).map(|held| held.cluster);
+    let wanted = Wanted { me: opening.me, cluster: cluster.clone(), machine: machine.clone(), id };
     let (network, events) = opening.network(true).await?;
-    let found = search(&network, sightings(events), opening.me, cluster, machine).await;
-    let joined = match found {
-        Ok(Some(asked)) => asked.finish(&network, confirm).await.map(Some),
+    let joined = match search(&network, sightings(events), &wanted).await {
+        Ok(Some(asked)) => finish(&network, asked, held.as_ref(), confirm).await.map(Some),
         Ok(None) => Ok(None),
         Err(error) => Err(error),
     };
     network.shutdown().await;
-    match joined? {
-        Some((genesis, host, address)) => {
-            opening.keep(&genesis, host, &[address]).await?;
-            Ok(Membership::Joined { cluster: genesis.cluster() })
-        }
-        None => {
+    if let Some((genesis, host, address)) = joined? {
+        opening.keep(&genesis, host, &[address]).await?;
+        return Ok(Membership::Joined { cluster: genesis.cluster() });
+    }
+    match held {
+        Some(held) if !held.alone => Err(JoinClusterError::NobodyAnswers(cluster.clone())),
+        Some(HeldCluster { name: Some(name), .. }) if name == *cluster => Ok(Membership::Already { cluster: name.to_string() }),
+        Some(HeldCluster { name: Some(held), .. }) => Err(JoinClusterError::NotFound { wanted: cluster.clone(), held }),
+        Some(_) | None => {
             opening.found(cluster, machine).await?;
             Ok(Membership::Created { cluster: cluster.clone() })
         }
     }
 }
 
-/// A host that has answered for the cluster's name, and shows a code now.
-struct Asked {
-    joiner: Joiner,
-    code: Code,
-    host: AuthorKey,
-    address: Multiaddr,
-}
-
-/// Passes on whom mDNS shows, and takes every other event for as long as the network lasts: it stops when nobody does, and another
-/// machine that searches is told at once that nobody can join by this one.
-fn sightings(mut events: Events) -> mpsc::Receiver<(PeerKey, Multiaddr)> {
-    let (seen, sightings) = mpsc::channel(SIGHTINGS);
-    tokio::spawn(async move {
-        while let Some(event) = events.next().await {
-            if let Event::Discovered { peer, address } = event {
-                // Nobody looks once a cluster was found.
-                let _ = seen.try_send((peer, address));
-            }
-        }
-    });
-    sightings
-}
-
-/// Asks every node that mDNS shows, as it appears.
-async fn search(
+/// Has a person decide, and waits for the other side's.
+async fn finish(
     network: &Network,
-    mut sightings: mpsc::Receiver<(PeerKey, Multiaddr)>,
-    me: AuthorKey,
-    cluster: &Name,
-    machine: &Name,
-) -> Result<Option<Asked>, JoinClusterError> {
-    let mut tried = BTreeSet::new();
-    let mut refused = None;
-    let end = tokio::time::Instant::now() + SEARCH;
-    while let Ok(Some((peer, address))) = tokio::time::timeout_at(end, sightings.recv()).await {
-        if !tried.insert((peer, address.clone())) {
-            continue;
-        }
-        let Ok(address) = format!("{address}/p2p/{peer}").parse::<Multiaddr>() else { continue };
-        match ask(network, address, me, cluster, machine).await {
-            Ok(Some(asked)) => return Ok(Some(asked)),
-            Ok(None) => {}
-            Err(JoinClusterError::Refused(JoinError::Refused(refusal))) => refused = Some(refusal),
-            Err(error) => tracing::debug!(%peer, %error, "a node on the local network could not be asked"),
-        }
+    asked: Asked,
+    held: Option<&HeldCluster>,
+    confirm: Confirm<'_>,
+) -> Result<(Verified, AuthorKey, String), JoinClusterError> {
+    if let Some(Err(error)) = held.filter(|held| held.cluster != asked.cluster).map(|held| held.leave(confirm)) {
+        asked.withdraw(network).await;
+        return Err(error);
     }
-    // Who has the name but cannot let anybody in: to make another cluster of that name would surprise.
-    match refused {
-        Some(refusal) => Err(JoinError::Refused(refusal).into()),
-        None => Ok(None),
+    if !confirm(Question::Code(&asked.code)) {
+        asked.withdraw(network).await;
+        return Err(JoinClusterError::NotConfirmed);
     }
+    asked.finish(network, APPROVAL).await
 }
 
-async fn ask(
-    network: &Network,
-    address: Multiaddr,
-    me: AuthorKey,
-    cluster: &Name,
-    machine: &Name,
-) -> Result<Option<Asked>, JoinClusterError> {
-    let mut stream = network.dial_join(address.clone()).await?;
-    let host = AuthorKey(stream.peer().0);
-    let nonce = random()?;
-    let (mut joiner, mut frame) = Joiner::ask(me, host, cluster.clone(), machine.clone(), nonce);
-    loop {
-        match joiner.handle(exchange(&mut stream, &frame).await?) {
-            Ok(JoinerOutput::Send(next)) => frame = next,
-            Ok(JoinerOutput::Show { code, .. }) => return Ok(Some(Asked { joiner, code, host, address })),
-            Ok(JoinerOutput::Wait | JoinerOutput::Joined { .. }) => return Err(JoinError::Unexpected.into()),
-            Err(JoinError::Refused(Refusal::NoSuchCluster)) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-impl Asked {
-    /// Shows the code, and asks until an admin has decided.
-    async fn finish(mut self, network: &Network, confirm: Confirm<'_>) -> Result<(Verified, AuthorKey, String), JoinClusterError> {
-        if !confirm(&self.code) {
-            let withdraw = self.joiner.withdraw();
-            if let Ok(mut stream) = network.dial_join(self.address.clone()).await {
-                // The request ends by itself, too.
-                let _ = exchange(&mut stream, &withdraw).await;
-            }
-            return Err(JoinClusterError::NotConfirmed);
-        }
-        let end = tokio::time::Instant::now() + APPROVAL;
-        while tokio::time::Instant::now() < end {
-            let frame = self.joiner.confirm()?;
-            match self.once(network, &frame).await {
-                Ok(JoinerOutput::Joined { genesis, .. }) => return Ok((*genesis, self.host, self.address.to_string())),
-                Ok(JoinerOutput::Wait) => {}
-                Ok(JoinerOutput::Send(_) | JoinerOutput::Show { .. }) => return Err(JoinError::Unexpected.into()),
-                Err(JoinClusterError::Refused(error)) => return Err(error.into()),
-                // The host may be restarting: ask again.
-                Err(error) => tracing::debug!(%error, "the host did not answer"),
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        Err(JoinClusterError::NotApproved)
-    }
-
-    async fn once(&mut self, network: &Network, frame: &JoinFrame) -> Result<JoinerOutput, JoinClusterError> {
-        let mut stream = network.dial_join(self.address.clone()).await?;
-        let answer = exchange(&mut stream, frame).await?;
-        Ok(self.joiner.handle(answer)?)
-    }
-}
-
-async fn exchange(stream: &mut JoinStream, frame: &JoinFrame) -> Result<JoinFrame, JoinClusterError> {
+/// Does one step with the other side.
+pub(super) async fn exchange(stream: &mut JoinStream, frame: &JoinFrame) -> Result<JoinFrame, JoinClusterError> {
     stream.send(&frame.encode()?).await?;
     let answer = tokio::time::timeout(STEP, stream.receive()).await.map_err(|_| JoinClusterError::Silent)??;
     Ok(JoinFrame::decode(&answer)?)
 }
 
-fn random() -> Result<[u8; 32], JoinClusterError> {
+/// Draws what is used once.
+pub(super) fn random() -> Result<[u8; 32], JoinClusterError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(KeyError::Random)?;
     Ok(bytes)
@@ -347,11 +287,24 @@ struct Opening<'l> {
 struct HeldCluster {
     cluster: ClusterId,
     name: Option<Name>,
-    /// Nobody else is a member.
+    /// What this machine may do, as far as it has heard; none when it was removed.
+    access: Option<Access>,
+    /// This machine is a member and nobody else is.
     alone: bool,
+    /// This machine has heard that the ticket let it in.
+    redeemed: bool,
 }
 
 impl HeldCluster {
+    /// Agrees to another cluster, where that leaves nobody behind.
+    fn leave(&self, confirm: Confirm<'_>) -> Result<(), JoinClusterError> {
+        match &self.name {
+            _ if !self.alone => Err(JoinClusterError::OtherCluster(self.shown())),
+            Some(name) if !confirm(Question::Leave(name)) => Err(JoinClusterError::NotLeft(name.clone())),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn shown(&self) -> String {
         self.name.as_ref().map_or_else(|| "local".to_owned(), ToString::to_string)
     }
@@ -383,13 +336,22 @@ impl<'l> Opening<'l> {
         Ok(identity::load(&self.layout.key_file(), &self.layout.store_file(), root)?)
     }
 
-    fn membership(&self) -> Result<Option<HeldCluster>, JoinClusterError> {
+    /// Looks what cluster the project's store is of, and what it knows of a ticket.
+    fn held(&self, ticket: Option<&Ticket>) -> Result<Option<HeldCluster>, JoinClusterError> {
         if !self.layout.store_file().exists() {
             return Ok(None);
         }
         let store = Store::open(&self.layout.store_file(), self.identity()?, self.merge_blocks)?;
         let view = store.membership();
-        let held = HeldCluster { cluster: store.cluster(), name: view.name().cloned(), alone: view.members().count() <= 1 };
+        let access = view.access(&self.me);
+        let let_in = ticket.and_then(|ticket| view.invited(&ticket.invite())) == Some(&self.me);
+        let held = HeldCluster {
+            cluster: store.cluster(),
+            name: view.name().cloned(),
+            access,
+            alone: access.is_some() && view.members().count() == 1,
+            redeemed: let_in && access.is_some(),
+        };
         store.close();
         Ok(Some(held))
     }
@@ -401,15 +363,27 @@ impl<'l> Opening<'l> {
         Ok(octopoid_net::start(octopoid_net::Settings { secret, listen, mdns, limits: Limits::default() }).await?)
     }
 
-    /// Makes the store of the cluster that let this machine in.
+    /// Notes where the host is, and makes the store of the cluster that let this machine in, if it is not there.
     async fn keep(&self, genesis: &Verified, host: AuthorKey, addresses: &[String]) -> Result<(), JoinClusterError> {
         let path = self.layout.store_file();
-        if path.exists() {
-            let old = Store::open(&path, self.identity()?, self.merge_blocks)?;
-            let (tasks, backup) = put_aside(self.layout, old)?;
-            tracing::info!(tasks, backup = %backup.display(), "the project's own store was put aside; its open tasks come along");
+        let old = if path.exists() { Some(Store::open(&path, self.identity()?, self.merge_blocks)?) } else { None };
+        match old {
+            Some(same) if same.cluster() == genesis.cluster() => same.close(),
+            old => {
+                if let Some(old) = old {
+                    let (tasks, backup) = put_aside(self.layout, old)?;
+                    tracing::info!(tasks, backup = %backup.display(), "the project's own store was put aside; its open tasks come along");
+                }
+                self.make(genesis).await?;
+            }
         }
-        let store = Store::join(&path, self.identity()?, genesis.cluster(), self.merge_blocks)?;
+        let bare: Vec<String> = addresses.iter().map(|address| bare(address)).collect();
+        AddressBook::open(&self.layout.peers_file()).told(host, &bare);
+        Ok(())
+    }
+
+    async fn make(&self, genesis: &Verified) -> Result<(), JoinClusterError> {
+        let store = Store::join(&self.layout.store_file(), self.identity()?, genesis.cluster(), self.merge_blocks)?;
         let genesis = genesis.clone();
         let taken = store.write(move |unit| unit.receive(genesis)).await;
         let wrote = match taken {
@@ -419,10 +393,7 @@ impl<'l> Opening<'l> {
             Err(error) => Err(JoinClusterError::Write(error.to_string())),
         };
         store.close();
-        wrote?;
-        let bare: Vec<String> = addresses.iter().map(|address| bare(address)).collect();
-        AddressBook::open(&self.layout.peers_file()).told(host, &bare);
-        Ok(())
+        wrote
     }
 
     /// Makes the cluster, or gives the project's own its name.

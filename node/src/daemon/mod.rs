@@ -10,12 +10,13 @@ mod listen;
 mod network;
 mod node_file;
 mod open_tasks;
+mod search;
 mod setup;
 mod start;
 
 pub use carry_over::CarryError;
 pub use identity::KeyError;
-pub use join::{JoinClusterError, Membership, join_by_name, join_by_ticket};
+pub use join::{JoinClusterError, Membership, Question, join_by_name, join_by_ticket};
 pub use listen::{DEFAULT_PORT, ListenError};
 pub use network::NetworkError;
 pub use node_file::NodeFile;

@@ -112,7 +112,8 @@ pub fn join(unit: &mut Unit<'_>, admission: Admission) -> Result<RecordId, Membe
     if let Some((other, _)) = view.members().find(|(key, _)| share_numbers(&view, key, &member)) {
         return Err(MembersRefused::SharesNumbers(*other));
     }
-    if invite.as_ref().and_then(|invite| view.invited(invite)).is_some_and(|by| *by != member) {
+    let let_in = invite.as_ref().and_then(|invite| view.invited(invite));
+    if let_in.is_some_and(|by| *by != member || view.access(by).is_none()) {
         return Err(MembersRefused::InviteUsed);
     }
     if let Some((_, known)) = view.members().find(|(key, _)| **key == member)

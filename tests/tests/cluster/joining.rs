@@ -1,5 +1,6 @@
 //! How machines become members.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use octopoid_client::{ClaimRequest, ClientError, InviteRequest};
@@ -70,7 +71,7 @@ async fn a_ticket_lets_one_machine_in_and_the_second_is_told_why_not() {
         if lets_in {
             let _ = said.ok();
             let again = machine.run(&["init", "--join", &ticket]);
-            assert!(again.ok().contains("already"), "joining again is harmless: {again:?}");
+            assert!(again.ok().contains("member of the cluster"), "joining again is harmless: {again:?}");
         } else {
             assert!(said.refused(1).contains("used before"), "{said:?}");
             assert!(!machine.dir().join("runtime/octopoid.redb").exists(), "nothing of the cluster is kept");
@@ -239,6 +240,157 @@ async fn a_machine_that_joins_by_one_member_is_connected_to_all_within_seconds()
         let peers = third.client().peers().await.map_err(|error| error.to_string())?;
         let connected = peers.members.iter().filter(|member| member.state == "connected").count();
         if connected == 2 { Ok(()) } else { Err(format!("{:#?}", peers.members)) }
+#[tokio::test]
+async fn a_member_whose_address_stands_in_network_peers_is_dialed_by_a_node_that_was_told_no_other() {
+    let mut cluster = Cluster::of(2, false, &[]).await;
+    cluster.until_connected().await;
+    for machine in cluster.machines.iter_mut().rev() {
+        machine.stop(&[]).await;
+        // Neither knows where the other is, and the port is another one.
+        std::fs::remove_file(machine.dir().join("runtime/peers.json")).expect("what it was told");
+    }
+    cluster.machines[0].start().await;
+    let address = addresses(&cluster.machines[0], 1).await.remove(0);
+    let second = &mut cluster.machines[1];
+    second.configure("  mdns: false\n", &format!("  mdns: false\n  peers: ['{address}']\n"));
+    second.start().await;
+    cluster.until_connected().await;
+    let id = cluster.machines[1].enqueue("Over the configured address", &[]);
+    cluster.machines[0].until_in(&id, "incoming").await;
+}
+
+/// Waits until a node listens at so many addresses, and returns them.
+async fn addresses(project: &Project, count: usize) -> Vec<String> {
+    project
+        .until("it listens", async || {
+            let said = project.run(&["peers", "addresses"]);
+            let mut addresses: Vec<String> = said.ok().lines().map(str::to_owned).collect();
+            addresses.sort();
+            if addresses.len() == count { Ok(addresses) } else { Err(format!("{addresses:?}")) }
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_node_keeps_its_port_of_each_family_over_a_restart_and_the_rest_when_one_was_taken() {
+    let mut cluster = Cluster::of(1, false, &[]).await;
+    let machine = &mut cluster.machines[0];
+    machine.stop(&[]).await;
+    // Where there is no IPv6, a second address of IPv4 has a port of its own as well.
+    let second = if TcpListener::bind("[::1]:0").is_ok() { "/ip6/::1" } else { "/ip4/127.0.0.2" };
+    machine.configure("listen: [/ip4/127.0.0.1/tcp/0]", &format!("listen: [/ip4/127.0.0.1/tcp/0, '{second}/tcp/0']"));
+    machine.start().await;
+    let before = addresses(machine, 2).await;
+    for _ in 0..2 {
+        machine.stop(&[]).await;
+        machine.start().await;
+        assert_eq!(addresses(machine, 2).await, before);
+    }
+    machine.stop(&[]).await;
+    let port = |address: &str| address.split('/').nth(4).expect("a port").parse::<u16>().expect("a number");
+    let first = before.iter().find(|address| address.starts_with("/ip4/127.0.0.1/")).expect("an address");
+    let taken = TcpListener::bind(("127.0.0.1", port(first))).expect("the port is free");
+    machine.start().await;
+    let after = addresses(machine, 2).await;
+    assert!(!after.contains(first), "another program has it");
+    assert!(after.iter().any(|address| address.starts_with(second) && before.contains(address)), "{before:?} {after:?}");
+    drop(taken);
+}
+
+async fn ticket(cluster: &Cluster, access: &str) -> String {
+    let request = InviteRequest { access: Some(access.to_owned()), ..InviteRequest::default() };
+    cluster.machines[0].client().invite(&request).await.expect("an invitation").ticket
+}
+
+#[tokio::test]
+async fn a_removed_machine_is_let_in_again_by_a_new_ticket_and_not_by_its_old_one() {
+    let mut cluster = Cluster::of(1, false, &[]).await;
+    let first = ticket(&cluster, "worker").await;
+    cluster.add_with(&first).await;
+    cluster.until_connected().await;
+    let before = cluster.machines[1].enqueue("Written before the removal", &[]);
+    cluster.until_all_show("incoming", 1).await;
+    let _ = cluster.machines[0].run(&["peers", "remove", "machine-2"]).ok();
+    cluster.machines[1].stop(&[]).await;
+    let said = cluster.machines[1].run(&["init", "--join", &first]);
+    assert!(said.refused(1).contains("used before"), "{said:?}");
+    assert_eq!(cluster.machines[0].client().peers().await.expect("members").members.len(), 1, "an old ticket lets nobody in");
+
+    let second = ticket(&cluster, "worker").await;
+    let said = cluster.machines[1].run(&["init", "--join", &second]);
+    assert!(said.ok().contains("is a member of the cluster now"), "{said:?}");
+    assert!(!cluster.machines[1].dir().join("runtime/octopoid.backup-1.redb").exists(), "its store is of this cluster");
+    let meanwhile = cluster.machines[0].enqueue("Written while it was away", &[]);
+    cluster.machines[1].start().await;
+    cluster.until_connected().await;
+    // Once this is here, so is the record that let the machine in.
+    cluster.machines[1].until_in(&meanwhile, "incoming").await;
+    let after = cluster.machines[1].enqueue("Written after its return", &[]);
+    cluster.until_all_show("incoming", 3).await;
+    for id in [&before, &after] {
+        assert_eq!(cluster.machines[0].task(id).await.queue, "incoming", "what it writes counts");
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_for_another_access_changes_what_a_member_may_do() {
+    let mut cluster = Cluster::of(2, false, &[]).await;
+    cluster.until_connected().await;
+    let ticket = ticket(&cluster, "admin").await;
+    cluster.machines[1].stop(&[]).await;
+    let said = cluster.machines[1].run(&["init", "--join", &ticket]);
+    assert!(said.ok().contains("is a member of the cluster now"), "{said:?}");
+    cluster.machines[1].start().await;
+    cluster.until_connected().await;
+    cluster.machines[1]
+        .until("it has heard of its access", async || {
+            let peers = cluster.machines[1].client().peers().await.map_err(|error| error.to_string())?;
+            let admins = peers.members.iter().filter(|member| member.access == "admin").count();
+            if admins == 2 { Ok(()) } else { Err(format!("{:#?}", peers.members)) }
+        })
+        .await;
+    let _ = cluster.machines[1].run(&["invite"]).ok();
+    cluster.machines[1].stop(&[]).await;
+    // It knows what the ticket did: nobody need be there to be asked again.
+    cluster.machines[0].stop(&[]).await;
+    let said = cluster.machines[1].run(&["init", "--join", &ticket]);
+    assert!(said.ok().contains("member of the cluster 'home' already"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_project_that_is_alone_in_its_named_cluster_joins_another_when_a_person_says_so() {
+    let mut cluster = Cluster::of(1, false, &[]).await;
+    let project = cluster.prepared(&[]);
+    let _ = project.run(&["cluster", "name", "home"]).ok();
+    let own = project.enqueue("Thought of alone", &[]);
+    let ticket = ticket(&cluster, "worker").await;
+    let join = ["init", "--join", &ticket];
+    let said = project.run(&join);
+    assert!(said.refused(1).contains("stays in its cluster 'home'"), "{said:?}");
+    assert!(said.stderr.contains("confirm with --yes where there is no terminal"), "{said:?}");
+    for no in ["n", "", "yes, but later"] {
+        let said = project.run_on_a_terminal(&join, no);
+        assert!(said.refused(1).contains("stays in its cluster 'home'"), "{said:?}");
+        assert!(said.stderr.contains("Leave that cluster? [y/N]"), "{said:?}");
+    }
+    assert!(project.run(&["show", &own]).ok().contains("Thought of alone"), "nothing was changed");
+    let said = project.run_on_a_terminal(&join, "y");
+    assert!(said.ok().contains("is a member of the cluster now"), "{said:?}");
+    cluster.machines.push(project);
+    cluster.machines[1].start().await;
+    cluster.until_all_show("incoming", 1).await;
+    assert_eq!(cluster.machines[0].task(&own).await.title, "Thought of alone");
+    assert!(cluster.machines[1].dir().join("runtime/octopoid.backup-1.redb").exists(), "the old store is kept");
+
+    // One that is not alone stays, whatever a person says.
+    let other = Cluster::of(2, false, &[]).await;
+    other.until_connected().await;
+    cluster.machines[1].stop(&[]).await;
+    let invitation = other.machines[0].client().invite(&InviteRequest::default()).await.expect("an invitation").ticket;
+    let said = cluster.machines[1].run(&["init", "--yes", "--join", &invitation]);
+    assert!(said.refused(1).contains("belongs to the cluster 'home' already"), "{said:?}");
+}
+
     });
     connected.await.unwrap_or_else(|seen| panic!("the third does not find the second one\nlast seen: {seen}\n{}", third.logs()));
 }

@@ -80,3 +80,98 @@ async fn two_machines_that_ask_at_the_same_time_are_both_let_in() {
     let peers = office.machines[0].run(&["peers", "list", "--json"]).json();
     assert_eq!(peers["members"].as_array().map(Vec::len), Some(3), "{peers}");
 }
+
+#[tokio::test]
+async fn a_machine_that_left_is_let_in_again_by_the_name_with_the_store_that_it_has() {
+    let Some(mut office) = Office::cluster(2, &[]).await else { return };
+    let _ = office.machines[1].run(&["peers", "remove", "machine-2"]).ok();
+    office.machines[1].stop(&[]).await;
+    let asking = office.ask(1, "machine-2");
+    let code = office.pending_code("machine-2").await;
+    let _ = office.machines[0].run(&["peers", "approve", &code]).ok();
+    let said = asking.ended(&office).await;
+    assert!(said.ok().contains("is a member of the cluster now"), "{said:?}");
+    assert!(!office.machines[1].dir().join("runtime/octopoid.backup-1.redb").exists(), "its store is of this cluster");
+    office.machines[1].start().await;
+    office.until_connected(1).await;
+    let _ = office.machines[0].enqueue("From the first", &[]);
+    // Once this is there, so is the record that let the machine in.
+    let _ = office.until_agreed(Duration::from_secs(5), "the first one's task", |tasks| tasks.len() == 1).await;
+    let _ = office.machines[1].enqueue("From who came back", &[]);
+    let _ = office.until_agreed(Duration::from_secs(5), "both tasks", |tasks| tasks.len() == 2).await;
+    office.machines[1].stop(&[]).await;
+}
+
+#[tokio::test]
+async fn two_machines_that_each_made_the_cluster_alone_come_together_with_their_open_tasks() {
+    let Some(mut office) = Office::of(2) else { return };
+    let _ = office.found().await;
+    let theirs = office.machines[0].enqueue("Queued on the first", &[]);
+    // The first one's node did not run when the second was told the same name.
+    let second = &office.machines[1];
+    let _ = second.run(&["init", "--machine-id", "laptop", "--api-port", "0"]).ok();
+    let _ = second.run(&["cluster", "name", "home"]).ok();
+    let own = second.enqueue("Queued on the second", &[]);
+
+    let said = office.ask_typing(1, "laptop", "n").ended(&office).await;
+    assert!(said.refused(1).contains("stays in its cluster 'home'"), "{said:?}");
+    let asking = office.ask(1, "laptop");
+    let code = office.pending_code("laptop").await;
+    let _ = office.machines[0].run(&["peers", "approve", &code]).ok();
+    let said = asking.ended(&office).await;
+    assert!(said.ok().contains("is a member of the cluster now"), "{said:?}");
+    assert!(said.stderr.contains("the only member of the cluster 'home'"), "{said:?}");
+    office.machines[1].agents(&[]);
+    office.machines[1].start().await;
+    let _ = office
+        .until_agreed(Duration::from_secs(10), "both tasks", |tasks| {
+            tasks.len() == 2 && [&theirs, &own].iter().all(|id| tasks.iter().any(|task| task.id == **id))
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_machine_that_is_alone_in_its_cluster_keeps_it_where_no_other_answers() {
+    let Some(office) = Office::of(1) else { return };
+    let machine = &office.machines[0];
+    let said = machine.run(&["init", "--cluster", "home", "--machine-id", "laptop"]);
+    assert!(said.ok().contains("no cluster 'home' found, created"), "{said:?}");
+    let again = machine.run(&["init", "--cluster", "home"]);
+    assert!(again.ok().contains("member of the cluster 'home' already"), "{again:?}");
+    let other = machine.run(&["init", "--cluster", "work", "--yes"]);
+    assert!(other.refused(1).contains("octopoid cluster name work"), "{other:?}");
+}
+
+#[tokio::test]
+async fn a_person_who_is_asked_on_a_terminal_confirms_the_code_or_does_not() {
+    let Some(office) = Office::of(2) else { return };
+    let mut office = office;
+    let _ = office.found().await;
+    for no in ["n", "", "maybe"] {
+        let said = office.ask_typing(1, "laptop", no).ended(&office).await;
+        assert!(said.refused(1).contains("the code was not confirmed"), "{said:?}");
+        assert!(said.stderr.contains("Does the other machine show the same code? [y/N]"), "{said:?}");
+        assert!(!office.machines[1].dir().join("runtime/octopoid.redb").exists(), "nothing of the cluster is kept");
+    }
+    let peers = office.machines[0].run(&["peers", "list", "--json"]).json();
+    assert_eq!(peers["pending"], serde_json::json!([]), "who said no has withdrawn");
+    let asking = office.ask_typing(1, "laptop", "y");
+    let code = office.pending_code("laptop").await;
+    let _ = office.machines[0].run(&["peers", "approve", &code]).ok();
+    let said = asking.ended(&office).await;
+    assert!(said.ok().contains("is a member of the cluster now"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_the_host_does_not_know_any_more_ends_init_with_1() {
+    let Some(mut office) = Office::of(2) else { return };
+    let _ = office.found().await;
+    let asking = office.ask(1, "laptop");
+    let _ = office.pending_code("laptop").await;
+    // What waits for a person is kept in memory, as is what has expired.
+    office.machines[0].stop(&[]).await;
+    office.machines[0].start().await;
+    let said = asking.ended(&office).await;
+    assert!(said.refused(1).contains("has expired"), "{said:?}");
+    assert!(!office.machines[1].dir().join("runtime/octopoid.redb").exists(), "nothing of the cluster is kept");
+}

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use octopoid_tests::{Agent, Lan, Origin, Project, Said, until_within};
+use octopoid_tests::{Agent, Lan, Origin, Project, Said, terminal, until_within};
 use serde_json::Value;
 
 /// How soon after the network was mended all must show the same.
@@ -74,12 +74,25 @@ impl Office {
 
     /// Begins `init` on a machine, which waits for an approval.
     pub fn ask(&self, number: usize, name: &str) -> Asking {
+        self.begin(number, name, &["--yes"], None)
+    }
+
+    /// Begins `init` on a machine, on a terminal on which a person types a line.
+    pub fn ask_typing(&self, number: usize, name: &str, line: &str) -> Asking {
+        self.begin(number, name, &[], Some(line))
+    }
+
+    fn begin(&self, number: usize, name: &str, more: &[&str], typed: Option<&str>) -> Asking {
         let machine = &self.machines[number];
-        let file = |end: &str| machine.table().join(format!("init.{end}"));
+        let file = |end: &str| File::create(machine.table().join(format!("init.{end}"))).expect("a file");
+        let (person, stdin) = match typed.map(terminal) {
+            Some((person, program)) => (Some(person), Stdio::from(program)),
+            None => (None, Stdio::null()),
+        };
         let mut command = machine.command();
-        command.args(["init", "--cluster", "home", "--machine-id", name, "--yes"]).stdin(Stdio::null());
-        command.stdout(File::create(file("stdout")).expect("a file")).stderr(File::create(file("stderr")).expect("a file"));
-        Asking { child: command.spawn().expect("octopoid runs"), number }
+        command.args(["init", "--cluster", "home", "--machine-id", name]).args(more).stdin(stdin);
+        command.stdout(file("stdout")).stderr(file("stderr"));
+        Asking { child: command.spawn().expect("octopoid runs"), number, _person: person }
     }
 
     /// Lets a machine in by the code that both show, and starts it.
@@ -167,6 +180,8 @@ pub fn shown(machine: &Project) -> Vec<Shown> {
 pub struct Asking {
     child: Child,
     number: usize,
+    /// Kept while it is used.
+    _person: Option<File>,
 }
 
 impl Asking {

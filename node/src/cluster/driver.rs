@@ -68,7 +68,8 @@ impl Driver {
                 }
                 () = self.shared.turned.notified() => self.follow_membership()?,
                 _ = presence.tick() => {
-                    self.tell_presence();
+                    self.shared.tell_presence();
+                    self.shared.note_meetings();
                     self.shared.look_around();
                 }
             }
@@ -113,7 +114,7 @@ impl Driver {
             NetEvent::Listening { address } => {
                 tracing::info!(%address, "members can reach this node here");
                 self.shared.book().listening(&address);
-                self.tell_presence();
+                self.shared.tell_presence();
             }
             NetEvent::NotListening { address } => tracing::info!(%address, "members cannot reach this node there any more"),
         }
@@ -133,8 +134,12 @@ impl Driver {
             link.task.abort();
         }
         self.shared.settling.tell(SettleInput::Disconnected { peer });
-        if let Some(state) = self.shared.members().get_mut(&peer).filter(|state| state.connected) {
-            (state.connected, state.since_ms) = (false, now_ms());
+        let now_ms = now_ms();
+        let parted = self.shared.members().get_mut(&peer).filter(|state| state.connected).map(|state| {
+            (state.connected, state.since_ms) = (false, Some(now_ms));
+        });
+        if parted.is_some() {
+            self.shared.book().parts(peer, now_ms);
         }
     }
 
@@ -201,15 +206,5 @@ impl Driver {
         members.iter().for_each(|member| self.shared.dial(member));
         self.shared.take_hints();
         Ok(())
-    }
-
-    fn tell_presence(&mut self) {
-        if let Ok(frame) = self.shared.presence().encode() {
-            let frame = Bytes::from(frame);
-            for peer in self.shared.connected() {
-                // Its queue may be full: the next one comes soon.
-                let _ = self.shared.network.try_send(&peer_key(&peer), frame.clone());
-            }
-        }
     }
 }

@@ -293,7 +293,7 @@ impl Link {
             state.current = self.machine.is_current();
             let news = greeted && !state.connected;
             if news {
-                (state.connected, state.since_ms) = (true, now_ms());
+                (state.connected, state.since_ms) = (true, Some(now_ms()));
             }
             news
         };

@@ -7,6 +7,7 @@
 //! starts only when it is settled with every connected member.
 
 mod address_book;
+mod bundles;
 mod contenders;
 mod driver;
 mod intake;
@@ -26,12 +27,13 @@ mod words;
 use octopoid_crdt::record::Access;
 
 pub use address_book::AddressBook;
+pub use bundles::{BranchAsk, GiveBranches, NotGiven, TakeError};
 pub use invites::InviteError;
 pub use octopoid_crdt::ids::IdError as NameError;
 pub use octopoid_crdt::peer::join::Code;
 pub use presence::Presence;
 pub use reads::{AnswerReads, PassedRead, Pieces};
-pub use requests::{AnswerCalls, AskError, BranchAsk, GiveBranches, PassedAnswer, PassedCall, PassedVerdict, VerdictAnswer};
+pub use requests::{AnswerCalls, AskError, PassedAnswer, PassedCall, PassedVerdict, VerdictAnswer};
 pub use settling::{Outcome, Settling};
 pub use shared::GiveHeartbeats;
 pub use start::{Cluster, ClusterError, ClusterSettings, MemberView};

@@ -3,20 +3,18 @@
 //!
 //! **Invariants**: a request comes from a member that may work; an answer is bounded by what the asker takes.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use octopoid_crdt::ids::{AuthorKey, RecordId};
-use octopoid_net::{CHUNK_LIMIT, RequestError, Responder};
+use octopoid_net::{RequestError, Responder};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::bundles::{self, BranchAsk};
 use super::reads::{self, PassedRead};
 use super::shared::{Shared, peer_key};
-use crate::git::BUNDLE_LIMIT;
 use crate::ops::judge::{accept, reject};
 use crate::ops::{Refused, Target, find};
 use crate::store::Store;
@@ -25,8 +23,6 @@ use crate::store::Store;
 const ANSWER: u64 = 1024 * 1024;
 /// How long an answer may take: as long as a claim waits for a member twice.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How long the next piece of a branch may take; packing a large one takes a while.
-const PIECE: Duration = Duration::from_secs(120);
 
 /// What a member asks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -76,18 +72,6 @@ pub enum VerdictAnswer {
         reason: String,
     },
 }
-
-/// Asks for a branch that another node has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BranchAsk {
-    /// The branch, without refs/heads/.
-    pub branch: String,
-    /// Commits that the asker has.
-    pub have: Vec<String>,
-}
-
-/// Packs branches for members; the file is removed by the one who asked for it here.
-pub type GiveBranches = Arc<dyn Fn(&BranchAsk) -> Result<PathBuf, String> + Send + Sync>;
 
 /// A call that is passed on to the node that can answer it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,52 +179,6 @@ impl Shared {
     }
 }
 
-impl Shared {
-    /// Asks a member for a branch and writes it into a file.
-    pub(super) async fn take_branch(&self, node: &AuthorKey, ask: &BranchAsk, file: &Path) -> Result<(), AskError> {
-        let failed = |error: &dyn std::error::Error| AskError::Failed(error.to_string());
-        let request = serde_json::to_vec(&Ask::Branch(ask.clone())).map_err(|error| failed(&error))?;
-        let exchange = self.network.request(&peer_key(node), request.into(), BUNDLE_LIMIT).await;
-        let mut exchange = exchange.map_err(AskError::from)?;
-        let mut out = tokio::fs::File::create(file).await.map_err(|error| failed(&error))?;
-        loop {
-            let piece = tokio::time::timeout(PIECE, exchange.next()).await;
-            let piece = piece.map_err(|_| AskError::Failed("the branch did not come in time".to_owned()))?;
-            let Some(piece) = piece.map_err(|error| failed(&error))? else { break };
-            out.write_all(&piece).await.map_err(|error| failed(&error))?;
-        }
-        out.flush().await.map_err(|error| failed(&error))
-    }
-}
-
-async fn give_branch(give: GiveBranches, ask: BranchAsk, mut responder: Responder) {
-    let packed = tokio::task::spawn_blocking(move || give(&ask)).await;
-    let file = match packed {
-        Ok(Ok(file)) => file,
-        Ok(Err(reason)) => return tracing::debug!(%reason, "a branch is not given"),
-        Err(error) => return tracing::warn!(%error, "a branch could not be packed"),
-    };
-    let given = send_file(&file, &mut responder).await;
-    // What stays is swept at the next start.
-    let _ = tokio::fs::remove_file(&file).await;
-    if given {
-        // The asker may be gone.
-        let _ = responder.finish().await;
-    }
-}
-
-async fn send_file(file: &Path, responder: &mut Responder) -> bool {
-    let Ok(mut input) = tokio::fs::File::open(file).await else { return false };
-    let mut piece = vec![0; CHUNK_LIMIT];
-    loop {
-        match input.read(&mut piece).await {
-            Ok(0) => return true,
-            Ok(read) if responder.send(&piece[..read]).await.is_ok() => {}
-            Ok(_) | Err(_) => return false,
-        }
-    }
-}
-
 /// Answers one request of a member.
 pub(super) async fn answer(shared: Arc<Shared>, peer: AuthorKey, bytes: Bytes, mut responder: Responder) {
     if !shared.store.membership().is_member(&peer) {
@@ -257,7 +195,7 @@ pub(super) async fn answer(shared: Arc<Shared>, peer: AuthorKey, bytes: Bytes, m
     match ask {
         Ask::Branch(ask) => {
             if let Some(give) = shared.branches.get() {
-                give_branch(give.clone(), ask, responder).await;
+                bundles::give(give.clone(), ask, responder).await;
             }
         }
         Ask::Read(read) => {
@@ -280,6 +218,39 @@ pub(super) async fn answer(shared: Arc<Shared>, peer: AuthorKey, bytes: Bytes, m
             if responder.send(&json).await.is_ok() {
                 let _ = responder.finish().await;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn again<T: Serialize + DeserializeOwned>(text: &str) -> String {
+        let read: T = serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        serde_json::to_string(&read).expect("JSON")
+    }
+
+    #[test]
+    fn the_golden_asks_and_answers_of_version_1_are_read_and_written_the_same() {
+        let mut kinds = std::collections::BTreeSet::new();
+        for line in include_str!("../../tests/golden/asks/v1.txt").lines() {
+            let (what, text) = line.split_once(' ').expect("a kind and a text");
+            let written = match what {
+                "ask" => again::<Ask>(text),
+                "answer" => again::<PassedAnswer>(text),
+                "verdict" => again::<VerdictAnswer>(text),
+                "branch" => again::<bundles::Refused>(text),
+                other => panic!("'{other}' is none"),
+            };
+            assert_eq!(written, text);
+            kinds.insert(text.split('"').take(4).collect::<Vec<_>>().join("\""));
+        }
+        // A later version's fields are skipped, and its asks are none.
+        assert!(serde_json::from_str::<Ask>(r#"{"ask":"branch","branch":"main","have":[],"later":1}"#).is_ok());
+        assert!(serde_json::from_str::<Ask>(r#"{"ask":"later"}"#).is_err());
+        for ask in ["call", "read", "branch", "verdict"] {
+            assert!(kinds.contains(&format!("{{\"ask\":\"{ask}")), "no golden {ask}: {kinds:?}");
         }
     }
 }

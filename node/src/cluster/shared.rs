@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use octopoid_crdt::ids::{AuthorKey, ClusterId, RecordId};
 use octopoid_crdt::lease::Input as LeaseInput;
 use octopoid_crdt::peer::renewal::{Checked, Heard, Renewals};
@@ -14,10 +15,11 @@ use octopoid_net::{ADDRESSES_PER_PEER, Multiaddr, Network, PeerKey};
 use tokio::sync::{Notify, watch};
 
 use super::address_book::AddressBook;
+use super::bundles::GiveBranches;
 use super::namesakes::Namesakes;
 use super::presence::{OTHERS, OTHERS_ADDRESSES, Presence};
 use super::reads::AnswerReads;
-use super::requests::{AnswerCalls, GiveBranches};
+use super::requests::AnswerCalls;
 use super::settling::Settling;
 use super::strikes::StrikeBook;
 use super::words::Words;
@@ -54,6 +56,10 @@ pub(super) struct Shared {
     pub turned: Notify,
     /// Tells what this node says of itself.
     pub describe: Describe,
+    /// Branches that a member has and does not give, and why.
+    pub not_given: Mutex<BTreeMap<String, String>>,
+    /// Why this node claims nothing, if so.
+    pub idle: Mutex<Option<String>>,
     /// Answers calls that members pass on, once the API is there.
     pub calls: OnceLock<AnswerCalls>,
     /// Answers members that read, once the API is there.
@@ -79,8 +85,8 @@ pub(super) type Describe = Arc<dyn Fn() -> Presence + Send + Sync>;
 /// How it stands with a member that is or was connected since the start.
 #[derive(Debug, Clone, Default)]
 pub(super) struct MemberState {
-    /// Since when it is connected or not, in milliseconds since 1970.
-    pub since_ms: u64,
+    /// Since when it is connected, or not any more, in milliseconds since 1970; none while it was not.
+    pub since_ms: Option<u64>,
     /// Whether it is connected and has greeted.
     pub connected: bool,
     /// How many records it is known to lack.
@@ -132,6 +138,14 @@ impl Shared {
     /// Tells whether this node was told to keep to itself: it then connects to nobody and lets nobody connect.
     pub fn is_kept_offline(&self) -> bool {
         self.kept_offline.load(Ordering::SeqCst)
+    }
+
+    pub fn not_given(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.not_given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn idle(&self) -> MutexGuard<'_, Option<String>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn book(&self) -> MutexGuard<'_, AddressBook> {
@@ -236,8 +250,28 @@ impl Shared {
         let agents = u32::try_from(self.running().len()).unwrap_or(u32::MAX);
         let addresses = reachable.take(ADDRESSES_PER_PEER).collect();
         let heartbeats = self.heartbeats.get().map(|give| give()).unwrap_or_default();
-        let presence = Presence { addresses, others, agents, heartbeats, ..(self.describe)() };
+        let idle = self.idle().clone();
+        let presence = Presence { addresses, others, agents, heartbeats, idle, ..(self.describe)() };
         Message::Presence { text: presence.text() }
+    }
+
+    /// Tells all members of this node.
+    pub fn tell_presence(&self) {
+        if let Ok(frame) = self.presence().encode() {
+            let frame = Bytes::from(frame);
+            for peer in self.connected() {
+                // Its queue may be full: the next one comes soon.
+                let _ = self.network.try_send(&peer_key(&peer), frame.clone());
+            }
+        }
+    }
+
+    /// Notes who is connected, for after a restart.
+    pub fn note_meetings(&self) {
+        let (connected, now_ms, view) = (self.connected(), now_ms(), self.store.membership());
+        let mut book = self.book();
+        connected.into_iter().for_each(|member| book.meets(member, now_ms));
+        book.catch_up(|member| view.access(member).is_some());
     }
 
     /// Lets renewals of a lease be heard that is timed here.

@@ -1,6 +1,6 @@
 //! Starts this node's part in its cluster, and the handle to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,21 +15,20 @@ use octopoid_net::{Limits, Multiaddr, Network, PeerKey, SecretKey};
 use tokio::sync::{Notify, watch};
 
 use super::address_book::AddressBook;
+use super::bundles::{BranchAsk, GiveBranches, TakeError};
 use super::contenders::{contenders, is_open};
 use super::driver::Driver;
 use super::namesakes::Namesakes;
 use super::presence::Presence;
 use super::reads::{AnswerReads, PassedRead, Pieces};
-use super::requests::{
-    AnswerCalls, AskError, BranchAsk, GiveBranches, PassedAnswer, PassedCall, PassedVerdict, VerdictAnswer, write_verdict,
-};
+use super::requests::{AnswerCalls, AskError, PassedAnswer, PassedCall, PassedVerdict, VerdictAnswer, write_verdict};
 use super::settling::{Outcome, Settling};
 use super::shared::{GiveHeartbeats, Shared, peer_key};
 use super::strikes::{StrikeBook, Strikes};
 use super::welcome::Reception;
 use super::words::Words;
 use crate::git::Repository;
-use crate::store::{Fault, Filter, Sort, Store, TaskNo, TaskRow};
+use crate::store::{Fault, Filter, Sort, Store, TaskNo, TaskRow, now_ms};
 
 /// How long a node waits for what members know of it before its first record.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -94,9 +93,9 @@ pub struct MemberView {
     pub own: bool,
     /// Whether it is connected.
     pub connected: bool,
-    /// Since when, in milliseconds since 1970; none when it was not connected since the start.
+    /// Since when, in milliseconds since 1970; none when it was never connected.
     pub since_ms: Option<u64>,
-    /// How many records it is known to lack.
+    /// How many records it is known to lack, at most.
     pub lag: usize,
     /// What it did that no correct node does.
     pub strikes: Strikes,
@@ -148,6 +147,8 @@ impl Cluster {
             kept_offline: AtomicBool::new(false),
             turned: Notify::new(),
             describe: settings.describe,
+            not_given: Mutex::new(BTreeMap::new()),
+            idle: Mutex::new(None),
             calls: OnceLock::new(),
             reads: OnceLock::new(),
             words: Words::default(),
@@ -349,9 +350,15 @@ impl Cluster {
     /// Asks a member for a branch and writes it into a file.
     ///
     /// # Errors
-    /// When that node is not connected, or does not have it.
-    pub async fn take_branch(&self, node: &AuthorKey, ask: &BranchAsk, file: &Path) -> Result<(), AskError> {
+    /// When that node is not connected, does not have it, or does not give it.
+    pub async fn take_branch(&self, node: &AuthorKey, ask: &BranchAsk, file: &Path) -> Result<(), TakeError> {
         self.shared.take_branch(node, ask, file).await
+    }
+
+    /// Returns why members do not give branches that they have, each reason once.
+    #[must_use]
+    pub fn not_given(&self) -> BTreeSet<String> {
+        self.shared.not_given().values().cloned().collect()
     }
 
     /// Returns who merges where there is no remote, and whether that is this node.
@@ -398,6 +405,7 @@ impl Cluster {
         let view = self.shared.store.membership();
         let states = self.shared.members().clone();
         let statuses: BTreeMap<PeerKey, _> = self.shared.network.peers().into_iter().map(|status| (status.peer, status)).collect();
+        let met = self.shared.book();
         let member = |(key, member): (&AuthorKey, &octopoid_crdt::membership::Member)| {
             let (state, status) = (states.get(key), statuses.get(&peer_key(key)));
             let own = *key == self.shared.me;
@@ -408,7 +416,7 @@ impl Cluster {
                 access: member.access,
                 own,
                 connected: own || state.is_some_and(|state| state.connected),
-                since_ms: state.map(|state| state.since_ms),
+                since_ms: state.and_then(|state| state.since_ms).or_else(|| met.met_last(key)),
                 lag: state.map_or(0, |state| state.lag),
                 strikes: self.shared.strikes.of(key),
                 presence: state.and_then(|state| state.presence.clone()),
@@ -450,7 +458,18 @@ impl Cluster {
 
     /// Ends the node's part: what waits is sent, and the port is free when this returns.
     pub async fn stop(&self) {
+        let now_ms = now_ms();
+        for member in self.shared.connected() {
+            self.shared.book().parts(member, now_ms);
+        }
+        self.shared.note_meetings();
         self.shared.network.shutdown().await;
+    }
+
+    /// Tells the members why this node claims nothing, or that it may.
+    pub fn tell_idle(&self, why: Option<String>) {
+        *self.shared.idle() = why;
+        self.shared.tell_presence();
     }
 }
 

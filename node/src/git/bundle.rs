@@ -26,8 +26,10 @@ pub enum BundleError {
     #[error("failed to take branch '{branch}' from another node: {message}")]
     Take { branch: Branch, message: String },
     /// The bundle is too large to send.
-    #[error("branch '{branch}' packs to {bytes} bytes, more than the {BUNDLE_LIMIT} that nodes send: set up a remote 'origin'")]
-    TooLarge { branch: Branch, bytes: u64 },
+    #[error(
+        "branch '{branch}' packs to more than the {most} bytes that nodes send each other: set up a remote 'origin' that all machines reach"
+    )]
+    TooLarge { branch: Branch, most: u64 },
     /// The file cannot be read or written.
     #[error("failed to use {}", path.display())]
     File {
@@ -41,21 +43,19 @@ impl Repository {
     /// Packs a branch into a file, without what `have` reaches. Commits of `have` that are not here are left out of account.
     ///
     /// # Errors
-    /// When there is no such branch, or it packs to more than [`BUNDLE_LIMIT`].
+    /// When there is no such branch, or it packs to more than the limits allow: [`BUNDLE_LIMIT`] by default. No more than that is written.
     pub fn pack_branch(&self, branch: &Branch, have: &[Oid], file: &Path) -> Result<(), BundleError> {
         let reference = branch.reference();
         let known: Vec<String> = have.iter().filter(|oid| self.has_commit(oid).unwrap_or(false)).map(|oid| format!("^{oid}")).collect();
-        let mut arguments: Vec<&OsStr> = vec![OsStr::new("create"), OsStr::new("--quiet"), file.as_os_str(), OsStr::new(&reference)];
+        let mut arguments: Vec<&OsStr> = ["create", "--quiet", "-", &reference].map(OsStr::new).to_vec();
         arguments.extend(known.iter().map(OsStr::new));
-        let output = program::run(self.root(), Some(self.git_dir()), "bundle", &arguments, self.limits)?;
-        if !output.status.success() {
-            return Err(BundleError::Pack { branch: branch.clone(), message: output.message() });
+        let out = std::fs::File::create(file).map_err(|source| BundleError::File { path: file.to_owned(), source })?;
+        let most = self.limits.bundle;
+        match program::run_into((out, most), self.root(), Some(self.git_dir()), "bundle", &arguments, self.limits)? {
+            None => Err(BundleError::TooLarge { branch: branch.clone(), most }),
+            Some(output) if output.status.success() => Ok(()),
+            Some(output) => Err(BundleError::Pack { branch: branch.clone(), message: output.message() }),
         }
-        let metadata = std::fs::metadata(file).map_err(|source| BundleError::File { path: file.to_owned(), source })?;
-        if metadata.len() > BUNDLE_LIMIT {
-            return Err(BundleError::TooLarge { branch: branch.clone(), bytes: metadata.len() });
-        }
-        Ok(())
     }
 
     /// Takes a branch from a file into a reference of its own, whatever that was before.

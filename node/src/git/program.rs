@@ -5,6 +5,7 @@
 
 use std::{
     ffi::OsStr,
+    fs::File,
     io::{self, Read},
     mem,
     os::unix::process::{CommandExt, ExitStatusExt},
@@ -54,11 +55,13 @@ pub struct ProgramLimits {
     pub output: usize,
     /// How often a fetch or push that failed on the way is tried in all.
     pub tries: u32,
+    /// The largest bundle that is written, in bytes.
+    pub bundle: u64,
 }
 
 impl Default for ProgramLimits {
     fn default() -> Self {
-        Self { timeout: Duration::from_mins(2), output: 1 << 20, tries: 3 }
+        Self { timeout: Duration::from_mins(2), output: 1 << 20, tries: 3, bundle: super::BUNDLE_LIMIT }
     }
 }
 
@@ -123,10 +126,34 @@ pub(super) fn run_with(
     let mut prepared = prepare(folder, git_dir);
     prepared.envs(variables.iter().copied());
     prepared.arg(command).args(arguments);
-    let child = prepared.spawn().map_err(|source| {
+    wait(spawn(&mut prepared, command)?, command, limits)
+}
+
+/// As [`run`]; what git prints goes into a file, `most` bytes of it. Returns none when there is more, as soon as that is known.
+pub(super) fn run_into(
+    (mut file, most): (File, u64),
+    folder: &Path,
+    git_dir: Option<&Path>,
+    command: &'static str,
+    arguments: &[&OsStr],
+    limits: ProgramLimits,
+) -> Result<Option<Output>, ProgramError> {
+    let mut prepared = prepare(folder, git_dir);
+    prepared.arg(command).args(arguments);
+    let mut child = spawn(&mut prepared, command)?;
+    let stdout = child.stdout.take();
+    // When the limit is reached the pipe is closed, of which git dies.
+    let copying = thread::spawn(move || stdout.map_or(Ok(0), |stdout| io::copy(&mut stdout.take(most.saturating_add(1)), &mut file)));
+    let output = wait(child, command, limits)?;
+    let copied = copying.join().unwrap_or_else(|_| Err(io::Error::other("the copying thread ended")));
+    let copied = copied.map_err(|source| ProgramError::Run { command, source })?;
+    Ok((copied <= most).then_some(output))
+}
+
+fn spawn(prepared: &mut Command, command: &'static str) -> Result<Child, ProgramError> {
+    prepared.spawn().map_err(|source| {
         if source.kind() == io::ErrorKind::NotFound { ProgramError::Missing } else { ProgramError::Run { command, source } }
-    })?;
-    wait(child, command, limits)
+    })
 }
 
 fn prepare(folder: &Path, git_dir: Option<&Path>) -> Command {

@@ -86,12 +86,18 @@ impl App {
             last_seen: seen.since_ms.map(rfc3339),
             lag: seen.lag as u64,
             agents: told.map(|presence| presence.agents),
+            idle: told.filter(|_| seen.connected).and_then(|presence| presence.idle.clone()),
             version: told.map(|presence| presence.version.clone()),
             addresses: if seen.addresses.is_empty() { told.map(|told| told.addresses.clone()).unwrap_or_default() } else { seen.addresses },
             last_failure: seen.last_failure,
             strikes: seen.strikes.count,
             last_strike: (seen.strikes.count > 0).then_some(seen.strikes.last),
         }
+    }
+
+    /// Tells of members that are connected and claim nothing.
+    pub(super) fn idle_members(members: &[MemberInfo]) -> impl Iterator<Item = String> {
+        members.iter().filter_map(|member| Some(format!("'{}' claims nothing: {}", member.name, member.idle.as_ref()?)))
     }
 
     /// Tells of what members did that no correct node does, and of authors whose records contradict each other.

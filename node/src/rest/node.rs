@@ -98,6 +98,9 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
     let (mode, cluster) = (app.mode(&membership), membership.name().map(ToString::to_string));
     let members: Vec<_> = app.members().into_iter().filter(|member| member.state != "this node").collect();
     warnings.extend(app.misdeeds(&members)?);
+    warnings.extend(App::idle_members(&members));
+    warnings
+        .extend(app.settings.cluster.iter().flat_map(Cluster::not_given).map(|why| format!("work was not given by its machine: {why}")));
     let offline = !members.is_empty() && app.is_offline(&members);
     let authority = membership.authority().map(|key| app.member_name(&membership, key));
     let pending_sync = app.pending_sync().await?;

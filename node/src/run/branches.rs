@@ -11,8 +11,8 @@ use octopoid_crdt::ids::{AttemptName, AuthorKey, Name, Oid};
 
 use super::context::{Context, StepError};
 use crate::causes::describe;
-use crate::cluster::{BranchAsk, GiveBranches};
-use crate::git::{Branch, Repository};
+use crate::cluster::{BranchAsk, GiveBranches, NotGiven, TakeError};
+use crate::git::{Branch, BundleError, Repository};
 
 /// Where what other nodes gave is kept, below it task and attempt.
 const TAKEN: &str = "refs/octopoid/taken";
@@ -101,10 +101,15 @@ impl Context {
         let Some(cluster) = &self.cluster else { return Ok(false) };
         let main = self.main_branch.clone();
         let have = self.git(move |git| git.newest_tip(&main).ok()).await?;
-        let ask = BranchAsk { branch: branch.as_str().to_owned(), have: have.iter().map(ToString::to_string).collect() };
+        let have = have.iter().map(ToString::to_string).collect();
+        let ask = BranchAsk { branch: branch.as_str().to_owned(), have, explain: true };
         let file = Packed::make(&self.layout.runtime_dir());
         if let Err(error) = cluster.take_branch(member, &ask, &file.0).await {
-            tracing::debug!(%branch, member = %member, %error, "a branch was not given");
+            if matches!(error, TakeError::Refused(_)) {
+                tracing::warn!(%branch, member = %member, reason = %error, "a branch was not given");
+            } else {
+                tracing::debug!(%branch, member = %member, %error, "a branch was not given");
+            }
             return Ok(false);
         }
         let (branch, path, to) = (branch.clone(), file.0.clone(), to.to_owned());
@@ -223,13 +228,17 @@ impl Drop for Packed {
 pub fn give_branches(repository: Arc<Repository>, main: Branch, folder: PathBuf) -> GiveBranches {
     Packed::sweep(&folder);
     Arc::new(move |ask| {
-        let branch: Branch = ask.branch.parse().map_err(|error: crate::git::BranchError| error.to_string())?;
+        let not_here = |why: String| NotGiven::NotHere(why);
+        let branch: Branch = ask.branch.parse().map_err(|error: crate::git::BranchError| not_here(error.to_string()))?;
         if branch != main && !branch.as_str().starts_with("octopoid/") {
-            return Err(format!("'{branch}' is not given to members"));
+            return Err(not_here(format!("'{branch}' is not given to members")));
         }
         let have: Vec<Oid> = ask.have.iter().take(64).filter_map(|text| text.parse().ok()).collect();
         let file = Packed::make(&folder);
-        repository.pack_branch(&branch, &have, &file.0).map_err(|error| describe(&error))?;
+        repository.pack_branch(&branch, &have, &file.0).map_err(|error| {
+            let why = describe(&error);
+            if matches!(error, BundleError::TooLarge { .. }) { NotGiven::Refused(why) } else { NotGiven::NotHere(why) }
+        })?;
         Ok(file.keep())
     })
 }

@@ -303,6 +303,9 @@ impl Scheduler {
                 None => tracing::info!("this node may claim"),
             }
             self.idle.clone_from(&why);
+            if let Some(cluster) = &self.context.cluster {
+                cluster.tell_idle(why.clone());
+            }
         }
         why.is_some()
     }

@@ -1,6 +1,6 @@
 use std::fs;
 
-use octopoid_node::git::{Identity, OpenError, ReadError, Repository, git_version};
+use octopoid_node::git::{BundleError, Identity, OpenError, ProgramLimits, ReadError, Repository, git_version};
 use tempfile::TempDir;
 
 use crate::support::{Project, branch, git, isolated, oid, write};
@@ -149,5 +149,44 @@ fn a_repository_with_a_broken_configuration_is_an_error_and_not_a_panic() {
         let project = Project::new();
         fs::write(project.root().join(".git/config"), "[core\nbroken").expect("a file");
         assert!(matches!(Repository::open(project.root()), Err(OpenError::Git { .. })));
+    });
+}
+
+#[test]
+fn a_branch_is_packed_whole_or_not_at_all_and_no_more_than_the_limit_is_written() {
+    isolated(|| {
+        let project = Project::new();
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let noise: Vec<u8> = (0..1 << 20)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state.to_le_bytes()[0]
+            })
+            .collect();
+        fs::write(project.root().join("noise"), noise).expect("a file");
+        git(project.root(), ["add", "noise"]);
+        git(project.root(), ["commit", "-qm", "noise"]);
+        let file = project.folder.path().join("bundle");
+        let pack = |bundle: u64| {
+            let limits = ProgramLimits { bundle, ..ProgramLimits::default() };
+            project.repository.clone().with_limits(limits).pack_branch(&branch("main"), &[], &file)
+        };
+        let refused = pack(300_000).expect_err("noise does not shrink");
+        assert!(matches!(refused, BundleError::TooLarge { most: 300_000, .. }), "{refused}");
+        assert!(refused.to_string().contains("set up a remote"), "{refused}");
+        let written = fs::metadata(&file).expect("the file").len();
+        assert!(written <= 300_001, "{written} bytes were written");
+
+        pack(1 << 30).expect("packed");
+        let exact = fs::metadata(&file).expect("the file").len();
+        pack(exact).expect("the limit itself is allowed");
+        assert!(matches!(pack(exact - 1), Err(BundleError::TooLarge { .. })));
+        pack(exact).expect("packed");
+        project.repository.take_branch(&branch("main"), &file, "refs/octopoid/taken/x").expect("taken");
+        assert_eq!(git(project.root(), ["rev-parse", "refs/octopoid/taken/x"]).trim(), project.tip("main").to_string());
+        let unknown = project.repository.pack_branch(&branch("octopoid/none"), &[], &file).expect_err("no such branch");
+        assert!(matches!(unknown, BundleError::Pack { .. }), "{unknown}");
     });
 }

@@ -41,12 +41,16 @@ pub struct MemberInfo {
     pub access: String,
     /// this node, connected, offline or unseen.
     pub state: String,
-    /// When it was connected last; null when it was not since this node's start.
+    /// Since when it is connected or is not; null when this node never was connected to it. After a crash of this node the time
+    /// may be five minutes early.
     pub last_seen: Option<String>,
-    /// How many records it is known to lack.
+    /// How many records it is known to lack or has not acknowledged; during a long catch-up at most so many.
     pub lag: u64,
     /// How many agents work there.
     pub agents: Option<u32>,
+    /// Why it claims nothing, where it says so.
+    #[serde(default)]
+    pub idle: Option<String>,
     /// The version of its program.
     pub version: Option<String>,
     /// Where it is connected or may be reached.

@@ -184,6 +184,14 @@ async fn a_reader_sees_everything_and_may_not_change_anything() {
     let said = cluster.machines[1].run(&["cancel", &id]);
     assert!(said.refused(4).contains("ask an admin for worker access"), "{said:?}");
     assert_eq!(cluster.machines[0].task(&id).await.queue, "incoming");
+    cluster.machines[0]
+        .until("the others are told why it does nothing", async || {
+            let status = cluster.machines[0].client().node_status().await.map_err(|error| error.to_string())?;
+            let told = status.warnings.iter().any(|warning| warning == "'tv' claims nothing: this node may only read");
+            let idle = status.members.iter().any(|member| member.idle.as_deref() == Some("this node may only read"));
+            if told && idle { Ok(()) } else { Err(format!("{:#?} {:#?}", status.warnings, status.members)) }
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -232,14 +240,6 @@ async fn a_removed_machine_is_cut_off_and_learns_nothing_more() {
     assert_eq!(peers.members.len(), 1, "{peers:#?}");
 }
 
-#[tokio::test]
-async fn a_machine_that_joins_by_one_member_is_connected_to_all_within_seconds() {
-    let cluster = Cluster::of(3, false, &[]).await;
-    let third = &cluster.machines[2];
-    let connected = until_within(Duration::from_secs(5), async || {
-        let peers = third.client().peers().await.map_err(|error| error.to_string())?;
-        let connected = peers.members.iter().filter(|member| member.state == "connected").count();
-        if connected == 2 { Ok(()) } else { Err(format!("{:#?}", peers.members)) }
 #[tokio::test]
 async fn a_member_whose_address_stands_in_network_peers_is_dialed_by_a_node_that_was_told_no_other() {
     let mut cluster = Cluster::of(2, false, &[]).await;
@@ -391,6 +391,14 @@ async fn a_project_that_is_alone_in_its_named_cluster_joins_another_when_a_perso
     assert!(said.refused(1).contains("belongs to the cluster 'home' already"), "{said:?}");
 }
 
+#[tokio::test]
+async fn a_machine_that_joins_by_one_member_is_connected_to_all_within_seconds() {
+    let cluster = Cluster::of(3, false, &[]).await;
+    let third = &cluster.machines[2];
+    let connected = until_within(Duration::from_secs(5), async || {
+        let peers = third.client().peers().await.map_err(|error| error.to_string())?;
+        let connected = peers.members.iter().filter(|member| member.state == "connected").count();
+        if connected == 2 { Ok(()) } else { Err(format!("{:#?}", peers.members)) }
     });
     connected.await.unwrap_or_else(|seen| panic!("the third does not find the second one\nlast seen: {seen}\n{}", third.logs()));
 }

@@ -48,6 +48,33 @@ async fn edits_made_on_both_sides_of_a_partition_are_merged_on_all() {
 }
 
 #[tokio::test]
+async fn since_when_a_machine_is_away_is_known_after_a_restart_of_the_one_that_asks() {
+    let mut cluster = Cluster::of(2, false, &[]).await;
+    cluster.until_connected().await;
+    cluster.machines[1].stop(&[]).await;
+    let away = cluster.machines[0]
+        .until("it is away", async || {
+            let member = cluster.seen(0, "machine-2").await;
+            if member.state == "offline" { Ok(member) } else { Err(format!("{member:#?}")) }
+        })
+        .await;
+    assert!(away.last_seen.is_some(), "{away:#?}");
+    cluster.machines[0].stop(&[]).await;
+    cluster.machines[0].start().await;
+    let member = cluster.seen(0, "machine-2").await;
+    assert_eq!((member.state, member.last_seen), ("offline".to_owned(), away.last_seen.clone()));
+
+    // One that stops while it is connected knows that it was, until then.
+    cluster.machines[1].start().await;
+    cluster.until_connected().await;
+    cluster.machines[0].stop(&[]).await;
+    cluster.machines[1].stop(&[]).await;
+    cluster.machines[0].start().await;
+    let member = cluster.seen(0, "machine-2").await;
+    assert!(member.state == "offline" && member.last_seen > away.last_seen, "{member:#?} after {:?}", away.last_seen);
+}
+
+#[tokio::test]
 async fn a_machine_that_is_told_to_keep_to_itself_is_cut_off_works_on_and_is_joined_again() {
     let mut cluster = Cluster::of(2, false, &[]).await;
     cluster.until_connected().await;
@@ -70,7 +97,8 @@ async fn a_machine_that_is_told_to_keep_to_itself_is_cut_off_works_on_and_is_joi
     // A node that starts dials everybody at once, and waits for who answers.
     cluster.machines[0].stop(&[]).await;
     cluster.machines[0].start().await;
-    assert_eq!(cluster.seen(0, "machine-2").await.state, "unseen", "it is turned away");
+    let turned_away = cluster.seen(0, "machine-2").await;
+    assert_eq!(turned_away.state.as_str(), "offline", "it is turned away");
     let _ = cluster.machines[0].run(&["show", &there]).refused(1);
     let _ = cluster.machines[1].run(&["show", &here]).refused(1);
 

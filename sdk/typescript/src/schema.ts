@@ -793,14 +793,19 @@ export interface components {
              * @description How many agents work there.
              */
             agents: number | null;
+            /** @description Why it claims nothing, where it says so. */
+            idle: string | null;
             /**
              * Format: int64
-             * @description How many records it is known to lack.
+             * @description How many records it is known to lack or has not acknowledged; during a long catch-up at most so many.
              */
             lag: number;
             /** @description Why it could not be reached last. */
             last_failure: string | null;
-            /** @description When it was connected last; null when it was not since this node's start. */
+            /**
+             * @description Since when it is connected or is not; null when this node never was connected to it. After a crash of this node the time
+             *     may be five minutes early.
+             */
             last_seen: string | null;
             /** @description What of that it did last. */
             last_strike: string | null;

@@ -829,12 +829,15 @@ class MemberInfo(TypedDict):
     """Where it is connected or may be reached."""
     agents: Optional[int]
     """How many agents work there."""
+    idle: Optional[str]
+    """Why it claims nothing, where it says so."""
     lag: int
-    """How many records it is known to lack."""
+    """How many records it is known to lack or has not acknowledged; during a long catch-up at most so many."""
     last_failure: Optional[str]
     """Why it could not be reached last."""
     last_seen: Optional[str]
-    """When it was connected last; null when it was not since this node's start."""
+    """Since when it is connected or is not; null when this node never was connected to it. After a crash of this node the
+    time may be five minutes early."""
     last_strike: Optional[str]
     """What of that it did last."""
     name: str

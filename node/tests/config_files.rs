@@ -324,7 +324,7 @@ fn settled(file: &mut AgentsFile) -> Reload {
     loop {
         match file.reload_if_changed() {
             Reload::Unsettled => std::thread::sleep(config::QUIET),
-            news => return news,
+            news @ (Reload::Unchanged | Reload::Changed(_) | Reload::Kept(_)) => return news,
         }
     }
 }

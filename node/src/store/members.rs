@@ -113,9 +113,9 @@ impl Unit<'_> {
         match access {
             Some(access) if access >= needs => Ok(()),
             Some(_) => Err(WriteFault::NotAMember("this node may only read: ask an admin for worker access")),
-            None if self.state.chains.author(&me).is_some() => {
-                Err(WriteFault::NotAMember("this node was removed from the cluster: `octopoid init --join TICKET` lets it in again, with what `octopoid invite` prints on an admin's machine"))
-            }
+            None if self.state.chains.author(&me).is_some() => Err(WriteFault::NotAMember(
+                "this node was removed from the cluster: `octopoid init --join TICKET` lets it in again, with what `octopoid invite` prints on an admin's machine",
+            )),
             None => Err(WriteFault::NotAMember("this node is no member of the cluster yet: wait until its admission has arrived")),
         }
     }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::contenders::contenders;
 use super::link::{self, LinkEnd};
 use super::requests;
-use super::shared::{Shared, author, peer_key};
+use super::shared::{Coming, Shared, author, peer_key};
 use super::welcome::Reception;
 use crate::store::{Event, Fault, TaskNo, now_ms};
 
@@ -140,6 +140,8 @@ impl Driver {
         });
         if parted.is_some() {
             self.shared.book().parts(peer, now_ms);
+            // Nobody may listen.
+            let _ = self.shared.comings.send((peer, Coming::Down));
         }
     }
 

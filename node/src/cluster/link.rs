@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use super::intake::{Batch, IntakeError, take_in};
 use super::presence::Presence;
-use super::shared::{Shared, peer_key};
+use super::shared::{Coming, Shared, peer_key};
 use crate::store::{Event, Fault, Reader, now, now_ms};
 
 /// Frames that wait for a link; a window of records and what goes between fits many times.
@@ -299,6 +299,8 @@ impl Link {
         };
         if news {
             self.shared.met.send_modify(|met| *met += 1);
+            // Nobody may listen.
+            let _ = self.shared.comings.send((self.peer, Coming::Up));
         }
         if !news {
             return Ok(());

@@ -35,7 +35,7 @@ pub use presence::Presence;
 pub use reads::{AnswerReads, PassedRead, Pieces};
 pub use requests::{AnswerCalls, AskError, PassedAnswer, PassedCall, PassedVerdict, VerdictAnswer};
 pub use settling::{Outcome, Settling};
-pub use shared::GiveHeartbeats;
+pub use shared::{Coming, GiveHeartbeats};
 pub use start::{Cluster, ClusterError, ClusterSettings, MemberView};
 pub use strikes::Strikes;
 pub use welcome::{Reception, WelcomeError};

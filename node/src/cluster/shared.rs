@@ -12,7 +12,7 @@ use octopoid_crdt::peer::settle::Input as SettleInput;
 use octopoid_crdt::peer::{Message, Renewal, limits};
 use octopoid_crdt::record::Signer;
 use octopoid_net::{ADDRESSES_PER_PEER, Multiaddr, Network, PeerKey};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 use super::address_book::AddressBook;
 use super::bundles::GiveBranches;
@@ -66,6 +66,8 @@ pub(super) struct Shared {
     pub reads: OnceLock<AnswerReads>,
     /// What the authority answered about own reviews that wait for its word: whether it names no other.
     pub words: Words,
+    /// Tells which members come and go.
+    pub comings: broadcast::Sender<(AuthorKey, Coming)>,
     /// Counts the members that were met, for who waits for one.
     pub met: watch::Sender<u64>,
     /// Whether what members know of this node was asked for since its start: before that it grants nothing.
@@ -74,6 +76,15 @@ pub(super) struct Shared {
     pub branches: OnceLock<GiveBranches>,
     /// Tells when orchestrators were last heard here, once the API is there.
     pub heartbeats: OnceLock<GiveHeartbeats>,
+}
+
+/// What a member's connection does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coming {
+    /// It is connected and has greeted.
+    Up,
+    /// It is connected no more.
+    Down,
 }
 
 /// Tells when orchestrators were last heard, in seconds ago, the last one first; no more than a presence holds.

@@ -12,7 +12,7 @@ use octopoid_crdt::peer::Message;
 use octopoid_crdt::peer::renewal::Renewals;
 use octopoid_crdt::record::{Access, Body, Signer, Verified};
 use octopoid_net::{Limits, Multiaddr, Network, PeerKey, SecretKey};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 use super::address_book::AddressBook;
 use super::bundles::{BranchAsk, GiveBranches, TakeError};
@@ -23,7 +23,7 @@ use super::presence::Presence;
 use super::reads::{AnswerReads, PassedRead, Pieces};
 use super::requests::{AnswerCalls, AskError, PassedAnswer, PassedCall, PassedVerdict, VerdictAnswer, write_verdict};
 use super::settling::{Outcome, Settling};
-use super::shared::{GiveHeartbeats, Shared, peer_key};
+use super::shared::{Coming, GiveHeartbeats, Shared, peer_key};
 use super::strikes::{StrikeBook, Strikes};
 use super::welcome::Reception;
 use super::words::Words;
@@ -32,6 +32,8 @@ use crate::store::{Fault, Filter, Sort, Store, TaskNo, TaskRow, now_ms};
 
 /// How long a node waits for what members know of it before its first record.
 const CATCH_UP: Duration = Duration::from_secs(2);
+/// How many comings and goings wait for a listener.
+const COMINGS: usize = 64;
 /// How long a first connection is waited for: who is there is reached in far less.
 const NOBODY: Duration = Duration::from_millis(700);
 /// Own claims of before a restart that are taken up.
@@ -152,6 +154,7 @@ impl Cluster {
             calls: OnceLock::new(),
             reads: OnceLock::new(),
             words: Words::default(),
+            comings: broadcast::channel(COMINGS).0,
             met: watch::channel(0).0,
             caught_up: AtomicBool::new(false),
             branches: OnceLock::new(),
@@ -317,6 +320,12 @@ impl Cluster {
         let view = self.shared.store.membership();
         let named = view.members().find(|(known, _)| *known == key).and_then(|(_, member)| member.name.as_ref());
         named.map_or_else(|| key.short(), ToString::to_string)
+    }
+
+    /// Tells which members come and go from now on.
+    #[must_use]
+    pub fn comings(&self) -> broadcast::Receiver<(AuthorKey, Coming)> {
+        self.shared.comings.subscribe()
     }
 
     /// Returns who wrote a record, if it is held.

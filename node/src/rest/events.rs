@@ -3,8 +3,9 @@
 //! An event's id is the arrival number of its record in this node's store. A listener is only woken by commits; what it is
 //! told is always read from the store, so one that fell behind or comes back misses nothing.
 //!
-//! **Invariants**: an event is sent after its record is durable; events of one stream have rising ids, and an id is known from the
-//! beginning on; a scoped key hears of its scope alone.
+//! **Invariants**: an event is sent after its record is durable; the ids of one stream never fall, and an id is known from the
+//! beginning on; a scoped key hears of its scope alone. Members that come and go are no records: who asks for no scope is told as it
+//! happens, under the id of the last event, and not again after a break.
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{self, KeepAlive, KeepAliveStream, Sse};
 use octopoid_client::{ErrorBody, Event};
+use octopoid_crdt::ids::AuthorKey;
 use octopoid_crdt::record::{Body, Verified};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -21,7 +23,8 @@ use super::app::App;
 use super::input::Call;
 use super::params::Params;
 use super::refusal::Refusal;
-use super::times::rfc3339;
+use super::times::{now_ms, rfc3339};
+use crate::cluster::Coming;
 use crate::ops::{flows, roles};
 use crate::store::posts::{self, MessageEntry};
 use crate::store::{Fault, Reader};
@@ -148,16 +151,18 @@ pub(super) async fn stream(
     let next = app.read(|_, reader| reader.next_arrival()).await?;
     // An id of the future is one of another store: what is new here is all that can be told.
     let from = after.map_or(next, |after| after.saturating_add(1).min(next));
+    let comings = app.settings.cluster.as_ref().filter(|_| scope.is_none()).map(crate::cluster::Cluster::comings);
     let (events, stream) = mpsc::channel(WAITING);
-    tokio::spawn(async move { tell(&app, from, scope, wake, events).await });
+    tokio::spawn(async move { tell(&app, from, scope, wake, comings, events).await });
     Ok(Sse::new(ReceiverStream::new(stream)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))
 }
 
 type Listener = mpsc::Sender<Result<sse::Event, axum::Error>>;
+type Comings = Option<tokio::sync::broadcast::Receiver<(AuthorKey, Coming)>>;
 type Wake = tokio::sync::broadcast::Receiver<std::sync::Arc<[crate::store::Event]>>;
 
 /// Tells a listener everything from one arrival number on, until it or the node goes away.
-async fn tell(app: &App, mut from: u64, scope: Option<String>, mut wake: Wake, listener: Listener) {
+async fn tell(app: &App, mut from: u64, scope: Option<String>, mut wake: Wake, mut comings: Comings, listener: Listener) {
     let mut closing = app.closing();
     // The first bytes show the listener that it is connected, and name where it comes in: one that is cut off before its first event
     // goes on from there. Before the first record of all there is no such id.
@@ -181,14 +186,50 @@ async fn tell(app: &App, mut from: u64, scope: Option<String>, mut wake: Wake, l
         if more {
             continue;
         }
-        tokio::select! {
+        let came = tokio::select! {
             news = wake.recv() => match news {
                 // Having lagged is no loss: the store is read, not the news.
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => None,
                 Err(RecvError::Closed) => return,
             },
+            came = next_coming(&mut comings) => Some(came),
             () = listener.closed() => return,
             _ = closing.wait_for(|closing| *closing) => return,
+        };
+        if let Some((member, coming)) = came
+            && listener.send(of_member(app, &member, coming, from)).await.is_err()
+        {
+            return;
         }
     }
+}
+
+/// Waits for the next member that comes or goes; for ever where there is no cluster. What came while a listener lagged is left out:
+/// `GET /api/v1/cluster/peers` tells how it stands.
+async fn next_coming(comings: &mut Comings) -> (AuthorKey, Coming) {
+    while let Some(news) = comings {
+        match news.recv().await {
+            Ok(coming) => return coming,
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => *comings = None,
+        }
+    }
+    std::future::pending().await
+}
+
+fn of_member(app: &App, member: &AuthorKey, coming: Coming, from: u64) -> Result<sse::Event, axum::Error> {
+    let kind = match coming {
+        Coming::Up => "peer.up",
+        Coming::Down => "peer.down",
+    };
+    let name = app.settings.cluster.as_ref().map(|cluster| cluster.name_of(member));
+    let last = from.checked_sub(1).map(|last| last.to_string());
+    let line = last.iter().fold(sse::Event::default().event(kind), |line, last| line.id(last));
+    line.json_data(Event {
+        id: last.unwrap_or_default(),
+        kind: kind.to_owned(),
+        timestamp: rfc3339(now_ms()),
+        peer: name,
+        ..Event::default()
+    })
 }

@@ -106,3 +106,29 @@ async fn a_machine_that_is_told_to_keep_to_itself_is_cut_off_works_on_and_is_joi
     cluster.until_connected().await;
     cluster.until_all_show("incoming", 2).await;
 }
+
+#[tokio::test]
+async fn who_listens_is_told_which_members_come_and_go() {
+    let mut cluster = Cluster::of(2, false, &[]).await;
+    cluster.until_connected().await;
+    let mut events = cluster.machines[0].client().events(None).await.expect("a stream");
+    let mut next = async |wanted: &str| loop {
+        let event = events.next().await.expect("a whole event").expect("the stream goes on");
+        if event.kind == wanted {
+            return event;
+        }
+        assert!(!event.kind.starts_with("peer."), "{event:#?}");
+    };
+    cluster.machines[1].stop(&[]).await;
+    let down = next("peer.down").await;
+    assert_eq!((down.peer.as_deref(), down.task_id), (Some("machine-2"), None));
+    cluster.machines[1].start().await;
+    let up = next("peer.up").await;
+    assert_eq!(up.peer.as_deref(), Some("machine-2"));
+    // It bears the id of the last event, so that a stream which goes on after it misses nothing.
+    let id = cluster.machines[0].enqueue("After it", &[]);
+    let created = next("task.created").await;
+    assert_eq!(created.task_id, Some(id));
+    let number = |id: &str| id.parse::<u64>().expect("a number");
+    assert!(number(&down.id) <= number(&up.id) && number(&up.id) < number(&created.id), "{down:?} {up:?} {created:?}");
+}

@@ -121,7 +121,7 @@ async fn who_listens_is_told_which_members_come_and_go() {
     };
     cluster.machines[1].stop(&[]).await;
     let down = next("peer.down").await;
-    assert_eq!((down.peer.as_deref(), down.task_id), (Some("machine-2"), None));
+    assert_eq!((down.peer.as_deref(), down.task_id.as_deref()), (Some("machine-2"), None));
     cluster.machines[1].start().await;
     let up = next("peer.up").await;
     assert_eq!(up.peer.as_deref(), Some("machine-2"));

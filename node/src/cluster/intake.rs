@@ -16,7 +16,8 @@ use super::contenders::contenders;
 use super::shared::Shared;
 use crate::ops::grant::{decide, earlier_reviews, is_authority};
 use crate::ops::overrule;
-use crate::store::{Fault, Incoming, ReceiveError, Received, TaskNo, Unavailable, WriteFault};
+use crate::ops::put_off::put_off;
+use crate::store::{Fault, Incoming, ReceiveError, Received, TaskNo, Unavailable, Unit, WriteFault};
 
 /// How many signatures one thread checks at a time: a few milliseconds.
 const CHECKED_TOGETHER: usize = 64;
@@ -74,10 +75,15 @@ pub(super) async fn take_in(shared: &Arc<Shared>, peer: AuthorKey, batch: Batch)
     let mut claims = Vec::new();
     let mut records = records.into_iter().peekable();
     while records.peek().is_some() {
-        // Before a node has looked for its own records of before, it might grant anew what it granted already.
-        let grants = shared.caught_up.load(Ordering::SeqCst);
         let some: Vec<Incoming> = records.by_ref().take(COMMITTED_TOGETHER).collect();
-        let applied = shared.store.writer().write(move |unit| apply(unit, peer, grants, some)).await??;
+        let caught_up = shared.caught_up.clone();
+        let write = move |unit: &mut Unit<'_>| {
+            // Before a node has looked for its own records of before, it might grant anew what it granted already. Asked within the
+            // writer, where the flag is set: what came before was put off, and what comes after is judged as it comes.
+            let writes = caught_up.load(Ordering::SeqCst);
+            apply(unit, peer, writes, some)
+        };
+        let applied = shared.store.writer().write(write).await??;
         taken.held.extend(applied.held);
         taken.waiting.extend(applied.waiting);
         taken.forged += applied.refused;
@@ -112,21 +118,24 @@ async fn check(cluster: ClusterId, wires: Vec<Vec<u8>>) -> (Vec<Incoming>, usize
     (records, forged)
 }
 
-fn apply(unit: &mut crate::store::Unit<'_>, peer: AuthorKey, grants: bool, records: Vec<Incoming>) -> Result<Applied, WriteFault> {
+/// Applies records; `writes` tells whether this node writes its own already.
+fn apply(unit: &mut Unit<'_>, peer: AuthorKey, writes: bool, records: Vec<Incoming>) -> Result<Applied, WriteFault> {
     let mut applied = Applied::default();
     for incoming in records {
         let record = incoming.record().clone();
         let id = record.id();
-        let before = if grants { overrule::before(unit, &record)? } else { None };
+        let before = if writes { overrule::before(unit, &record)? } else { None };
         match unit.receive(incoming)? {
             Ok(received) => {
                 applied.held.push(id);
                 let payload = record.payload();
-                if grants && received != Received::Known {
+                if writes && received != Received::Known {
                     decide(unit, &payload.body, id)?;
                     if let Some(before) = &before {
                         overrule::settle(unit, &record, before)?;
                     }
+                } else if received != Received::Known {
+                    put_off(unit, &record)?;
                 }
                 if let Received::LeftOut(reason) = received {
                     applied.left_out.push((payload.author, reason));

@@ -71,7 +71,7 @@ pub(super) struct Shared {
     /// Counts the members that were met, for who waits for one.
     pub met: watch::Sender<u64>,
     /// Whether what members know of this node was asked for since its start: before that it grants nothing.
-    pub caught_up: AtomicBool,
+    pub caught_up: Arc<AtomicBool>,
     /// Packs branches for members, once the repository is there.
     pub branches: OnceLock<GiveBranches>,
     /// Tells when orchestrators were last heard here, once the API is there.

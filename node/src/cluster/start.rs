@@ -28,7 +28,8 @@ use super::strikes::{StrikeBook, Strikes};
 use super::welcome::Reception;
 use super::words::Words;
 use crate::git::Repository;
-use crate::store::{Fault, Filter, Sort, Store, TaskNo, TaskRow, now_ms};
+use crate::ops::put_off;
+use crate::store::{Fault, Filter, Sort, Store, TaskNo, TaskRow, Unit, WriteFault, now_ms};
 
 /// How long a node waits for what members know of it before its first record.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -156,7 +157,7 @@ impl Cluster {
             words: Words::default(),
             comings: broadcast::channel(COMINGS).0,
             met: watch::channel(0).0,
-            caught_up: AtomicBool::new(false),
+            caught_up: Arc::default(),
             branches: OnceLock::new(),
             heartbeats: OnceLock::new(),
         });
@@ -404,6 +405,30 @@ impl Cluster {
         let others = self.shared.store.membership().members().any(|(key, _)| *key != self.shared.me);
         if others && tokio::time::timeout(CATCH_UP, current).await.is_err() {
             tracing::debug!("no member told what it knows of this node within two seconds");
+        }
+        self.judge_what_came().await;
+    }
+
+    /// Judges what was taken in while this node wrote nothing; from then on records are judged as they come.
+    async fn judge_what_came(&self) {
+        loop {
+            let caught_up = self.shared.caught_up.clone();
+            let some = move |unit: &mut Unit<'_>| {
+                let done = put_off::settle_some(unit)?;
+                // Within the writer, so no record comes between the last that is judged here and the first that is judged as it comes.
+                caught_up.store(done, Ordering::SeqCst);
+                Ok::<_, WriteFault>(done)
+            };
+            match self.shared.store.write(some).await {
+                Ok(Ok(true)) => return,
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "what came while this node was starting could not be judged");
+                    break;
+                }
+                // The node ends, and says why.
+                Err(_) => break,
+            }
         }
         self.shared.caught_up.store(true, Ordering::SeqCst);
     }

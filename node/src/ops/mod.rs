@@ -23,6 +23,7 @@ pub mod messages;
 pub mod orchestrators;
 pub mod overrule;
 pub mod projects;
+pub mod put_off;
 pub mod roles;
 
 use octopoid_crdt::ids::{Name, RecordId};

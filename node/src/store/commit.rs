@@ -52,6 +52,7 @@ impl Unit<'_> {
             && self.runs.is_empty()
             && self.answers.is_empty()
             && self.acknowledged.is_empty()
+            && self.put_off.is_none()
             && self.slots.values().all(|slot| !slot.changed)
     }
 
@@ -215,6 +216,13 @@ impl Unit<'_> {
             let mut acknowledged = txn.open_table(tables::ACKNOWLEDGED)?;
             for (member, arrival) in &self.acknowledged {
                 acknowledged.insert(member, *arrival)?;
+            }
+        }
+        if let Some(first) = self.put_off {
+            let mut meta = txn.open_table(tables::META)?;
+            match first {
+                Some(first) => drop(meta.insert(tables::META_PUT_OFF, first.to_be_bytes().as_slice())?),
+                None => drop(meta.remove(tables::META_PUT_OFF)?),
             }
         }
         Ok(())

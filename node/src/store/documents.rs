@@ -273,6 +273,28 @@ impl Unit<'_> {
         Ok(self.load_document(no)?.map(|document| document.fields()).unwrap_or_default())
     }
 
+    /// Returns a document's fields as they would be with only the changes that `holds` takes; these must have each other's pasts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn fields_of(&mut self, no: TaskNo, holds: impl Fn(Index) -> bool) -> Result<Fields, WriteFault> {
+        let life = self.life(no)?;
+        let log = self.log(no)?;
+        let changes = |entry: &Entry| entry.counts() && matches!(entry.act, Act::Create | Act::Edit);
+        let entries = (0..).zip(log.log.entries()).zip(&log.arrivals);
+        let held = entries.filter(|((index, entry), _)| holds(*index) && changes(entry) && life.holds(*index, entry));
+        let records: Vec<(RecordId, u64)> = held.map(|((_, entry), arrival)| (entry.id, *arrival)).collect();
+        let mut document = Document::empty();
+        for (id, arrival) in records {
+            let record = self.record(arrival, &id)?;
+            if let Some(change) = change_of(&record.payload().body) {
+                // What the gate keeps out of the whole it keeps out here.
+                let _ = document.admit(change, actor_of(&record));
+            }
+        }
+        Ok(document.fields())
+    }
+
     /// Returns a document's fields as an edit's author saw them, and as that edit left them; none for what is no edit that counts.
     ///
     /// # Errors

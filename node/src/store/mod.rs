@@ -20,6 +20,7 @@ mod load;
 mod members;
 mod open;
 pub mod posts;
+mod put_off;
 mod read;
 mod rebuild;
 mod row;

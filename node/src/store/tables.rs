@@ -79,6 +79,8 @@ pub const META_CLUSTER: &str = "cluster";
 pub const META_NEXT_TASK: &str = "next_task";
 /// In [`META`]: whether rows were derived with accepted branches blocking until they are merged, 1 byte.
 pub const META_MERGE_BLOCKS: &str = "merge_blocks";
+/// In [`META`], local: from which arrival number on records are still to be judged, 8 bytes; present while some are.
+pub const META_PUT_OFF: &str = "put_off";
 /// In [`META`]: present while the views are being derived anew; what is found then is not to be read.
 pub const META_REBUILDING: &str = "rebuilding";
 

@@ -27,6 +27,7 @@ pub(super) enum Step {
     Run([u8; 32], Option<Option<Vec<u8>>>),
     Answer(String, Option<Option<Vec<u8>>>),
     Acknowledged([u8; 32], Option<u64>),
+    PutOff(Option<Option<u64>>),
 }
 
 /// Where an operation began.
@@ -105,6 +106,7 @@ impl Unit<'_> {
                 Step::Run(at, before) => restore(&mut self.runs, at, before),
                 Step::Answer(at, before) => restore(&mut self.answers, at, before),
                 Step::Acknowledged(at, before) => restore(&mut self.acknowledged, at, before),
+                Step::PutOff(before) => self.put_off = before,
             }
         }
         if let Some((mark, records, counted)) = savepoint.written {

@@ -87,6 +87,8 @@ pub struct Unit<'w> {
     pub(super) runs: BTreeMap<[u8; 32], Option<Vec<u8>>>,
     pub(super) answers: BTreeMap<String, Option<Vec<u8>>>,
     pub(super) acknowledged: BTreeMap<[u8; 32], u64>,
+    /// From where on records are still to be judged, where this unit changes that.
+    pub(super) put_off: Option<Option<u64>>,
     /// The document that the record being taken in makes, where that is known.
     pub(super) made: Option<Document>,
     /// Why the gate keeps the change of the record being taken in out of its document.
@@ -119,6 +121,7 @@ impl<'w> Unit<'w> {
             runs: BTreeMap::new(),
             answers: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
+            put_off: None,
             made: None,
             quarantined: None,
             savepoint: None,

@@ -124,3 +124,45 @@ async fn work_handed_in_after_the_authority_gave_the_task_to_another_is_kept_and
             .await;
     }
 }
+
+/// What lost, as (what, wanted, stands).
+fn told(conflict: &Conflict) -> Vec<(&str, Option<&str>, Option<&str>)> {
+    conflict.overridden.iter().map(|change| (change.what.as_str(), change.lost.as_deref(), change.kept.as_deref())).collect()
+}
+
+#[tokio::test]
+async fn what_the_authority_changed_before_it_started_again_stands_as_well() {
+    let mut cluster = served(2, &[]).await;
+    let edited = cluster.machines[0].enqueue("Edited on both sides", &["--priority", "P2"]);
+    let moved = cluster.machines[0].enqueue("Moved on both sides", &[]);
+    cluster.until_all_show("incoming", 2).await;
+    cluster.machines[0].stop(&[]).await;
+    until_offline(&cluster.machines[1], true).await;
+    // Without its node the commands write to the store, and nobody hears of it.
+    let _ = cluster.machines[0].run(&["edit", &edited, "--priority", "P0"]).ok();
+    let _ = cluster.machines[0].run(&["cancel", &moved, "--reason", "not now"]).ok();
+    let _ = cluster.machines[1].run(&["edit", &edited, "--priority", "P3", "--branch", "release"]).ok();
+    // It builds on the one that loses, so of the lots of the two it has every chance.
+    let _ = cluster.machines[1].run(&["edit", &edited, "--priority", "P1"]).ok();
+    let aside = ForceQueueRequest { queue: "backlog".to_owned(), reason: "by hand".to_owned(), forced_by: None };
+    let _ = cluster.machines[1].client().force_queue(&moved, &aside).await.expect("moved");
+    cluster.machines[0].start().await;
+    cluster.until_connected().await;
+    for machine in &cluster.machines {
+        machine.until_task(&edited, "the authority's", |task| task.priority == "P0" && task.branch == "release").await;
+        let conflict = until_listed(machine, &edited, 2).await;
+        assert_eq!(told(&conflict), [("priority", Some("P3"), Some("P0")), ("priority", Some("P1"), Some("P0"))]);
+        let conflict = until_listed(machine, &moved, 1).await;
+        assert_eq!(told(&conflict), [("queue", Some("backlog"), Some("cancelled"))]);
+        machine.until_in(&moved, "cancelled").await;
+    }
+    // What was judged once is not judged at the next start.
+    cluster.machines[0].stop(&[]).await;
+    cluster.machines[0].start().await;
+    cluster.until_connected().await;
+    let _ = cluster.machines[1].run(&["edit", &edited, "--priority", "P1"]).ok();
+    for machine in &cluster.machines {
+        machine.until_task(&edited, "edited again", |task| task.priority == "P1").await;
+        assert_eq!(until_listed(machine, &edited, 2).await.overridden.len(), 2);
+    }
+}

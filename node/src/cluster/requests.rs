@@ -85,6 +85,9 @@ pub struct PassedCall {
     pub scope: String,
     /// The body, JSON text.
     pub body: String,
+    /// The only scope that the caller may see, if there is but one: its keys for repeating a call are its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<String>,
     /// The conditions under which it is to be carried out: `If-Match` and `Idempotency-Key`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<(String, String)>,

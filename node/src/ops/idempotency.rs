@@ -1,12 +1,14 @@
 //! Repeating a request safely: the first answer to a key is kept with the commit that it tells of.
 //!
 //! Only successes are kept: a refusal leaves no trace, so repeating it asks again. Keys are kept for 24 h on the node that
-//! answered, apart for each caller's scope.
+//! answered, apart for each caller's scope and for each node that was called.
 //!
 //! **Invariants**: the answer and its records are in one commit, so a crash keeps both or neither; what is kept is bounded by
 //! what was written within a day.
 
 use minicbor::{CborLen, Decode, Encode};
+
+use octopoid_crdt::ids::AuthorKey;
 
 use super::Refused;
 use crate::store::Unit;
@@ -15,6 +17,15 @@ use crate::store::Unit;
 const KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 /// How many answers that are too old each new one removes, so that the table does not grow and no commit grows either.
 const SWEEP: usize = 8;
+
+/// Whose keys a key is one of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Whose<'a> {
+    /// The member that was called and passed the request on; none where this node was called itself.
+    pub node: Option<AuthorKey>,
+    /// The caller's scope; none for who may see all of them.
+    pub scope: Option<&'a str>,
+}
 
 /// A caller's key, and the request that it came with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,12 +37,14 @@ pub struct Once {
 impl Once {
     /// Ties a key to a request.
     #[must_use]
-    pub fn new(scope: Option<&str>, key: &str, place: &str, body: &[u8]) -> Self {
+    pub fn new(whose: Whose<'_>, key: &str, place: &str, body: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
         for part in [place.as_bytes(), body] {
             hasher.update(&(part.len() as u64).to_be_bytes()).update(part);
         }
-        Self { key: format!("{}/{key}", scope.unwrap_or_default()), request: *hasher.finalize().as_bytes() }
+        // No name of a scope has a colon or a slash.
+        let node = whose.node.map(|node| format!("{node}:")).unwrap_or_default();
+        Self { key: format!("{node}{}/{key}", whose.scope.unwrap_or_default()), request: *hasher.finalize().as_bytes() }
     }
 }
 

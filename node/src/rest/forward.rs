@@ -46,6 +46,15 @@ const CONDITIONS: [HeaderName; 2] = [header::IF_MATCH, HeaderName::from_static("
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PassedOn;
 
+/// For whom a member passed a call on: keys for repeating calls belong to callers, and here all of them come with this node's token.
+#[derive(Debug, Clone)]
+pub(super) struct OnBehalf {
+    /// The member.
+    pub of: AuthorKey,
+    /// The only scope that its caller may see, if there is but one.
+    pub bound: Option<String>,
+}
+
 /// Passes a call on when another node wrote the claim that it is about.
 pub(super) async fn to_holder(State(app): State<App>, request: Request, next: Next) -> Response {
     if app.settings.store.membership().members().count() <= 1 || request.extensions().get::<PassedOn>().is_some() {
@@ -165,6 +174,7 @@ impl Held {
             path: self.path().to_owned(),
             scope,
             body: String::from_utf8_lossy(&self.body).into_owned(),
+            bound: self.parts.extensions.get::<Caller>().and_then(Caller::bound).map(str::to_owned),
             conditions: conditions(&self.parts.headers),
             after: Vec::new(),
         }
@@ -358,13 +368,18 @@ async fn run(app: &App, router: Router, peer: &AuthorKey, call: PassedCall) -> P
         return refused(StatusCode::FORBIDDEN, &may_not);
     }
     let Ok(scope) = crate::ops::name("scope", &call.scope) else { return refused(StatusCode::BAD_REQUEST, "the scope is no name") };
+    let bound = call.bound.as_deref().map(|bound| crate::ops::name("scope", bound)).transpose();
+    let Ok(bound) = bound.map(|bound| bound.map(|bound| bound.to_string())) else {
+        return refused(StatusCode::BAD_REQUEST, "the caller's scope is no name");
+    };
     let mut request = Request::builder()
         .method(call.method.as_deref().unwrap_or("POST"))
         .uri(format!("{}?scope={scope}", call.path))
         .header(header::HOST, "127.0.0.1")
         .header(header::AUTHORIZATION, app.settings.token.bearer())
         .header(header::CONTENT_TYPE, "application/json")
-        .extension(PassedOn);
+        .extension(PassedOn)
+        .extension(OnBehalf { of: *peer, bound });
     for (name, value) in call.conditions.iter().filter(|(name, _)| CONDITIONS.iter().any(|known| known.as_str() == name)) {
         request = request.header(name, value);
     }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, OriginalUri, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -15,8 +15,10 @@ use serde_json::Value;
 
 use super::access::Caller;
 use super::app::App;
+use super::forward::OnBehalf;
 use super::params::Params;
 use super::refusal::Refusal;
+use crate::ops::idempotency::Whose;
 use crate::ops::{Expect, idempotency};
 
 /// The largest body.
@@ -181,8 +183,14 @@ fn once(parts: &Parts, caller: &Caller, body: &[u8]) -> Result<Option<idempotenc
     if values.next().is_some() || key.is_empty() || key.len() > KEY {
         return Err(malformed());
     }
-    let place = format!("{} {}", parts.method, parts.uri);
-    Ok(Some(idempotency::Once::new(caller.bound(), key, &place, body)))
+    // Of the path a router within a router sees a part only, which another collection may have as well.
+    let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |uri| &uri.0);
+    let place = format!("{} {uri}", parts.method);
+    let whose = match parts.extensions.get::<OnBehalf>() {
+        Some(asker) => Whose { node: Some(asker.of), scope: asker.bound.as_deref() },
+        None => Whose { node: None, scope: caller.bound() },
+    };
+    Ok(Some(idempotency::Once::new(whose, key, &place, body)))
 }
 
 /// The named segments of a path, decoded.

@@ -30,6 +30,19 @@ async fn a_repeated_request_gets_the_first_answer_and_does_nothing() {
 }
 
 #[tokio::test]
+async fn a_key_that_comes_with_another_collection_is_refused() {
+    let node = Node::start();
+    // Good at each of the three.
+    let body = json!({ "id": "p", "title": "A title", "file_path": "p.md" });
+    once(&node, "k", "/api/v1/projects", &body).await.is(201);
+    for other in ["/api/v1/tasks", "/api/v1/drafts"] {
+        once(&node, "k", other, &body).await.refuses(422, &["Idempotency-Key"]);
+    }
+    once(&node, "k", "/api/v1/projects?scope=default", &body).await.refuses(422, &["Idempotency-Key"]);
+    assert_eq!(once(&node, "k", "/api/v1/projects", &body).await.is(201)["title"], "A title");
+}
+
+#[tokio::test]
 async fn a_refusal_is_not_kept() {
     let node = Node::start();
     let claim = json!({ "orchestrator_id": "o", "agent_name": "x" });

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use octopoid_client::{ClaimRequest, TaskFilter};
-use octopoid_tests::{Agent, Cluster};
+use octopoid_tests::{Agent, Cluster, Project};
 use serde_json::json;
 
-use crate::office::{call, claim, refused, served, until_offline};
+use crate::office::{call, call_with, claim, refused, served, until_offline};
 
 const WORK: &str = r#"note starts "$OCTOPOID_TASK_ID"; echo "$OCTOPOID_TASK_ID" > "work-$OCTOPOID_TASK_ID"; commit "do it""#;
 
@@ -38,6 +38,38 @@ async fn a_claim_with_a_key_is_answered_alike_when_it_is_sent_again() {
     let (first, again) = (ask().await, ask().await);
     assert_eq!((&first["id"], &first["queue"]), (&id.clone().into(), &"claimed".into()));
     assert_eq!(first, again);
+}
+
+/// Registers an orchestrator at a machine in a scope that has none yet; returns the scope's key.
+async fn key_of(machine: &Project, scope: &str) -> String {
+    let body = json!({ "cluster": "home", "machine_id": "script", "repo_url": "r", "scope": scope });
+    let (status, answer, _) = call(machine, "POST", "/api/v1/orchestrators/register", &[], &body).await;
+    assert_eq!(status, 201, "{answer}");
+    answer["api_key"].as_str().expect("a key").to_owned()
+}
+
+#[tokio::test]
+async fn keys_of_two_scopes_and_of_two_nodes_are_not_mixed_up_at_the_authority() {
+    let cluster = served(2, &[]).await;
+    let there = &cluster.machines[1];
+    let key = [("idempotency-key", "one-key")];
+    // A creation that finishes the task is the authority's to write.
+    let done = |id: &str| json!({ "id": id, "file_path": "t.md", "queue": "done" });
+    for scope in ["east", "west"] {
+        let token = key_of(there, scope).await;
+        for _ in 0..2 {
+            let (status, task, _) = call_with(&token, there, "POST", "/api/v1/tasks", &key, &done("report")).await;
+            assert_eq!((status, &task["scope"], &task["queue"]), (201, &json!(scope), &json!("done")), "{task}");
+        }
+    }
+    for (machine, id) in cluster.machines.iter().zip(["here", "there"]) {
+        for _ in 0..2 {
+            let (status, task, _) = call(machine, "POST", "/api/v1/tasks", &key, &done(id)).await;
+            assert_eq!((status, &task["id"]), (201, &json!(id)), "{task}");
+        }
+    }
+    let (status, refusal, _) = call(there, "POST", "/api/v1/tasks", &key, &done("another")).await;
+    assert_eq!(status, 422, "{refusal}");
 }
 
 /// Claims everything at all machines at once; returns the ids in the order in which they were granted.

@@ -58,6 +58,18 @@ pub fn refused<T: std::fmt::Debug>(answer: Result<T, ClientError>, status: u16) 
 /// Makes a call that the client has no function for; returns its status, its body and its `ETag`.
 pub async fn call(machine: &Project, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> (u16, Value, Option<String>) {
     let token = machine.read(".octopoid/runtime/api.token");
+    call_with(&token, machine, method, path, headers, body).await
+}
+
+/// Makes a call as [`call`] does, with a key of the test's.
+pub async fn call_with(
+    token: &str,
+    machine: &Project,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> (u16, Value, Option<String>) {
     let mut request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {}", token.trim()));
     for (name, value) in headers {
         request = request.header(*name, *value);

@@ -2,7 +2,8 @@
 //!
 //! A node that cannot reach the authority edits and moves tasks all the same. When its records arrive, what the authority had
 //! changed meanwhile stands: for a field of the document, and for the queue of a task that waits, the authority writes a
-//! later change. The lines of a body are merged. What lost is listed by `octopoid conflicts` on every node.
+//! later change. The lines of a body are merged. What lost is listed by `octopoid conflicts` on every node. A task that both
+//! sides created is one task, whose fields are the authority's.
 //!
 //! **Invariants**: nothing is dropped from history; what the authority restores is in the commit that takes the record in, or
 //! where it writes nothing yet in its first ([`super::put_off`]); only what both sides changed is touched.
@@ -46,9 +47,9 @@ pub fn is_concerned(body: &Body) -> bool {
     edits(body) || matches!(body, Body::Move { .. } | Body::Cancel { .. })
 }
 
-/// Tells whether a record changes a task's document.
+/// Tells whether a record changes a task's document. A second creation of an id does: the two are one task.
 fn edits(body: &Body) -> bool {
-    matches!(body, Body::DocChange { .. })
+    matches!(body, Body::DocChange { .. } | Body::TaskCreate { .. })
 }
 
 /// Notes how a task stands before a record of another node is taken in that may overrule it; none where nothing can.

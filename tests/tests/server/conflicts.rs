@@ -166,3 +166,38 @@ async fn what_the_authority_changed_before_it_started_again_stands_as_well() {
         assert_eq!(until_listed(machine, &edited, 2).await.overridden.len(), 2);
     }
 }
+
+#[tokio::test]
+async fn of_a_task_that_both_sides_created_the_authoritys_fields_stand() {
+    let cluster = served(2, &[]).await;
+    apart(&cluster).await;
+    // Whichever creation has the lower lot, one of the four is of the other machine.
+    let ids = ["one", "two", "three", "four"];
+    for (machine, title, priority) in [(&cluster.machines[0], "Of the authority", "P0"), (&cluster.machines[1], "Of the other", "P3")] {
+        for id in ids {
+            let new = NewTask {
+                id: id.to_owned(),
+                file_path: "t.md".to_owned(),
+                title: Some(title.to_owned()),
+                priority: Some(priority.to_owned()),
+                ..NewTask::default()
+            };
+            let _ = machine.client().create_task(&new).await.expect("created");
+        }
+    }
+    together(&cluster).await;
+    for machine in &cluster.machines {
+        for id in ids {
+            machine.until_task(id, "the authority's", |task| task.priority == "P0" && task.title == "Of the authority").await;
+            let conflict = until_listed(machine, id, 2).await;
+            let mut lost = told(&conflict);
+            lost.sort_unstable();
+            assert_eq!(
+                lost,
+                [("priority", Some("P3"), Some("P0")), ("title", Some("Of the other"), Some("Of the authority"))],
+                "{conflict:#?}"
+            );
+            assert!(conflict.overridden.iter().all(|change| change.node == "machine-2"), "{conflict:#?}");
+        }
+    }
+}

@@ -260,11 +260,11 @@ pub fn configured_server(root: &Path) -> Option<ServerAddress> {
     Some(ServerAddress { url, cluster: config.server.cluster.map(|name| name.to_string()), api_key, ca: config.server.ca })
 }
 
-/// Keeps by whose API a machine came to its cluster, as `mode: remote`.
+/// Keeps by whose API a machine came to its cluster, as `mode: remote`; not with which key.
 pub fn keep_server(root: &Path, server: &ServerAddress) -> Result<(), BridgeError> {
     let cluster = server.cluster.as_deref().map(str::parse).transpose().map_err(BridgeError::Name)?;
     let ca = server.ca.as_ref().map(|ca| ca.display().to_string());
-    let joined = config::JoinedBy { url: &server.url, cluster: cluster.as_ref(), api_key: server.api_key.as_deref(), ca: ca.as_deref() };
+    let joined = config::JoinedBy { url: &server.url, cluster: cluster.as_ref(), ca: ca.as_deref() };
     config::set_server(&Layout::at(root), joined).map(drop).map_err(|error| BridgeError::Keep(Box::new(error)))
 }
 

@@ -163,6 +163,7 @@ mod rest {
                 peer_id: "fuzz".to_owned(),
                 token: ApiToken::new(TOKEN),
                 auth: Auth::Required,
+                join_key: octopoid_node::rest::JoinKeyFile::open(folder.path().join("join.key")),
                 compat: Compat::Seed,
                 hosts: Vec::new(),
                 cluster: None,

@@ -23,7 +23,7 @@ pub struct Args {
     /// Share tasks with the cluster of the node whose API answers at this address; `--cluster` names it, to be sure.
     #[arg(long, value_name = "URL", conflicts_with = "join")]
     server: Option<String>,
-    /// The key for `--server`: that node's own token.
+    /// The key for `--server`: what `octopoid cluster join-key` prints there, or that node's own token. It is not kept.
     #[arg(long, value_name = "KEY", requires = "server")]
     api_key: Option<String>,
     /// A PEM file with the certificate of the authority that has signed `--server`'s, or with that one itself; the system's

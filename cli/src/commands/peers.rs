@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use octopoid_client::{ApproveRequest, ClusterName, CodeRequest, IntegratorRequest, InviteRequest, MemberInfo, Peers, RemoveRequest};
+use octopoid_client::{ApproveRequest, Client, ClusterName, CodeRequest, IntegratorRequest, InviteRequest, MemberInfo, Peers, RemoveRequest};
 
 use crate::{clean, connection::Connection, failure::Failure, output::Output, table::Table, when};
 
@@ -150,7 +150,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  octopoid cluster name home\n  octopoid cluster offline\n  octopoid cluster integrator mac-studio")]
+#[command(after_help = "Examples:\n  octopoid cluster name home\n  octopoid cluster offline\n  octopoid cluster integrator mac-studio\n  octopoid cluster join-key")]
 pub struct ClusterArgs {
     #[command(subcommand)]
     verb: Option<ClusterVerb>,
@@ -174,13 +174,44 @@ enum ClusterVerb {
         /// The node's name or peer id.
         node: String,
     },
+    /// Make the key with which machines join by this machine's API (`init --server`); the one before ends. It opens nothing else.
+    JoinKey {
+        /// End the key and make none.
+        #[arg(long)]
+        remove: bool,
+    },
+}
+
+async fn join_key(client: &Client, remove: bool, output: Output) -> Result<(), Failure> {
+    if remove {
+        let answer = client.remove_join_key().await?;
+        if output.json() {
+            return Ok(output.value(&answer)?);
+        }
+        return Ok(output.line(if answer.removed {
+            "the join key has ended; who joined with it stays a member"
+        } else {
+            "there is no join key"
+        })?);
+    }
+    let key = client.make_join_key().await?;
+    if output.json() {
+        return Ok(output.value(&key)?);
+    }
+    output.line(&key.api_key)?;
+    output.note("it is not shown again, and lets machines join as workers until it ends (octopoid cluster join-key --remove):");
+    output.note("  octopoid init --server URL --api-key KEY");
+    Ok(())
 }
 
 pub async fn cluster(args: &ClusterArgs, output: Output) -> Result<(), Failure> {
     let connection = Connection::open().await?;
+    if let Some(ClusterVerb::JoinKey { remove }) = args.verb {
+        return join_key(&connection.client, remove, output).await;
+    }
     let named = matches!(args.verb, Some(ClusterVerb::Name { .. }));
     let info = match args.verb.as_ref().unwrap_or(&ClusterVerb::Show) {
-        ClusterVerb::Show => connection.client.cluster().await?,
+        ClusterVerb::Show | ClusterVerb::JoinKey { .. } => connection.client.cluster().await?,
         ClusterVerb::Name { name } => connection.client.name_cluster(&ClusterName { name: name.clone() }).await?,
         ClusterVerb::Offline => connection.client.keep_offline(true).await?,
         ClusterVerb::Online => connection.client.keep_offline(false).await?,

@@ -76,7 +76,10 @@ impl ServerError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Ask { source: ClientError::Status { status: 401 | 403, .. }, .. } => {
-                Some("the key is the node's own token: .octopoid/runtime/api.token on its machine".to_owned())
+                Some(
+                    "the key is what `octopoid cluster join-key` prints on that node's machine, or its own token: .octopoid/runtime/api.token there"
+                        .to_owned(),
+                )
             }
             Self::Ask { source: ClientError::Untrusted { .. }, .. } => {
                 Some("where a private authority has signed it, or nobody, name the PEM file of that certificate by --ca FILE".to_owned())
@@ -92,7 +95,7 @@ impl ServerError {
     }
 }
 
-/// Gets a ticket from a server and joins with it; keeps the server in local.yaml.
+/// Gets a ticket from a server and joins with it; keeps the server in local.yaml, without the key.
 pub async fn join(
     report: &InitReport,
     server: ServerAddress,

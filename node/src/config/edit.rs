@@ -70,13 +70,12 @@ pub struct JoinedBy<'a> {
     pub url: &'a str,
     /// The cluster's name, if it has one.
     pub cluster: Option<&'a Name>,
-    /// The key for that API.
-    pub api_key: Option<&'a str>,
     /// The file of the certificates that are trusted there.
     pub ca: Option<&'a str>,
 }
 
-/// Writes `mode: remote` and the `server` block to local.yaml, which nobody commits: the key is a secret.
+/// Writes `mode: remote` and the `server` block to local.yaml. The key is not kept: who is a member needs none, and an agent of the
+/// same user could read it.
 ///
 /// # Errors
 /// When the file cannot be read, understood or written; it is then as it was.
@@ -86,9 +85,6 @@ pub fn set_server(layout: &Layout, server: JoinedBy<'_>) -> Result<bool, EditErr
         text = set(&text, label, "server", "url", &quoted(server.url))?;
         if let Some(name) = server.cluster {
             text = set(&text, label, "server", "cluster", &quoted(name.as_str()))?;
-        }
-        if let Some(key) = server.api_key {
-            text = set(&text, label, "server", "api_key", &quoted(key))?;
         }
         if let Some(ca) = server.ca {
             text = set(&text, label, "server", "ca", &quoted(ca))?;

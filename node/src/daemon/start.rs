@@ -21,7 +21,7 @@ use crate::cluster::Cluster;
 use crate::config::{self, AgentsFile, Config, Invalid, Merge};
 use crate::git::{Branch, BranchError, CompareError, DiffForm, Repository};
 use crate::project::Layout;
-use crate::rest::{self, ApiToken, App, Auth, BringWork, DiffError, DiffQuery, DiffSource, WantedWork};
+use crate::rest::{self, ApiToken, App, Auth, BringWork, DiffError, DiffQuery, DiffSource, JoinKeyFile, WantedWork};
 use crate::run::{self, Context, Control, ControlError, Farewell, Mode, Scheduler, Spending, StepError, Succession, Verdicts};
 use crate::store::{self, Store};
 use crate::tls::{Certificate, TlsError};
@@ -194,6 +194,7 @@ impl Opened {
                 config::Auth::Token => Auth::Required,
                 config::Auth::None => Auth::NoneOnLoopback,
             },
+            join_key: JoinKeyFile::open(layout.join_key_file()),
             compat: self.config.api.compat,
             hosts: self.config.api.hosts.iter().cloned().chain(front.and_then(Front::own_host)).collect(),
             cluster,

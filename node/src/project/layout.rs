@@ -210,6 +210,12 @@ impl Layout {
         self.runtime_dir().join("invites.json")
     }
 
+    /// Returns the file that keeps the hash of the key with which machines join by this node's API.
+    #[must_use]
+    pub fn join_key_file(&self) -> PathBuf {
+        self.runtime_dir().join("join.key")
+    }
+
     /// Returns the file that counts the node's starts.
     #[must_use]
     pub fn starts_file(&self) -> PathBuf {

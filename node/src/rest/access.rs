@@ -1,6 +1,7 @@
 //! Who calls, and what the caller may see.
 //!
-//! **Invariants**: without a good token nothing but `/api/health` is answered; a key sees its own scope alone; tokens are
+//! **Invariants**: without a good token nothing but `/api/health` is answered; a key sees its own scope alone, and the join key
+//! no call but the two that a joining machine needs; tokens are
 //! compared in constant time, and only hashes of keys are stored.
 
 use axum::extract::{Request, State};
@@ -10,10 +11,14 @@ use axum::response::{IntoResponse, Response};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::app::{App, Auth};
+use super::join_key;
 use super::params::Params;
 use super::refusal::Refusal;
 use crate::ops::keys;
 use crate::ops::{Refused, Target};
+
+/// What a join key is refused with.
+const JOINS: &str = "the join key lets machines join and opens nothing else: this call needs the node's own token";
 
 /// Whoever sent the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +27,8 @@ pub(super) enum Caller {
     Node,
     /// Holds the key of one scope.
     Scoped(String),
+    /// Holds the join key: may ask for a ticket, and is let through to nothing else.
+    Joiner,
 }
 
 impl Caller {
@@ -30,6 +37,8 @@ impl Caller {
         match self {
             Self::Node => None,
             Self::Scoped(scope) => Some(scope),
+            // It comes to no call that looks at scopes; none is called so.
+            Self::Joiner => Some(""),
         }
     }
 
@@ -38,7 +47,13 @@ impl Caller {
         match self {
             Self::Scoped(own) if own != scope => Err(Refusal::Forbidden(format!("the key belongs to the scope '{own}'"))),
             Self::Scoped(_) | Self::Node => Ok(()),
+            Self::Joiner => Err(Refusal::Forbidden(JOINS.to_owned())),
         }
+    }
+
+    /// Refuses whoever holds neither the node's own token nor the join key.
+    pub(super) fn may_let_in(&self) -> Result<(), Refusal> {
+        if matches!(self, Self::Joiner) { Ok(()) } else { self.must_be_node() }
     }
 
     /// Refuses whoever does not hold the node's own token.
@@ -46,6 +61,7 @@ impl Caller {
         match self {
             Self::Node => Ok(()),
             Self::Scoped(_) => Err(Refusal::Forbidden("this call needs the node's own token".to_owned())),
+            Self::Joiner => Err(Refusal::Forbidden(JOINS.to_owned())),
         }
     }
 
@@ -94,6 +110,9 @@ pub(super) async fn check_token(State(app): State<App>, mut request: Request, ne
         Ok(caller) => caller,
         Err(refusal) => return refusal.into_response(),
     };
+    if caller == Caller::Joiner && !join_key::opens(request.method(), request.uri().path()) {
+        return Refusal::Forbidden(JOINS.to_owned()).into_response();
+    }
     // Every call that names a scope is checked here, so that no handler can forget it.
     let scope = Params::of(request.uri()).and_then(|params| params.text("scope"));
     if let Err(refusal) = scope.and_then(|scope| scope.map_or(Ok(()), |scope| caller.check(&scope))) {
@@ -124,6 +143,9 @@ async fn recognise(app: &App, headers: &HeaderMap) -> Result<Caller, Refusal> {
         return Ok(Caller::Node);
     }
     let hash = keys::hash(token);
+    if app.settings.join_key.is(&hash) {
+        return Ok(Caller::Joiner);
+    }
     let known = app.read(|_, reader| reader.items(keys::COLLECTION, None)).await?;
     let mut found = None;
     for (scope, _, stored) in known {

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::heartbeats::Heartbeats;
 use super::hosts::Hosts;
+use super::join_key::JoinKeyFile;
 use super::metrics::Metrics;
 use super::refusal::Refusal;
 use super::times;
@@ -124,6 +125,8 @@ pub struct Settings {
     pub token: ApiToken,
     /// Whether it is asked for.
     pub auth: Auth,
+    /// The key with which machines join by this API.
+    pub join_key: JoinKeyFile,
     /// Which earlier server's answers are given.
     pub compat: Compat,
     /// Names under which the node is reached besides this machine's loopback.

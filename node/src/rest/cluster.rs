@@ -1,4 +1,4 @@
-//! The cluster: members, requests to join, invitations. For the node's own token.
+//! The cluster: members, requests to join, invitations. For the node's own token; a join key sees the cluster and gets invitations.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -202,7 +202,7 @@ fn unseen(key: &AuthorKey, access: Access, own: bool) -> MemberView {
 #[utoipa::path(get, path = "/api/v1/cluster", tag = "cluster",
     responses((status = 200, body = ClusterInfo), (status = 403, body = ErrorBody)))]
 pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Json<ClusterInfo>, Refusal> {
-    call.caller.must_be_node()?;
+    call.caller.may_let_in()?;
     Ok(Json(app.cluster_info().await?))
 }
 
@@ -291,13 +291,20 @@ pub(super) async fn remove_peer(State(app): State<App>, segments: Segments, inpu
     responses((status = 201, body = Invitation), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 503, body = ErrorBody)))]
 pub(super) async fn invite(State(app): State<App>, input: Input<InviteRequest>) -> Result<(StatusCode, Json<Invitation>), Refusal> {
-    input.call.caller.must_be_node()?;
-    let cluster = app.running_cluster()?;
+    let caller = input.call.caller;
+    caller.may_let_in()?;
     let access = read_access(input.body.access.as_deref())?;
-    let valid = input.body.expires_seconds.unwrap_or(VALID);
-    if !(1..=LONGEST).contains(&valid) {
-        return Err(Refusal::field("expires_seconds", format!("{valid} is outside 1 to {LONGEST}")));
+    if caller == Caller::Joiner && access == Access::Admin {
+        return Err(Refusal::Forbidden(
+            "the join key lets in workers and readers: an admin is let in with the node's own token".to_owned(),
+        ));
     }
+    let valid = input.body.expires_seconds.unwrap_or(VALID);
+    let longest = if caller == Caller::Joiner { VALID } else { LONGEST };
+    if !(1..=longest).contains(&valid) {
+        return Err(Refusal::field("expires_seconds", format!("{valid} is outside 1 to {longest}")));
+    }
+    let cluster = app.running_cluster()?;
     let addresses = cluster.addresses().into_iter().take(octopoid_crdt::peer::limits::TICKET_ADDRESSES).collect();
     let ticket = cluster.reception().invite(access, Duration::from_secs(valid), addresses)?;
     let text = ticket.to_text().map_err(crate::cluster::WelcomeError::from)?;

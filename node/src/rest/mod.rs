@@ -26,6 +26,7 @@ mod heartbeats;
 mod hosts;
 mod import;
 mod input;
+mod join_key;
 mod machines;
 mod messages;
 mod metrics;
@@ -68,6 +69,7 @@ pub use app::{
 pub use elsewhere::answer_reads;
 pub use forward::answer_calls;
 pub use hosts::Hosts;
+pub use join_key::JoinKeyFile;
 pub use openapi::openapi;
 pub use refusal::Refusal;
 pub use serve::{Limits, serve};
@@ -189,6 +191,7 @@ fn cluster_routes() -> Router<App> {
         .route("/peers/deny", post(cluster::deny))
         .route("/peers/{name}/remove", post(cluster::remove_peer))
         .route("/invites", post(cluster::invite))
+        .route("/join-key", post(join_key::make).delete(join_key::remove))
         .route("/conflicts", get(conflicts::list))
         .route("/conflicts/{id}", get(conflicts::show))
         .route("/conflicts/{id}/adopt", post(conflicts::adopt))

@@ -343,6 +343,7 @@ mod tests {
             peer_id: "p".to_owned(),
             token: ApiToken::new("oct_1"),
             auth: Auth::NoneOnLoopback,
+            join_key: crate::rest::JoinKeyFile::open(folder.join("join.key")),
             compat: crate::config::Compat::Seed,
             hosts: Vec::new(),
             cluster: None,

@@ -12,8 +12,8 @@ use utoipa::openapi::{Content, Ref, RefOr, Required, ResponseBuilder};
 
 use super::whole::WholeAnswers;
 use super::{
-    actions, authority, cluster, conflicts, drafts, events, export, flows, import, messages, metrics, node, orchestrators, projects, roles,
-    steps, tasks, trail, work,
+    actions, authority, cluster, conflicts, drafts, events, export, flows, import, join_key, messages, metrics, node, orchestrators,
+    projects, roles, steps, tasks, trail, work,
 };
 
 /// Names the token.
@@ -129,6 +129,7 @@ fn scope() -> Parameter {
         orchestrators::rotate_key, orchestrators::poll,
         events::stream, import::import, import::import_progress, export::export,
         cluster::show, cluster::name, cluster::offline, cluster::integrator, authority::show, authority::set, cluster::peers, cluster::approve, cluster::deny, cluster::remove_peer, cluster::invite,
+        join_key::make, join_key::remove,
         conflicts::list, conflicts::show, conflicts::adopt, conflicts::dismiss,
         node::status, node::pause, node::resume, node::pause_agent, node::resume_agent, node::stop, node::gc, node::doctor,
     )

@@ -36,7 +36,7 @@ pub(super) fn status(registration: &Registration, heard_ms: Option<u64>) -> &'st
     .as_str()
 }
 
-fn random() -> Result<[u8; 32], Refusal> {
+pub(super) fn random() -> Result<[u8; 32], Refusal> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|_| Refusal::Defect)?;
     Ok(bytes)

@@ -193,3 +193,48 @@ async fn a_rotated_key_replaces_the_old_one() {
     node.post(path, json!({})).await.is(200);
     assert_eq!(as_caller(&node, &format!("Bearer {new}")).await, 401, "the node's token may rotate too");
 }
+
+#[tokio::test]
+async fn a_join_key_opens_the_cluster_and_its_invitations_and_nothing_else() {
+    let node = Node::start();
+    let key = node.post("/api/v1/cluster/join-key", json!({})).await.is(201)["api_key"].as_str().expect("a key").to_owned();
+    let bearer = format!("Bearer {key}");
+    let description = node.get("/api/openapi.json").await.is(200);
+    let mut looked_at = 0;
+    for (path, operations) in description["paths"].as_object().expect("paths") {
+        for method in operations.as_object().expect("operations").keys() {
+            let method: Method = method.to_uppercase().parse().expect("a method");
+            if matches!(
+                (&method, path.as_str()),
+                (_, "/api/health") | (&Method::GET, "/api/v1/cluster") | (&Method::POST, "/api/v1/cluster/invites")
+            ) {
+                continue;
+            }
+            let path: String = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/");
+            let answer = node.call(method, &path, &[("authorization", &bearer)], Some("{}".to_owned())).await;
+            answer.refuses(403, &["join key"]);
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 50, "{looked_at} calls were looked at");
+    let with = |method: Method, path: &'static str, body: Value| {
+        let (node, bearer) = (&node, bearer.clone());
+        async move { node.call(method, path, &[("authorization", &bearer)], Some(body.to_string())).await }
+    };
+    assert_eq!(with(Method::GET, "/api/v1/cluster", json!({})).await.is(200)["mode"], "local");
+    let invites = "/api/v1/cluster/invites";
+    with(Method::POST, invites, json!({ "access": "admin" })).await.refuses(403, &["workers and readers"]);
+    with(Method::POST, invites, json!({ "expires_seconds": 3_601 })).await.refuses(400, &["expires_seconds"]);
+    // Good, but nobody can be let in while no network runs.
+    with(Method::POST, invites, json!({})).await.refuses(503, &["network"]);
+
+    let kept = std::fs::read_to_string(node.folder.join("join.key")).expect("the file");
+    assert!(!kept.contains(&key[4..]), "only its hash is kept");
+    let next = node.post("/api/v1/cluster/join-key", json!({})).await.is(201)["api_key"].as_str().expect("a key").to_owned();
+    with(Method::GET, "/api/v1/cluster", json!({})).await.refuses(401, &["unknown"]);
+    let removed = node.call(Method::DELETE, "/api/v1/cluster/join-key", &[], None).await.is(200);
+    assert_eq!(removed, json!({ "removed": true }));
+    let gone = node.call(Method::GET, "/api/v1/cluster", &[("authorization", &format!("Bearer {next}"))], None).await;
+    gone.refuses(401, &["unknown"]);
+    assert_eq!(node.call(Method::DELETE, "/api/v1/cluster/join-key", &[], None).await.is(200), json!({ "removed": false }));
+}

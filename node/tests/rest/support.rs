@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use octopoid_crdt::ids::SessionId;
 use octopoid_crdt::record::Signer;
-use octopoid_node::rest::{ApiToken, App, Auth, Compat, DiffQuery, Settings, router};
+use octopoid_node::rest::{ApiToken, App, Auth, Compat, DiffQuery, JoinKeyFile, Settings, router};
 use octopoid_node::store::{Identity, OpenError, Store};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -95,6 +95,7 @@ pub fn settings(folder: &Path, store: Arc<Store>) -> Settings {
         peer_id: "12D3KooW".to_owned(),
         token: ApiToken::new(TOKEN),
         auth: Auth::Required,
+        join_key: JoinKeyFile::open(folder.join("join.key")),
         compat: Compat::Seed,
         hosts: vec!["octo.lan:8787".to_owned(), "home.example".to_owned()],
         cluster: None,

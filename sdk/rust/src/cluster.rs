@@ -141,6 +141,28 @@ pub struct Invitation {
     pub access: String,
 }
 
+/// The key with which machines join by a node's API; it is told once.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JoinKey {
+    /// The key, for `octopoid init --server URL --api-key KEY`. It opens nothing else.
+    pub api_key: String,
+}
+
+impl std::fmt::Debug for JoinKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JoinKey(…)")
+    }
+}
+
+/// What became of a join key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JoinKeyRemoved {
+    /// Whether there was one.
+    pub removed: bool,
+}
+
 /// Who grants claims and judges work.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -37,7 +37,7 @@ pub use client::{
 };
 pub use cluster::{
     ApproveRequest, AuthorityInfo, AuthorityRequest, ClusterInfo, ClusterName, ClusterOffline, CodeRequest, IntegratorRequest, Invitation,
-    InviteRequest, MemberInfo, Peers, PendingMember, RemoveRequest,
+    InviteRequest, JoinKey, JoinKeyRemoved, MemberInfo, Peers, PendingMember, RemoveRequest,
 };
 pub use conflict::{AdoptRequest, Conflict, ConflictList, ConflictingCreation, OverriddenChange};
 pub use draft::{Draft, DraftDeleted, DraftList, DraftPatch, NewDraft};

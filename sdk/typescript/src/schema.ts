@@ -782,6 +782,16 @@ export interface components {
              */
             expires_seconds?: number | null;
         };
+        /** @description The key with which machines join by a node's API; it is told once. */
+        JoinKey: {
+            /** @description The key, for `octopoid init --server URL --api-key KEY`. It opens nothing else. */
+            api_key: string;
+        };
+        /** @description What became of a join key. */
+        JoinKeyRemoved: {
+            /** @description Whether there was one. */
+            removed: boolean;
+        };
         /** @description A member of the cluster. */
         MemberInfo: {
             /** @description admin, worker or reader. */

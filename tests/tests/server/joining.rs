@@ -2,7 +2,23 @@
 
 use std::fs;
 
+use octopoid_tests::Project;
+
 use crate::office::{claim, served, until_served_by};
+
+/// Makes a machine's join key.
+fn join_key(machine: &Project) -> String {
+    machine.run(&["cluster", "join-key"]).ok().trim().to_owned()
+}
+
+/// Has config.yaml name a server, as the first page of version 2 does.
+fn name_server(machine: &Project, url: &str, key: &str) {
+    let config = machine.dir().join("config.yaml");
+    let text = fs::read_to_string(&config).expect("config.yaml");
+    let text: String = text.lines().filter(|line| !line.starts_with("mode:")).map(|line| format!("{line}\n")).collect();
+    fs::write(&config, format!("mode: remote\n{text}\nserver:\n  enabled: true\n  url: {url}\n  cluster: home\n  api_key: {key}\n"))
+        .expect("written");
+}
 
 #[tokio::test]
 async fn a_machine_joins_by_the_address_and_key_of_the_authority() {
@@ -22,7 +38,7 @@ async fn a_machine_joins_by_the_address_and_key_of_the_authority() {
     let said = machine.run(&["init", "--server", &url, "--api-key", &key, "--cluster", "home"]);
     assert!(said.ok().contains("this machine is a member of the cluster now"), "{said:?}");
     let local = machine.read(".octopoid/runtime/local.yaml");
-    assert!(local.contains("mode: remote") && local.contains(&url) && local.contains(&key), "{local}");
+    assert!(local.contains("mode: remote") && local.contains(&url) && !local.contains("oct_"), "{local}");
     machine.start().await;
     cluster.machines.push(machine);
     let machine = &cluster.machines[1];
@@ -36,13 +52,9 @@ async fn a_machine_joins_by_the_address_and_key_of_the_authority() {
 async fn a_configured_server_is_joined_by_init_alone() {
     let cluster = served(1, &[]).await;
     let url = cluster.machines[0].node().api_url().to_owned();
-    let key = cluster.machines[0].read(".octopoid/runtime/api.token").trim().to_owned();
+    let key = join_key(&cluster.machines[0]);
     let machine = cluster.prepared(&[]);
-    let config = machine.dir().join("config.yaml");
-    let text = fs::read_to_string(&config).expect("config.yaml");
-    let text: String = text.lines().filter(|line| !line.starts_with("mode:")).map(|line| format!("{line}\n")).collect();
-    fs::write(&config, format!("mode: remote\n{text}\nserver:\n  enabled: true\n  url: {url}\n  cluster: home\n  api_key: {key}\n"))
-        .expect("written");
+    name_server(&machine, &url, &key);
     let said = machine.run(&["init"]);
     assert!(said.ok().contains("this machine is a member of the cluster now"), "{said:?}");
     let again = machine.run(&["init"]);
@@ -57,4 +69,31 @@ async fn a_cluster_of_equals_gives_no_ticket_to_who_wants_a_server() {
     let machine = cluster.prepared(&[]);
     let said = machine.run(&["init", "--server", &url, "--api-key", &key]);
     assert!(said.refused(4).contains("octopoid authority set"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_join_key_lets_a_machine_in_until_it_ends() {
+    let mut cluster = served(1, &[]).await;
+    let url = cluster.machines[0].node().api_url().to_owned();
+    let first = join_key(&cluster.machines[0]);
+    let key = join_key(&cluster.machines[0]);
+    let mut machine = cluster.prepared(&[]);
+    let ended = machine.run(&["init", "--server", &url, "--api-key", &first]);
+    assert!(ended.refused(1).contains("cluster join-key"), "a new key ends the one before: {ended:?}");
+    let said = machine.run(&["init", "--server", &url, "--api-key", &key]);
+    assert!(said.ok().contains("this machine is a member of the cluster now"), "{said:?}");
+    assert!(!machine.read(".octopoid/runtime/local.yaml").contains("oct_"), "the key is not kept");
+    machine.start().await;
+    cluster.machines.push(machine);
+    cluster.until_connected().await;
+    assert_eq!(cluster.seen(0, "machine-2").await.access, "worker");
+
+    // It is good after a restart, too, and ends when it is told to.
+    cluster.machines[0].stop(&[]).await;
+    let ended = cluster.machines[0].run(&["cluster", "join-key", "--remove"]);
+    assert!(ended.ok().contains("the join key has ended"), "{ended:?}");
+    cluster.machines[0].start().await;
+    let url = cluster.machines[0].node().api_url().to_owned();
+    let late = cluster.prepared(&[]).run(&["init", "--server", &url, "--api-key", &key]);
+    assert!(late.refused(1).contains("cluster join-key"), "{late:?}");
 }

@@ -60,6 +60,8 @@ __all__ = [
     "IntegratorRequest",
     "Invitation",
     "InviteRequest",
+    "JoinKey",
+    "JoinKeyRemoved",
     "MemberInfo",
     "MergeRequest",
     "Message",
@@ -819,6 +821,18 @@ class InviteRequest(TypedDict, total=False):
     """admin, worker or reader; worker where none is given."""
     expires_seconds: Optional[int]
     """How long it is valid, in seconds; an hour where none is given, 30 days at most."""
+
+
+class JoinKey(TypedDict):
+    """The key with which machines join by a node's API; it is told once."""
+    api_key: str
+    """The key, for `octopoid init --server URL --api-key KEY`. It opens nothing else."""
+
+
+class JoinKeyRemoved(TypedDict):
+    """What became of a join key."""
+    removed: bool
+    """Whether there was one."""
 
 
 class MemberInfo(TypedDict):

@@ -5,7 +5,7 @@ use http::Method;
 use super::{Client, request::Call};
 use crate::{
     AdoptRequest, ApproveRequest, AuthorityInfo, AuthorityRequest, ClientError, ClusterInfo, ClusterName, ClusterOffline, CodeRequest,
-    Conflict, ConflictList, IntegratorRequest, Invitation, InviteRequest, Peers, RemoveRequest, Task,
+    Conflict, ConflictList, IntegratorRequest, Invitation, InviteRequest, JoinKey, JoinKeyRemoved, Peers, RemoveRequest, Task,
 };
 
 impl Client {
@@ -95,6 +95,22 @@ impl Client {
     /// As every call; 403 when the node is no admin.
     pub async fn invite(&self, request: &InviteRequest) -> Result<Invitation, ClientError> {
         self.answer(Call::new(Method::POST, &["cluster", "invites"])?.body(request)?.once()).await
+    }
+
+    /// Makes the key with which machines join by the node's API; the one before ends.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn make_join_key(&self) -> Result<JoinKey, ClientError> {
+        self.answer(Call::new(Method::POST, &["cluster", "join-key"])?).await
+    }
+
+    /// Ends the key with which machines join by the node's API.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn remove_join_key(&self) -> Result<JoinKeyRemoved, ClientError> {
+        self.answer(Call::new(Method::DELETE, &["cluster", "join-key"])?).await
     }
 
     /// Lists the tasks about which something lost that nobody has dismissed.

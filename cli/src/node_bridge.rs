@@ -250,14 +250,21 @@ pub struct ServerAddress {
     pub ca: Option<PathBuf>,
 }
 
-/// Returns the server that config.yaml or local.yaml names in `mode: remote`; none once the machine is a member of a cluster.
-pub fn configured_server(root: &Path) -> Option<ServerAddress> {
-    let layout = Layout::at(root);
-    let (config, _) = config::load(&layout).ok()?;
-    let wanted = config.mode == config::Mode::Remote && config.server.enabled != Some(false) && !layout.store_file().exists();
+/// Returns the server that config.yaml or local.yaml names in `mode: remote`.
+pub fn configured_server(layout: &Layout) -> Option<ServerAddress> {
+    let (config, _) = config::load(layout).ok()?;
+    let wanted = config.joins_a_server();
     let url = config.server.url.filter(|_| wanted)?;
     let api_key = config.server.api_key.map(|key| key.expose().to_owned());
     Some(ServerAddress { url, cluster: config.server.cluster.map(|name| name.to_string()), api_key, ca: config.server.ca })
+}
+
+/// Tells whether this machine is a member of no cluster, by its store.
+pub fn is_alone(layout: &Layout) -> Result<bool, BridgeError> {
+    daemon::is_alone(layout).map_err(|error| {
+        let locked = matches!(error, daemon::OpenError::Store(store::OpenError::Locked(_)));
+        if locked { BridgeError::Locked } else { BridgeError::Open(Box::new(error)) }
+    })
 }
 
 /// Keeps by whose API a machine came to its cluster, as `mode: remote`; not with which key.
@@ -381,9 +388,10 @@ pub struct Finding {
     pub fix: String,
 }
 
-/// Checks the files, the repository, git, the agents' programs and the ports. `node` is the node that runs, if one does.
-pub fn validate(layout: &Layout, node: Option<u32>) -> Vec<Finding> {
-    let surroundings = Surroundings { path: std::env::var_os("PATH"), node };
+/// Checks the files, the repository, git, the agents' programs and the ports. `node` is the node that runs, if one does; `alone` tells
+/// whether this machine is known to be a member of no cluster.
+pub fn validate(layout: &Layout, node: Option<u32>, alone: bool) -> Vec<Finding> {
+    let surroundings = Surroundings { path: std::env::var_os("PATH"), node, alone };
     let finding = |found: config::Finding| Finding {
         severity: match found.severity {
             config::Severity::Error => Severity::Error,

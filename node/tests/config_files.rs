@@ -112,6 +112,25 @@ fn the_files_of_version_2_are_read() {
 }
 
 #[test]
+fn mode_remote_names_the_server_that_is_joined() {
+    let told_of = |text: &str| of_config(text).into_iter().filter(|finding| finding.contains("mode")).collect::<Vec<_>>();
+    let missing = [".octopoid/config.yaml:1:7: error: mode is remote, but server.url is not set"];
+    told(&told_of("mode: remote\n"), &missing);
+    told(&told_of("mode: remote\nserver: {cluster: home}\n"), &missing);
+    told(&told_of("mode: remote\nserver: {enabled: false}\n"), &[]);
+    let project = project("mode: remote\nserver: {url: 'https://queue.example.org'}\n", "agents: []\n");
+    for (alone, expected) in [(true, 1), (false, 0)] {
+        let surroundings = Surroundings { path: std::env::var_os("PATH"), node: None, alone };
+        let findings = strings(&config::validate(&project.layout, &surroundings));
+        let found = findings
+            .iter()
+            .filter(|finding| finding.contains("config.yaml:1:7: warning: mode is remote, but this machine is no member"))
+            .count();
+        assert_eq!(found, expected, "{findings:?}");
+    }
+}
+
+#[test]
 fn an_empty_file_gives_the_documented_defaults() {
     let project = project("", "agents: []\n");
     let (settings, findings) = config::load(&project.layout).expect("no error");
@@ -381,7 +400,7 @@ fn validate_tells_of_missing_programs_prompts_and_taken_ports() {
     let project = project(&format!("api:\n  # our own\n  port: {port}\n"), agents);
     fs::write(project.layout.prompts_dir().join("test.md"), "# Test\n\n{{ task.titel }}\n").expect("written");
     fs::write(project.layout.prompts_dir().join("fix.md"), "# Fix\n{% if previous %}{% endfor %}\n").expect("written");
-    let surroundings = Surroundings { path: std::env::var_os("PATH"), node: None };
+    let surroundings = Surroundings { path: std::env::var_os("PATH"), node: None, alone: false };
     let findings = config::validate(&project.layout, &surroundings);
     assert!(config::has_errors(&findings));
     let own = std::process::id();

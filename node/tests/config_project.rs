@@ -286,7 +286,7 @@ fn validate_is_silent_about_a_whole_project() {
     };
     run(&["init", "-q", "-b", "trunk"]);
     let path = std::env::join_paths([bin].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").expect("set")))).ok();
-    let surroundings = Surroundings { path, node: None };
+    let surroundings = Surroundings { path, node: None, alone: false };
     let findings = config::validate(&layout, &surroundings);
     assert!(matches!(&*findings, [only] if only.message.contains("no commit")), "{findings:?}");
     run(&["commit", "-q", "--allow-empty", "-m", "first"]);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     connection::ConnectError,
     failure::Failure,
-    node_bridge::{self, InitOptions, InitReport, JoinReport, Question, ServerAddress, Share},
+    node_bridge::{self, InitOptions, InitReport, JoinReport, Layout, Question, ServerAddress, Share},
     output::Output,
 };
 
@@ -108,8 +108,12 @@ async fn share(args: &Args, report: &InitReport, output: Output) -> Result<Optio
     // The file is found again from any folder.
     let ca = args.ca.as_deref().map(|ca| std::path::absolute(ca).unwrap_or_else(|_| ca.to_owned()));
     let given = args.server.clone().map(|url| ServerAddress { url, cluster: args.cluster.clone(), api_key: args.api_key.clone(), ca });
-    let configured = || (!args.local && args.cluster.is_none()).then(|| node_bridge::configured_server(&report.root)).flatten();
-    if let Some(server) = given.or_else(configured) {
+    let server = match given {
+        Some(server) => Some(server),
+        None if args.local || args.cluster.is_some() => None,
+        None => super::server::still_to_join(&Layout::at(&report.root)).await?,
+    };
+    if let Some(server) = server {
         return Ok(Some(super::server::join(report, server, &mut ask, output).await?));
     }
     let Some(cluster) = &args.cluster else { return Ok(None) };

@@ -145,7 +145,7 @@ pub async fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Conflicts(args) => conflicts::run(args, output).await,
         Command::Import(args) => import::import(&args, output).await,
         Command::Export(args) => import::export(&args, output).await,
-        Command::Validate(args) => validate::run(&args, output),
+        Command::Validate(args) => validate::run(&args, output).await,
         Command::Doctor(args) => doctor::run(&args, output).await,
         Command::Uninit(args) => uninit::run(&args, output).await,
         Command::Demo(args) => demo::run(&args, output).await,

@@ -8,8 +8,9 @@ use std::{io, path::PathBuf};
 use octopoid_client::{Authorities, AuthoritiesError, Client, ClientError, InviteRequest, Token, Trust};
 
 use crate::{
+    connection::Connection,
     failure::{Exit, Failure},
-    node_bridge::{self, InitReport, JoinReport, Question, ServerAddress, Share},
+    node_bridge::{self, BridgeError, InitReport, JoinReport, Layout, Question, ServerAddress, Share},
     output::Output,
 };
 
@@ -93,6 +94,20 @@ impl ServerError {
             | Self::NoAuthority(_) => None,
         }
     }
+}
+
+/// Returns the server that `mode: remote` names where this machine is a member of no cluster yet.
+pub async fn still_to_join(layout: &Layout) -> Result<Option<ServerAddress>, Failure> {
+    let Some(server) = node_bridge::configured_server(layout) else { return Ok(None) };
+    let alone = match node_bridge::is_alone(layout) {
+        // Whoever has the store knows, if it is a node.
+        Err(BridgeError::Locked) => match Connection::to_running(layout).await? {
+            Some(connection) => connection.client.cluster().await?.mode == "local",
+            None => false,
+        },
+        known => known?,
+    };
+    Ok(alone.then_some(server))
 }
 
 /// Gets a ticket from a server and joins with it; keeps the server in local.yaml, without the key.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::server;
 use crate::{
     clean,
     connection::{NodeFile, find_project},
@@ -27,10 +28,12 @@ struct Report<'f> {
     findings: &'f [Finding],
 }
 
-pub fn run(_: &Args, output: Output) -> Result<(), Failure> {
+pub async fn run(_: &Args, output: Output) -> Result<(), Failure> {
     let layout = find_project()?;
     let node = NodeFile::of_living(&layout).map(|node| node.pid);
-    let findings = node_bridge::validate(&layout, node);
+    // What keeps the store from being opened is told by the findings, or by `octopoid doctor`.
+    let alone = server::still_to_join(&layout).await.is_ok_and(|server| server.is_some());
+    let findings = node_bridge::validate(&layout, node, alone);
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     if output.json() {
         output.value(&Report { ok: errors == 0, findings: &findings })?;

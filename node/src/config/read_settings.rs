@@ -215,12 +215,12 @@ fn judge_exposure(api: &Api, report: &mut Report) {
 
 fn judge_mode(config: &Config, report: &mut Report) {
     let server = &config.server;
-    if config.mode == Mode::Remote
+    if config.joins_a_server()
         && server.url.is_none()
-        && server.cluster.is_none()
         && let Some(at) = report.places.get("mode").cloned()
     {
-        report.warning(&at, "mode is remote, but neither server.url nor server.cluster is set", "set one of them, or mode: local");
+        let fix = "set it to the address of the authority's API; mode: mesh is a cluster without one, mode: local one machine";
+        report.error(&at, "mode is remote, but server.url is not set", fix);
     }
     if server.api_key.is_some()
         && let Some(at) = report.places.get("server.api_key").cloned()

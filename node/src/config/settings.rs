@@ -53,6 +53,12 @@ impl Config {
     pub fn place(&self, key: &str) -> Option<&Place> {
         self.places.get(key)
     }
+
+    /// Tells whether `octopoid init` is to join by the API of another node.
+    #[must_use]
+    pub fn joins_a_server(&self) -> bool {
+        self.mode == Mode::Remote && self.server.enabled != Some(false)
+    }
 }
 
 /// With whom a project shares its tasks.

@@ -37,6 +37,8 @@ pub struct Surroundings {
     pub path: Option<OsString>,
     /// The process of the node that serves this project, when one does: its port is no finding.
     pub node: Option<u32>,
+    /// Whether this machine is known to be a member of no cluster.
+    pub alone: bool,
 }
 
 /// Returns everything that is worth mending, errors and warnings, in the order of files and lines.
@@ -49,6 +51,11 @@ pub fn validate(layout: &Layout, surroundings: &Surroundings) -> Vec<Finding> {
     programs(layout, &agents, surroundings, &mut findings);
     api(layout, &config, surroundings, &mut findings);
     repository(layout, &config, surroundings, &mut findings);
+    if surroundings.alone && config.joins_a_server() {
+        let at = place(layout, &config, &["mode"]);
+        let fix = "run octopoid init, with the node stopped, to join the cluster of server.url";
+        findings.push(Finding::warning(&at, "mode is remote, but this machine is no member of a cluster yet and works alone", fix));
+    }
     findings.sort_by(|a, b| (&a.file, a.line, a.column, a.severity).cmp(&(&b.file, b.line, b.column, b.severity)));
     findings.dedup();
     findings

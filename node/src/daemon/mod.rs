@@ -3,6 +3,7 @@
 //! **Invariants**: `node.json` is there only while the API answers; one node at a time has a project's store; agents are
 //! ended before the node is.
 
+mod alone;
 mod carry_over;
 mod identity;
 mod join;
@@ -14,6 +15,7 @@ mod search;
 mod setup;
 mod start;
 
+pub use alone::is_alone;
 pub use carry_over::CarryError;
 pub use identity::KeyError;
 pub use join::{JoinClusterError, Membership, Question, join_by_name, join_by_ticket};

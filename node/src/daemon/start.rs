@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::alone;
 use super::carry_over;
 use super::identity::{self, KeyError};
 use super::listen::{ListenError, listen};
@@ -298,6 +299,11 @@ pub async fn start(
             None => StartError::Repository(crate::git::OpenError::NotARepository(layout.root().to_owned())),
         });
     };
+    if opened.config.joins_a_server() && alone::of(&opened.store) {
+        tracing::warn!(
+            "mode is remote, but this machine is no member of a cluster yet and works alone: 'octopoid stop', 'octopoid init' to join by server.url, 'octopoid start'"
+        );
+    }
     let joined = match network::is_shared(&opened.config, &opened.store) {
         true => Some(network::join(layout, &opened.config, &opened.store, &opened.machine).await?),
         false => None,

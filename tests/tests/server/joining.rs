@@ -62,6 +62,36 @@ async fn a_configured_server_is_joined_by_init_alone() {
 }
 
 #[tokio::test]
+async fn a_project_of_its_own_joins_the_server_that_its_configuration_names_later() {
+    let mut cluster = served(1, &[]).await;
+    let url = cluster.machines[0].node().api_url().to_owned();
+    let key = join_key(&cluster.machines[0]);
+    let mut machine = cluster.prepared(&[]);
+    let id = machine.enqueue("Made alone", &[]);
+    name_server(&machine, &url, &key);
+    let warning = "mode is remote, but this machine is no member of a cluster yet";
+    let said = machine.run(&["validate"]);
+    assert!(said.ok().contains(warning) && said.ok().contains("octopoid init"), "{said:?}");
+    machine.start().await;
+    assert!(machine.logs().contains(warning), "{}", machine.logs());
+    let said = machine.run(&["validate"]);
+    assert!(said.ok().contains(warning), "the node that runs is asked: {said:?}");
+    let running = machine.run(&["init"]);
+    assert!(running.refused(1).contains("octopoid stop"), "{running:?}");
+    machine.stop(&[]).await;
+    let said = machine.run(&["init"]);
+    assert!(said.ok().contains("this machine is a member of the cluster now"), "{said:?}");
+    assert!(!machine.run(&["validate"]).ok().contains(warning), "it is one now");
+    machine.start().await;
+    cluster.machines.push(machine);
+    for machine in &cluster.machines {
+        machine.until_in(&id, "incoming").await;
+    }
+    let again = cluster.machines[1].run(&["init"]);
+    assert!(!again.ok().contains("asking"), "a member asks nobody: {again:?}");
+}
+
+#[tokio::test]
 async fn a_cluster_of_equals_gives_no_ticket_to_who_wants_a_server() {
     let cluster = octopoid_tests::Cluster::of(1, false, &[]).await;
     let url = cluster.machines[0].node().api_url().to_owned();

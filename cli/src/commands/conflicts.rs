@@ -25,6 +25,9 @@ enum Verb {
     Show {
         #[command(flatten)]
         task: TaskArg,
+        /// Of what is no task: its collection.
+        #[arg(long, value_parser = ["project", "draft"])]
+        collection: Option<String>,
     },
     /// Take an attempt up again that lost.
     ///
@@ -43,6 +46,9 @@ enum Verb {
     Dismiss {
         #[command(flatten)]
         task: TaskArg,
+        /// Of what is no task: its collection.
+        #[arg(long, value_parser = ["project", "draft"])]
+        collection: Option<String>,
     },
 }
 
@@ -51,7 +57,10 @@ pub async fn run(args: Args, output: Output) -> Result<(), Failure> {
     let client = &connection.client;
     match args.verb.unwrap_or(Verb::List) {
         Verb::List => list(&client.conflicts(0, PAGE).await?, output),
-        Verb::Show { task } => {
+        Verb::Show { task, collection: Some(collection) } => {
+            show(&client.conflict_in(&collection, task.given()).await.map_err(Failure::about(task.given()))?, output)
+        }
+        Verb::Show { task, collection: None } => {
             let id = task.whole(&connection).await?;
             show(&client.conflict(&id).await.map_err(Failure::about(&id))?, output)
         }
@@ -65,13 +74,21 @@ pub async fn run(args: Args, output: Output) -> Result<(), Failure> {
             };
             tell(output, &task, &what)
         }
-        Verb::Dismiss { task } => {
-            let id = task.whole(&connection).await?;
-            let conflict = client.dismiss_conflict(&id).await.map_err(Failure::about(&id))?;
+        Verb::Dismiss { task, collection } => {
+            let (id, conflict) = match &collection {
+                Some(collection) => (task.given().to_owned(), client.dismiss_conflict_in(collection, task.given()).await),
+                None => {
+                    let id = task.whole(&connection).await?;
+                    let dismissed = client.dismiss_conflict(&id).await;
+                    (id, dismissed)
+                }
+            };
+            let conflict = conflict.map_err(Failure::about(&id))?;
             if output.json() {
                 return Ok(output.value(&conflict)?);
             }
-            Ok(output.line(format!("{id}: dismissed; its branches are kept"))?)
+            let kept = if collection.is_some() { "" } else { "; its branches are kept" };
+            Ok(output.line(format!("{id}: dismissed{kept}"))?)
         }
     }
 }
@@ -85,7 +102,11 @@ fn list(list: &ConflictList, output: Output) -> Result<(), Failure> {
     }
     let mut table = Table::new(&["TASK", "QUEUE", "WON", "WHAT LOST"]);
     for conflict in &list.conflicts {
-        table.row([conflict.task_id.as_str(), &conflict.queue, conflict.winner.as_deref().unwrap_or_default(), &lost(conflict)]);
+        let id = match &conflict.collection {
+            Some(collection) => format!("{collection} {}", conflict.task_id),
+            None => conflict.task_id.clone(),
+        };
+        table.row([id.as_str(), &conflict.queue, conflict.winner.as_deref().unwrap_or_default(), &lost(conflict)]);
     }
     output.table(&table)?;
     let shown = list.conflicts.len() as u64;
@@ -119,6 +140,13 @@ fn show(conflict: &Conflict, output: Output) -> Result<(), Failure> {
 /// What lost about a task, each with the command for it.
 fn lines(conflict: &Conflict) -> Vec<String> {
     let id = &conflict.task_id;
+    if let Some(collection) = &conflict.collection {
+        let mut lines = vec![format!("{collection} {id}")];
+        lines.extend(conflict.overridden.iter().map(overruled));
+        let done = format!("  done with it: octopoid conflicts dismiss {id} --collection {collection}");
+        lines.push(if conflict.dismissed { "  dismissed".to_owned() } else { done });
+        return lines;
+    }
     let winner = conflict.winner.as_ref().map_or_else(String::new, |winner| format!(", rests on attempt {winner}"));
     let mut lines = vec![format!("{id}  {}", conflict.title), format!("  {}{winner}", conflict.queue)];
     for attempt in &conflict.attempts {
@@ -139,18 +167,22 @@ fn lines(conflict: &Conflict) -> Vec<String> {
         lines.push(format!("    change what it waits for: octopoid edit {id}"));
     }
     for change in &conflict.overridden {
-        let shown = |value: &Option<String>| value.as_ref().map_or_else(|| "nothing".to_owned(), |value| format!("'{value}'"));
-        let OverriddenChange { what, node, at, .. } = change;
-        lines.push(if what == "content" {
-            format!("  the body was edited by {node} too, at {at}: its lines are merged")
-        } else {
-            let (lost, kept) = (shown(&change.lost), shown(&change.kept));
-            format!("  {what} {lost} was set by {node} at {at} without reaching the authority, where it was {kept} by then: that stands")
-        });
+        lines.push(overruled(change));
         lines.push(format!("    change it again: octopoid edit {id}"));
     }
     lines.push(if conflict.dismissed { "  dismissed".to_owned() } else { format!("  done with it: octopoid conflicts dismiss {id}") });
     lines
+}
+
+/// Tells of a change that the authority's state goes before.
+fn overruled(change: &OverriddenChange) -> String {
+    let OverriddenChange { what, node, at, .. } = change;
+    if what == "content" {
+        return format!("  the body was edited by {node} too, at {at}: its lines are merged");
+    }
+    let shown = |value: &Option<String>| value.as_ref().map_or_else(|| "nothing".to_owned(), |value| format!("'{value}'"));
+    let (lost, kept) = (shown(&change.lost), shown(&change.kept));
+    format!("  {what} {lost} was set by {node} at {at} without reaching the authority, where it was {kept} by then: that stands")
 }
 
 fn attempt_line(attempt: &AttemptInfo) -> String {

@@ -164,6 +164,11 @@ pub struct TaskArg {
 }
 
 impl TaskArg {
+    /// Returns the id as it was given.
+    fn given(&self) -> &str {
+        &self.id
+    }
+
     /// Finds the whole id.
     async fn whole(&self, connection: &Connection) -> Result<String, Failure> {
         whole_id(connection, &self.id).await

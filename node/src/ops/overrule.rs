@@ -1,7 +1,7 @@
 //! The authority's state goes before what others did without knowing it: it restores its own values, and tells what lost.
 //!
 //! A node that cannot reach the authority edits and moves tasks all the same. When its records arrive, what the authority had
-//! changed meanwhile stands: for a field of the document, and for the queue of a task that waits, the authority writes a
+//! changed meanwhile stands: for a field of the document (of a project or a draft, too), and for the queue of a task that waits, the authority writes a
 //! later change. The lines of a body are merged. What lost is listed by `octopoid conflicts` on every node. A task that both
 //! sides created is one task, whose fields are the authority's.
 //!
@@ -16,13 +16,13 @@ use octopoid_crdt::lifecycle::Act;
 use octopoid_crdt::record::{Body, Cause, Queue, Verified};
 
 use super::grant::is_authority;
-use crate::store::conflicts::{OVERRIDDEN, Overridden, overridden};
+use crate::store::conflicts::{Overridden, overridden, overridden_place};
 use crate::store::{TaskNo, Unit, WriteFault};
 
 /// How many entries are kept for a task.
 const MOST: usize = 64;
 
-/// A task as it was before another node's record was taken in.
+/// A task, or another document, as it was before another node's record was taken in.
 #[derive(Debug, Clone)]
 pub struct Before {
     no: TaskNo,
@@ -47,12 +47,12 @@ pub fn is_concerned(body: &Body) -> bool {
     edits(body) || matches!(body, Body::Move { .. } | Body::Cancel { .. })
 }
 
-/// Tells whether a record changes a task's document. A second creation of an id does: the two are one task.
+/// Tells whether a record changes a document. A second creation of an id does: the two are one task, or one project.
 fn edits(body: &Body) -> bool {
-    matches!(body, Body::DocChange { .. } | Body::TaskCreate { .. })
+    matches!(body, Body::DocChange { .. } | Body::TaskCreate { .. } | Body::DocCreate { .. })
 }
 
-/// Notes how a task stands before a record of another node is taken in that may overrule it; none where nothing can.
+/// Notes how a task or another document stands before a record of another node is taken in that may overrule it; none where nothing can.
 ///
 /// # Errors
 /// When the store fails.
@@ -61,7 +61,7 @@ pub fn before(unit: &mut Unit<'_>, record: &Verified) -> Result<Option<Before>, 
     if !is_concerned(&payload.body) || payload.author == unit.me() || !is_authority(unit)? {
         return Ok(None);
     }
-    let Some(no) = unit.task_of_subject(&payload.subject)? else { return Ok(None) };
+    let Some(no) = unit.find_subject(&payload.subject)? else { return Ok(None) };
     let content = if edits(&payload.body) { unit.content(no)? } else { None };
     let row = unit.row(no)?;
     if !row.listed {
@@ -202,9 +202,10 @@ pub(super) fn tell(unit: &mut Unit<'_>, no: TaskNo, theirs: Theirs, lost: Vec<Lo
         return Ok(());
     }
     let row = unit.row(no)?;
-    let (scope, id) = (row.scope.clone(), row.id.clone());
+    let scope = row.scope.clone();
+    let (collection, key) = overridden_place(row.collection.as_deref(), &row.id);
     let Ok(scope) = scope.parse::<Name>() else { return Ok(()) };
-    let mut all = unit.item(OVERRIDDEN, scope.as_str(), &id)?.map(|item| overridden(&item.json)).unwrap_or_default();
+    let mut all = unit.item(collection, scope.as_str(), &key)?.map(|item| overridden(&item.json)).unwrap_or_default();
     let before = all.len();
     let record = theirs.id.to_string();
     for (what, lost, kept) in lost {
@@ -218,6 +219,6 @@ pub(super) fn tell(unit: &mut Unit<'_>, no: TaskNo, theirs: Theirs, lost: Vec<Lo
     }
     all.drain(..all.len().saturating_sub(MOST));
     // A list of texts and numbers is always JSON.
-    unit.put(OVERRIDDEN, &scope, &id, Some(serde_json::to_string(&all).unwrap_or_default()))?;
+    unit.put(collection, &scope, &key, Some(serde_json::to_string(&all).unwrap_or_default()))?;
     Ok(())
 }

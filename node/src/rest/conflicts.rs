@@ -19,8 +19,8 @@ use super::times::rfc3339;
 use super::trail::Trail;
 use crate::ops;
 use crate::ops::conflicts as decide;
-use crate::store::conflicts::{OVERRIDDEN, Overridden, Sign, overridden};
-use crate::store::{Fault, Reader, TaskNo, TaskRow};
+use crate::store::conflicts::{OVERRIDDEN, Overridden, OverriddenDocument, Sign, overridden, overridden_place};
+use crate::store::{Fault, Reader, TaskNo, TaskRow, Unit};
 
 impl App {
     /// Tells what lost about a task.
@@ -47,6 +47,7 @@ impl App {
         };
         Ok(Conflict {
             task_id: row.id.clone(),
+            collection: None,
             scope: row.scope.clone(),
             title: row.text("title").unwrap_or_default().to_owned(),
             queue: row.queue.clone(),
@@ -61,9 +62,24 @@ impl App {
     }
 
     fn overridden(&self, reader: &Reader, row: &TaskRow) -> Result<Vec<OverriddenChange>, Fault> {
+        let said = reader.item(OVERRIDDEN, &row.scope, &row.id)?.map(|item| overridden(&item.json)).unwrap_or_default();
+        Ok(self.changes(said))
+    }
+
+    /// Tells what was overridden of a document that is no task.
+    fn conflict_of_document(&self, document: OverriddenDocument) -> Conflict {
+        Conflict {
+            task_id: document.id,
+            collection: Some(document.collection),
+            scope: document.scope,
+            overridden: self.changes(document.changes),
+            ..Conflict::default()
+        }
+    }
+
+    fn changes(&self, said: Vec<Overridden>) -> Vec<OverriddenChange> {
         let view = self.settings.store.membership();
         let node = |key: &str| key.parse().map_or_else(|_| "an unknown node".to_owned(), |key| self.member_name(&view, &key));
-        let said = reader.item(OVERRIDDEN, &row.scope, &row.id)?.map(|item| overridden(&item.json)).unwrap_or_default();
         let shown = |said: Overridden| OverriddenChange {
             node: node(&said.node),
             at: rfc3339(said.at_ms),
@@ -72,7 +88,20 @@ impl App {
             kept: said.kept,
             record_id: said.record,
         };
-        Ok(said.into_iter().map(shown).collect())
+        said.into_iter().map(shown).collect()
+    }
+
+    /// Finds what was overridden of the document that a call names.
+    async fn overridden_document(&self, segments: &Segments, call: &Call, collection: String) -> Result<OverriddenDocument, Refusal> {
+        let scope = call.caller.scope(self, call.scope.as_deref())?;
+        let id = segments.get("id").to_owned();
+        self.read(move |_, reader| {
+            let all = reader.overridden_documents(Some(&scope))?;
+            all.into_iter().find(|known| known.collection == collection && known.id == id).ok_or_else(|| {
+                Refusal::NotFound("nothing of this document was overridden: `octopoid conflicts` lists where something was".to_owned())
+            })
+        })
+        .await
     }
 
     async fn conflict_of(&self, segments: &Segments, call: &Call) -> Result<Json<Conflict>, Refusal> {
@@ -104,18 +133,32 @@ pub(super) async fn list(State(app): State<App>, params: Params, call: Call) -> 
     call.caller.must_be_node()?;
     let window = params.window()?;
     let list = app.read(move |app, reader| {
-        let page = reader.conflicts(call.scope.as_deref(), window.offset, window.limit)?;
-        let conflicts = page.tasks.into_iter().map(|(no, row)| app.conflict(reader, no, row)).collect::<Result<_, _>>()?;
-        Ok::<_, Fault>(ConflictList { conflicts, total: page.total, offset: window.offset, limit: window.limit })
+        let documents = reader.overridden_documents(call.scope.as_deref())?;
+        let (all, skip) = (documents.len() as u64, usize::try_from(window.offset).unwrap_or(usize::MAX));
+        let most = usize::try_from(window.limit).unwrap_or(usize::MAX);
+        let mut conflicts: Vec<Conflict> =
+            documents.into_iter().skip(skip).take(most).map(|document| app.conflict_of_document(document)).collect();
+        let room = window.limit.saturating_sub(conflicts.len() as u64);
+        let page = reader.conflicts(call.scope.as_deref(), window.offset.saturating_sub(all), room)?;
+        for (no, row) in page.tasks {
+            conflicts.push(app.conflict(reader, no, row)?);
+        }
+        Ok::<_, Fault>(ConflictList { conflicts, total: all + page.total, offset: window.offset, limit: window.limit })
     });
     Ok(Json(list.await?))
 }
 
 /// Shows what lost about a task, dismissed or not.
-#[utoipa::path(get, path = "/api/v1/cluster/conflicts/{id}", tag = "conflicts", params(("id" = String, Path, description = "The task")),
+#[utoipa::path(get, path = "/api/v1/cluster/conflicts/{id}", tag = "conflicts", 
+    params(("id" = String, Path, description = "The task, or the document's id"),
+        ("collection" = Option<String>, Query, description = "Of what is no task: `project` or `draft`")),
     responses((status = 200, body = Conflict), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
-pub(super) async fn show(State(app): State<App>, segments: Segments, call: Call) -> Result<Json<Conflict>, Refusal> {
+pub(super) async fn show(State(app): State<App>, segments: Segments, params: Params, call: Call) -> Result<Json<Conflict>, Refusal> {
     call.caller.must_be_node()?;
+    if let Some(collection) = params.text("collection")? {
+        let document = app.overridden_document(&segments, &call, collection).await?;
+        return Ok(Json(app.conflict_of_document(document)));
+    }
     app.conflict_of(&segments, &call).await
 }
 
@@ -133,11 +176,21 @@ pub(super) async fn adopt(State(app): State<App>, segments: Segments, input: Inp
 }
 
 /// Hides on all nodes what lost about a task so far; what is lost later shows again.
-#[utoipa::path(post, path = "/api/v1/cluster/conflicts/{id}/dismiss", tag = "conflicts", params(("id" = String, Path, description = "The task")),
+#[utoipa::path(post, path = "/api/v1/cluster/conflicts/{id}/dismiss", tag = "conflicts", 
+    params(("id" = String, Path, description = "The task, or the document's id"),
+        ("collection" = Option<String>, Query, description = "Of what is no task: `project` or `draft`")),
     responses((status = 200, body = Conflict), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody)))]
-pub(super) async fn dismiss(State(app): State<App>, segments: Segments, call: Call) -> Result<Json<Conflict>, Refusal> {
+pub(super) async fn dismiss(State(app): State<App>, segments: Segments, params: Params, call: Call) -> Result<Json<Conflict>, Refusal> {
     call.caller.must_be_node()?;
+    if let Some(collection) = params.text("collection")? {
+        let document = app.overridden_document(&segments, &call, collection).await?;
+        let scope = ops::name("scope", &document.scope)?;
+        let (place, key) = overridden_place(Some(&document.collection), &document.id);
+        let forget = move |unit: &mut Unit<'_>| unit.put(place, &scope, &key, None).map_err(Refusal::from);
+        let _ = app.settings.store.write(forget).await??;
+        return Ok(Json(Conflict { dismissed: true, ..app.conflict_of_document(document) }));
+    }
     let target = call.caller.target(&app, call.scope.as_deref(), segments.get("id"))?;
     let dismissed = app.settings.store.write(move |unit| {
         let no = ops::find(unit, &target)?;

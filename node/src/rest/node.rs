@@ -126,7 +126,7 @@ pub(super) async fn status(State(app): State<App>, call: Call) -> Result<Json<No
             kept_offline,
             join_requests,
             namesakes,
-            conflicts: reader.conflicts(None, 0, 0)?.total,
+            conflicts: reader.conflicts(None, 0, 0)?.total + reader.overridden_documents(None)?.len() as u64,
             queues,
             paused: view.paused,
             cost_usd: view.cost_usd,

@@ -28,6 +28,8 @@ use super::unit::{Unit, WriteFault};
 pub const COLLECTION: &str = "conflicts";
 /// The collection of what the authority overrode: a task's id → [`Overridden`] entries, as a JSON list.
 pub const OVERRIDDEN: &str = "overridden";
+/// The same of documents that are no tasks: their collection and id with a slash between → [`Overridden`] entries.
+const OVERRIDDEN_DOCUMENTS: &str = "overridden_documents";
 /// Why a claim was given back that lost before its work began. Nothing came of it, so there is nothing to look at.
 pub const YIELDED: &str = "another node's claim goes first";
 /// How many signs of one kind a row names, so that nobody makes it grow without a bound: the latest attempts.
@@ -48,6 +50,28 @@ pub struct Overridden {
     pub node: String,
     /// When, by that node's clock, in milliseconds since 1970.
     pub at_ms: u64,
+}
+
+/// Returns in which collection and under which key is what was overridden of a task, or of a document of another collection.
+#[must_use]
+pub fn overridden_place(collection: Option<&str>, id: &str) -> (&'static str, String) {
+    match collection {
+        None => (OVERRIDDEN, id.to_owned()),
+        Some(collection) => (OVERRIDDEN_DOCUMENTS, format!("{collection}/{id}")),
+    }
+}
+
+/// What was overridden of a document that is no task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverriddenDocument {
+    /// Its collection.
+    pub collection: String,
+    /// Its tenant.
+    pub scope: String,
+    /// Its id.
+    pub id: String,
+    /// What was overridden.
+    pub changes: Vec<Overridden>,
 }
 
 /// Reads what was overridden about a task; what cannot be read was written by a later version.
@@ -115,6 +139,19 @@ impl Reader {
         let scopes = scope.map(str::to_owned).into_iter().collect();
         let lost = Filter { scopes, facet: Some((Facet::Conflict, vec![String::new()])), ..Filter::default() };
         self.list(&lost, Sort::Newest, offset, limit)
+    }
+
+    /// Returns what was overridden of documents that are no tasks, and nobody has dismissed.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn overridden_documents(&self, scope: Option<&str>) -> Result<Vec<OverriddenDocument>, Fault> {
+        let said = self.items(OVERRIDDEN_DOCUMENTS, scope)?.into_iter().filter_map(|(scope, key, item)| {
+            let (collection, id) = key.split_once('/')?;
+            let (collection, id) = (collection.to_owned(), id.to_owned());
+            Some(OverriddenDocument { collection, scope, id, changes: overridden(&item.json) })
+        });
+        Ok(said.collect())
     }
 }
 

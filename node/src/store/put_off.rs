@@ -54,7 +54,7 @@ impl Unit<'_> {
         Ok(())
     }
 
-    /// Returns the tasks that so many records from an arrival on speak of, and the arrival to go on from, if there are more.
+    /// Returns the tasks and other documents that so many records from an arrival on speak of, and the arrival to go on from, if there are more.
     ///
     /// # Errors
     /// When the store fails.
@@ -64,7 +64,7 @@ impl Unit<'_> {
         let mut tasks = BTreeSet::new();
         for arrival in from..until {
             let subject = self.record_at(arrival)?.payload().subject;
-            tasks.extend(self.task_of_subject(&subject)?);
+            tasks.extend(self.find_subject(&subject)?);
         }
         Ok((tasks.into_iter().collect(), (until < end).then_some(until)))
     }

@@ -203,8 +203,11 @@ impl<'w> Unit<'w> {
         Ok(self.slot(no)?.row.collection.is_none().then_some(no))
     }
 
-    /// Finds a task by the subject of its records.
-    pub(super) fn find_subject(&mut self, subject: &Subject) -> Result<Option<TaskNo>, WriteFault> {
+    /// Finds a task or another document by the subject of its records.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn find_subject(&mut self, subject: &Subject) -> Result<Option<TaskNo>, WriteFault> {
         if let Some(no) = self.subjects.get(subject) {
             return Ok(Some(*no));
         }

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::AttemptInfo;
 
-/// Tasks about which something lost that nobody has dismissed, the newest first.
+/// Tasks about which something lost that nobody has dismissed, the newest first; before them projects and drafts of which something was
+/// overridden.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConflictList {
@@ -18,15 +19,18 @@ pub struct ConflictList {
     pub limit: u64,
 }
 
-/// What lost about one task.
+/// What lost about one task, or about a document of another collection.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Conflict {
-    /// The task.
+    /// The task, or the document's id in its collection.
     pub task_id: String,
+    /// The collection of what is no task: `project` or `draft`; null for a task.
+    #[serde(default)]
+    pub collection: Option<String>,
     /// Its tenant.
     pub scope: String,
-    /// Its title.
+    /// Its title; empty for what is no task, as its queue is.
     pub title: String,
     /// Its queue.
     pub queue: String,
@@ -42,7 +46,7 @@ pub struct Conflict {
     pub merges: Vec<String>,
     /// Blockers that are not waited for, because each closes a circle of tasks that wait for each other.
     pub cut_blockers: Vec<String>,
-    /// What was done without reaching the authority, and what stands instead.
+    /// What was done without reaching the authority, and what stands instead; the latest 64.
     #[serde(default)]
     pub overridden: Vec<OverriddenChange>,
 }

@@ -287,10 +287,12 @@ export interface components {
             /** @description The code that both sides show. */
             code: string;
         };
-        /** @description What lost about one task. */
+        /** @description What lost about one task, or about a document of another collection. */
         Conflict: {
             /** @description Attempts that lost to another one, or were accepted besides it. Their branches are kept. */
             attempts: components["schemas"]["AttemptInfo"][];
+            /** @description The collection of what is no task: `project` or `draft`; null for a task. */
+            collection: string | null;
             /** @description Creations of the same id by nodes that knew nothing of each other: they are one task now. */
             creations: components["schemas"]["ConflictingCreation"][];
             /** @description Blockers that are not waited for, because each closes a circle of tasks that wait for each other. */
@@ -299,20 +301,23 @@ export interface components {
             dismissed: boolean;
             /** @description Commits of merges besides the one that counts. */
             merges: string[];
-            /** @description What was done without reaching the authority, and what stands instead. */
+            /** @description What was done without reaching the authority, and what stands instead; the latest 64. */
             overridden: components["schemas"]["OverriddenChange"][];
             /** @description Its queue. */
             queue: string;
             /** @description Its tenant. */
             scope: string;
-            /** @description The task. */
+            /** @description The task, or the document's id in its collection. */
             task_id: string;
-            /** @description Its title. */
+            /** @description Its title; empty for what is no task, as its queue is. */
             title: string;
             /** @description The attempt that the task rests on; null while none does. */
             winner: string | null;
         };
-        /** @description Tasks about which something lost that nobody has dismissed, the newest first. */
+        /**
+         * @description Tasks about which something lost that nobody has dismissed, the newest first; before them projects and drafts of which something was
+         *     overridden.
+         */
         ConflictList: {
             /** @description The page. */
             conflicts: components["schemas"]["Conflict"][];

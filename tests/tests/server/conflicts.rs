@@ -1,6 +1,6 @@
 //! What was done without reaching the authority: its own state goes before it, and what lost is listed everywhere.
 
-use octopoid_client::{Conflict, ForceQueueRequest, NewTask, SubmitRequest, TaskPatch};
+use octopoid_client::{Conflict, ForceQueueRequest, NewProject, NewTask, ProjectPatch, SubmitRequest, TaskPatch};
 use octopoid_tests::{Cluster, Project};
 
 use crate::office::{claim, served, until_offline};
@@ -200,4 +200,56 @@ async fn of_a_task_that_both_sides_created_the_authoritys_fields_stand() {
             assert!(conflict.overridden.iter().all(|change| change.node == "machine-2"), "{conflict:#?}");
         }
     }
+}
+
+#[tokio::test]
+async fn of_a_project_that_both_sides_edited_the_authoritys_values_stand_as_well() {
+    let mut cluster = served(2, &[]).await;
+    let website = NewProject { id: "website".to_owned(), title: Some("Website".to_owned()), ..NewProject::default() };
+    let _ = cluster.machines[0].client().create_project(&website).await.expect("created");
+    cluster.machines[1]
+        .until("the project is there", async || {
+            cluster.machines[1].client().project("website").await.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+    apart(&cluster).await;
+    let title = |title: &str| ProjectPatch { title: Some(title.to_owned()), ..ProjectPatch::default() };
+    let _ = cluster.machines[0].client().patch_project("website", &title("Of the authority")).await.expect("edited");
+    let theirs = ProjectPatch { base_branch: Some(Some("release".to_owned())), ..title("Of the other") };
+    let _ = cluster.machines[1].client().patch_project("website", &theirs).await.expect("edited");
+    together(&cluster).await;
+    for machine in &cluster.machines {
+        machine
+            .until("the authority's title stands", async || {
+                let project = machine.client().project("website").await.map_err(|error| error.to_string())?;
+                let right = project.title == "Of the authority" && project.base_branch.as_deref() == Some("release");
+                let conflict = machine.client().conflict_in("project", "website").await.map_err(|error| error.to_string())?;
+                let told = told(&conflict) == [("title", Some("Of the other"), Some("Of the authority"))];
+                if right && told { Ok(()) } else { Err(format!("{project:#?}\n{conflict:#?}")) }
+            })
+            .await;
+    }
+    // The same where the authority had started only just.
+    cluster.machines[0].stop(&[]).await;
+    until_offline(&cluster.machines[1], true).await;
+    let _ = cluster.machines[1].client().patch_project("website", &title("Anew")).await.expect("edited");
+    cluster.machines[0].start().await;
+    cluster.until_connected().await;
+    let machine = &cluster.machines[1];
+    machine
+        .until("what nobody competed with is taken over", async || {
+            let project = cluster.machines[0].client().project("website").await.map_err(|error| error.to_string())?;
+            if project.title == "Anew" { Ok(()) } else { Err(project.title) }
+        })
+        .await;
+    let listed = machine.run(&["conflicts"]);
+    assert!(listed.ok().contains("project website") && listed.ok().contains("title of machine-2"), "{listed:?}");
+    let said = machine.run(&["conflicts", "show", "website", "--collection", "project"]);
+    assert!(
+        said.ok().contains("'Of the other' was set by machine-2") && said.ok().contains("dismiss website --collection project"),
+        "{said:?}"
+    );
+    assert!(machine.run(&["status"]).ok().contains("1 conflict to look at"));
+    let _ = machine.run(&["conflicts", "dismiss", "website", "--collection", "project"]).ok();
+    assert_eq!(machine.client().conflicts(0, 10).await.expect("conflicts").total, 0);
 }

@@ -393,9 +393,11 @@ class CodeRequest(TypedDict):
 
 
 class Conflict(TypedDict):
-    """What lost about one task."""
+    """What lost about one task, or about a document of another collection."""
     attempts: List[AttemptInfo]
     """Attempts that lost to another one, or were accepted besides it. Their branches are kept."""
+    collection: Optional[str]
+    """The collection of what is no task: `project` or `draft`; null for a task."""
     creations: List[ConflictingCreation]
     """Creations of the same id by nodes that knew nothing of each other: they are one task now."""
     cut_blockers: List[str]
@@ -405,21 +407,22 @@ class Conflict(TypedDict):
     merges: List[str]
     """Commits of merges besides the one that counts."""
     overridden: List[OverriddenChange]
-    """What was done without reaching the authority, and what stands instead."""
+    """What was done without reaching the authority, and what stands instead; the latest 64."""
     queue: str
     """Its queue."""
     scope: str
     """Its tenant."""
     task_id: str
-    """The task."""
+    """The task, or the document's id in its collection."""
     title: str
-    """Its title."""
+    """Its title; empty for what is no task, as its queue is."""
     winner: Optional[str]
     """The attempt that the task rests on; null while none does."""
 
 
 class ConflictList(TypedDict):
-    """Tasks about which something lost that nobody has dismissed, the newest first."""
+    """Tasks about which something lost that nobody has dismissed, the newest first; before them projects and drafts of
+    which something was overridden."""
     conflicts: List[Conflict]
     """The page."""
     limit: int

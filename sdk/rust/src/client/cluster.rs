@@ -130,6 +130,24 @@ impl Client {
         self.answer(Call::new(Method::GET, &["cluster", "conflicts", id])?).await
     }
 
+    /// Shows what lost about a document of another collection than tasks, such as `project`.
+    ///
+    /// # Errors
+    /// As every call; 404 when nothing did.
+    pub async fn conflict_in(&self, collection: &str, id: &str) -> Result<Conflict, ClientError> {
+        self.answer(Call::new(Method::GET, &["cluster", "conflicts", id])?.query("collection", Some(collection))).await
+    }
+
+    /// Hides on all nodes what lost about a document of another collection than tasks.
+    ///
+    /// # Errors
+    /// As every call; 404 when nothing did.
+    pub async fn dismiss_conflict_in(&self, collection: &str, id: &str) -> Result<Conflict, ClientError> {
+        let nothing = std::collections::BTreeMap::<String, String>::new();
+        let call = Call::new(Method::POST, &["cluster", "conflicts", id, "dismiss"])?.query("collection", Some(collection));
+        self.answer(call.body(&nothing)?).await
+    }
+
     /// Takes an attempt up again that lost.
     ///
     /// # Errors

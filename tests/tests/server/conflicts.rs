@@ -1,6 +1,8 @@
 //! What was done without reaching the authority: its own state goes before it, and what lost is listed everywhere.
 
-use octopoid_client::{Conflict, ForceQueueRequest, NewProject, NewTask, ProjectPatch, SubmitRequest, TaskPatch};
+use octopoid_client::{
+    CancelRequest, ClientError, Conflict, ForceQueueRequest, NewProject, NewTask, ProjectPatch, SubmitRequest, TaskPatch,
+};
 use octopoid_tests::{Cluster, Project};
 
 use crate::office::{claim, served, until_offline};
@@ -252,4 +254,47 @@ async fn of_a_project_that_both_sides_edited_the_authoritys_values_stand_as_well
     assert!(machine.run(&["status"]).ok().contains("1 conflict to look at"));
     let _ = machine.run(&["conflicts", "dismiss", "website", "--collection", "project"]).ok();
     assert_eq!(machine.client().conflicts(0, 10).await.expect("conflicts").total, 0);
+}
+
+#[tokio::test]
+async fn a_task_that_was_given_up_without_the_authority_waits_where_it_had_put_it() {
+    let cluster = served(2, &[]).await;
+    let moved = cluster.machines[0].enqueue("Put aside there", &[]);
+    let untouched = cluster.machines[0].enqueue("Untouched there", &[]);
+    cluster.until_all_show("incoming", 2).await;
+    apart(&cluster).await;
+    let aside = ForceQueueRequest { queue: "backlog".to_owned(), reason: "later".to_owned(), forced_by: None };
+    let _ = cluster.machines[0].client().force_queue(&moved, &aside).await.expect("moved");
+    let never = CancelRequest { reason: Some("never".to_owned()), ..CancelRequest::default() };
+    for id in [&moved, &untouched] {
+        let _ = cluster.machines[1].client().cancel(id, &never).await.expect("given up");
+    }
+    together(&cluster).await;
+    for machine in &cluster.machines {
+        let conflict = until_listed(machine, &moved, 1).await;
+        assert_eq!(told(&conflict), [("queue", Some("cancelled"), Some("backlog"))]);
+        machine.until_in(&moved, "backlog").await;
+        machine.until_in(&untouched, "cancelled").await;
+    }
+    let listed = cluster.machines[1].client().conflicts(0, 10).await.expect("conflicts");
+    assert_eq!(listed.total, 1, "what the authority had not touched overrules nothing: {listed:#?}");
+}
+
+#[tokio::test]
+async fn a_task_that_was_deleted_without_the_authority_is_gone_whatever_was_edited_there() {
+    let cluster = served(2, &[]).await;
+    let id = cluster.machines[0].enqueue("Deleted on one side", &[]);
+    cluster.until_all_show("incoming", 1).await;
+    apart(&cluster).await;
+    let _ = cluster.machines[0].run(&["edit", &id, "--priority", "P0"]).ok();
+    let _ = cluster.machines[1].client().delete_task(&id).await.expect("deleted");
+    together(&cluster).await;
+    for machine in &cluster.machines {
+        machine
+            .until("it is gone", async || match machine.client().task(&id).await {
+                Err(ClientError::Status { status: 404, .. }) => Ok(()),
+                other => Err(format!("{other:?}")),
+            })
+            .await;
+    }
 }

@@ -7,6 +7,8 @@ use crate::{clean, connection::Connection, failure::Failure, output::Output, tab
 
 /// How many conflicts are listed at once.
 const PAGE: u64 = 100;
+/// How many changes that the authority overrode are kept for a task.
+const MOST: usize = 64;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  octopoid conflicts\n  octopoid conflicts show add-user-auth\n  \
@@ -143,6 +145,7 @@ fn lines(conflict: &Conflict) -> Vec<String> {
     if let Some(collection) = &conflict.collection {
         let mut lines = vec![format!("{collection} {id}")];
         lines.extend(conflict.overridden.iter().map(overruled));
+        lines.extend(earlier(conflict));
         let done = format!("  done with it: octopoid conflicts dismiss {id} --collection {collection}");
         lines.push(if conflict.dismissed { "  dismissed".to_owned() } else { done });
         return lines;
@@ -170,8 +173,15 @@ fn lines(conflict: &Conflict) -> Vec<String> {
         lines.push(overruled(change));
         lines.push(format!("    change it again: octopoid edit {id}"));
     }
+    lines.extend(earlier(conflict));
     lines.push(if conflict.dismissed { "  dismissed".to_owned() } else { format!("  done with it: octopoid conflicts dismiss {id}") });
     lines
+}
+
+/// Says that there may have been more than is listed.
+fn earlier(conflict: &Conflict) -> Option<String> {
+    let full = conflict.overridden.len() >= MOST;
+    full.then(|| format!("  these are the latest {MOST}; what was overridden before them is in the records alone"))
 }
 
 /// Tells of a change that the authority's state goes before.
@@ -236,6 +246,15 @@ mod tests {
         let lines = lines(&done);
         assert!(lines.iter().any(|line| line.ends_with("octopoid requeue t --reopen")), "{lines:?}");
         assert_eq!(lines.last().map(String::as_str), Some("  dismissed"));
+    }
+
+    #[test]
+    fn a_list_that_is_full_says_so() {
+        let overridden = |count: usize| Conflict { overridden: vec![OverriddenChange::default(); count], ..conflict() };
+        let full = |count: usize| lines(&overridden(count)).iter().any(|line| line.contains("the latest 64"));
+        assert!(!full(63) && full(64));
+        let project = Conflict { collection: Some("project".to_owned()), ..overridden(64) };
+        assert!(lines(&project).iter().any(|line| line.contains("the latest 64")));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::grant::is_authority;
 use crate::store::conflicts::{Overridden, overridden, overridden_place};
 use crate::store::{TaskNo, Unit, WriteFault};
 
-/// How many entries are kept for a task.
+/// How many changes are kept for a task: each one writes the list anew. Whoever lists a full one says that there may be more.
 const MOST: usize = 64;
 
 /// A task, or another document, as it was before another node's record was taken in.

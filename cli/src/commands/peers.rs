@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use octopoid_client::{ApproveRequest, Client, ClusterName, CodeRequest, IntegratorRequest, InviteRequest, MemberInfo, Peers, RemoveRequest};
+use octopoid_client::{
+    ApproveRequest, Client, ClusterName, CodeRequest, IntegratorRequest, InviteRequest, MemberInfo, Peers, RemoveRequest,
+};
 
 use crate::{clean, connection::Connection, failure::Failure, output::Output, table::Table, when};
 
@@ -150,7 +152,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  octopoid cluster name home\n  octopoid cluster offline\n  octopoid cluster integrator mac-studio\n  octopoid cluster join-key")]
+#[command(
+    after_help = "Examples:\n  octopoid cluster name home\n  octopoid cluster offline\n  octopoid cluster integrator mac-studio\n  octopoid cluster join-key"
+)]
 pub struct ClusterArgs {
     #[command(subcommand)]
     verb: Option<ClusterVerb>,

@@ -50,7 +50,7 @@ fn alone(test: &str) -> bool {
 
 async fn on_lan(seed: u8) -> Node {
     let listen = vec!["/ip4/0.0.0.0/tcp/0".parse().expect("an address")];
-    let node = Node::with(Settings { listen, mdns: true, ..settings(seed) }).await;
+    let node = Node::unread(Settings { listen, mdns: true, ..settings(seed) }).await;
     support::eventually("the address on the LAN is known", || lan_address(&node).is_some()).await;
     node
 }

@@ -37,11 +37,16 @@ impl Node {
         Self::with(settings(seed)).await
     }
 
-    pub async fn with(settings: Settings) -> Self {
+    /// Starts a node and reads no event yet: what it hears of others may come before it listens itself.
+    pub async fn unread(settings: Settings) -> Self {
         let key = settings.secret.peer_key();
-        let listens = !settings.listen.is_empty();
         let (network, events) = start(settings).await.expect("a start");
-        let mut node = Self { network, events, key };
+        Self { network, events, key }
+    }
+
+    pub async fn with(settings: Settings) -> Self {
+        let listens = !settings.listen.is_empty();
+        let mut node = Self::unread(settings).await;
         if listens {
             node.until("listening", |event| matches!(event, Event::Listening { .. }).then_some(())).await;
         }

@@ -324,8 +324,5 @@ fn reopened(stored: &StoredLog, accept: RecordId) -> Reopened {
 
 fn attempt_of(entries: &[Entry], claim: &RecordId) -> Option<AttemptName> {
     let entry = entries.iter().find(|entry| entry.id == *claim)?;
-    match entry.act {
-        Act::Claim { epoch, .. } => Some(AttemptName::new(epoch, claim)),
-        _ => None,
-    }
+    if let Act::Claim { epoch, .. } = entry.act { Some(AttemptName::new(epoch, claim)) } else { None }
 }

@@ -64,6 +64,21 @@ fn twenty_nodes_lose_nothing_and_accept_nothing_twice() {
     }
 }
 
+/// The same with an authority that grants and judges alone, and hands itself on every few seconds.
+#[test]
+fn twenty_nodes_under_an_authority_lose_nothing_and_accept_nothing_twice() {
+    let (first, count) = (number("OCTOPOID_SIM_SEED", 0), number("OCTOPOID_SIM_SERVED_SEEDS", 3));
+    let broken = first_broken(first..first + count, |seed| {
+        let began = std::time::Instant::now();
+        let told = run(Config { served: true, ..config() }, seed)?;
+        eprintln!("OCTOPOID_SIM_SEED={seed} served: {told} ({} ms of real time)", began.elapsed().as_millis());
+        Ok(())
+    });
+    if let Some((seed, broken)) = broken {
+        panic!("OCTOPOID_SIM_SEED={seed} OCTOPOID_SIM_SERVED_SEEDS=1: {broken}");
+    }
+}
+
 /// Counts how often each task was begun where nobody is ever cut off, crashed or expired.
 fn starts(bug: Bug, seed: u64) -> Result<(), String> {
     let config = Config { nodes: 5, tasks: 200, faults: 0, calm: 2_000, stop: (100, 2_500), ttl: 60, bug, ..config() };

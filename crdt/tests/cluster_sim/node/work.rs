@@ -4,7 +4,7 @@ use octopoid_crdt::{
     ids::{RecordId, Subject},
     lifecycle::{Act, End, Phase},
     peer::settle,
-    record::Body,
+    record::{Body, Cause},
 };
 
 use super::{
@@ -121,6 +121,10 @@ impl Node {
                 let (by, reason) = (String::from("agent"), String::new());
                 self.write(ctx, task, if good { Body::Accept { on, by, reason } } else { Body::Reject { on, by, reason } });
                 self.runs.remove(&of);
+                self.settled(ctx, settle::Input::Ended { of });
+            } else if !self.decides() {
+                // The authority was handed on meanwhile: a lease that is renewed for ever would keep the task from its heir.
+                self.stop(ctx, of, Cause::Superseded);
                 self.settled(ctx, settle::Input::Ended { of });
             }
         } else if self.store.would_count(self.index, &task, &Act::Submit { claim: of, base: None, head: None }) {

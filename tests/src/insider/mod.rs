@@ -79,7 +79,10 @@ impl Stranger {
     /// When the node does not answer.
     pub async fn say_nonsense(&self, machine: &Project) {
         let (peer, address) = address_of(machine);
-        let mut stream = self.network.dial_join(format!("{address}/p2p/{peer}").parse().expect("an address")).await.expect("it answers");
+        let address: Multiaddr = format!("{address}/p2p/{peer}").parse().expect("an address");
+        // Behind a crowd that is only just leaving there may be no room for another stranger yet.
+        let dial = async || self.network.dial_join(address.clone()).await.map_err(|error| error.to_string());
+        let mut stream = machine.until("room for a stranger", dial).await;
         stream.send(&[0xff; 64]).await.expect("sent");
         let answer = JoinFrame::decode(&stream.receive().await.expect("an answer")).expect("a step of joining");
         assert!(matches!(answer, JoinFrame::Refused(_)), "{answer:?}");

@@ -61,9 +61,11 @@ impl World {
         if let (Phase::Claimed { attempt: a }, Phase::Claimed { attempt: b }) = (&before.phase, &after.phase) {
             let (old, new) = (&before.attempts[*a], &after.attempts[*b]);
             let lives = after.attempts.iter().any(|a| a.claim == old.claim && a.status == AttemptStatus::Superseded);
-            // Where a grant outranks it, a claim whose Submit beat its end goes on beside the one that followed the end.
-            let ends =
+            // Where a grant outranks it, a claim that was ended and that a Submit or Move beside the end brings back goes on beside the new one.
+            let closed_it = |e: &Entry| closes(e) && log.position(&old.claim).is_some_and(|index| e.past.contains(index));
+            let gave_up =
                 |e: &Entry| e.counts() && e.act.names() == Some(old.claim) && matches!(e.act, Act::Release { .. } | Act::Expire { .. });
+            let ends = |e: &Entry| gave_up(e) || closed_it(e);
             let ended = log.entries().iter().any(|e| ends(e) && saw(&new.claim, &e.id));
             ensure(old.claim == new.claim || !lives || ended || !saw(&new.claim, &old.claim), || "a live claim was stolen".into())?;
         }

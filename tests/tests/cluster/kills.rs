@@ -11,6 +11,7 @@ use std::{
 use octopoid_client::{ClaimRequest, Client, NewTask, SubmitRequest, TaskFilter};
 use octopoid_tests::{Cluster, Project};
 
+/// How many unless `OCTOPOID_KILLS` says another number.
 const KILLS: usize = 50;
 /// How many operations of a round are acknowledged before a machine is killed.
 const OPERATIONS: usize = 40;
@@ -112,11 +113,12 @@ async fn knows(machine: &Project, acknowledged: &Acknowledged) -> Result<(), Str
 
 #[tokio::test]
 async fn what_machines_acknowledged_is_on_all_of_them_after_fifty_kills_under_load() {
+    let kills = std::env::var("OCTOPOID_KILLS").map_or(KILLS, |number| number.parse().expect("OCTOPOID_KILLS is a number"));
     let mut cluster = Cluster::of(3, false, &[]).await;
     cluster.until_connected().await;
     let mut acknowledged = Vec::new();
     let mut longest = Duration::ZERO;
-    for number in 0..KILLS {
+    for number in 0..kills {
         let (all, started) = kill_one(&mut cluster, number).await;
         acknowledged.extend(all);
         longest = longest.max(started);
@@ -136,5 +138,5 @@ async fn what_machines_acknowledged_is_on_all_of_them_after_fifty_kills_under_lo
     let count = |of: fn(&Acknowledged) -> usize| acknowledged.iter().map(of).sum::<usize>();
     let (created, claimed, submitted) = (count(|all| all.created.len()), count(|all| all.claimed.len()), count(|all| all.submitted.len()));
     assert!(submitted > 0 && claimed > submitted / 2, "{claimed} claims, {submitted} submissions");
-    eprintln!("{KILLS} kills, {created} creations, {claimed} claims, {submitted} submissions; the longest restart {longest:?}");
+    eprintln!("{kills} kills, {created} creations, {claimed} claims, {submitted} submissions; the longest restart {longest:?}");
 }

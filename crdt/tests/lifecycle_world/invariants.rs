@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use octopoid_crdt::{
     ids::RecordId,
-    lifecycle::{Act, AttemptStatus, End, Entry, Index, Phase, Reach, TaskLog, TaskState},
+    lifecycle::{Act, AttemptStatus, End, Entry, Index, Phase, Reach, Removal, TaskLog, TaskState},
     record::Queue,
 };
 
-use super::{Checked, World, apply, ensure};
+use super::{Carried, Checked, World, apply, ensure};
 
 const fn closes(entry: &Entry) -> bool {
     entry.counts() && matches!(entry.act, Act::Move { .. } | Act::Delete)
@@ -38,7 +38,8 @@ impl World {
         ensure(accepted.count() <= 1, || "I3: two attempts count as accepted".into())?;
         ensure(after.attempts.len() >= before.attempts.len(), || "an attempt vanished".into())?;
         self.check_done(member, before, &after, held)?;
-        self.check_holders(member, before, &after)
+        self.check_claimant(member, before, &after)?;
+        self.check_reviewer(member, before, &after)
     }
 
     /// I6: done ends only by a Move or Delete that saw it, or a creation anew; removals are checked by the model and the golden vectors.
@@ -51,35 +52,45 @@ impl World {
         ensure(moved || anew || !self.members[member].removals.is_empty(), || format!("I6: done became {:?}", after.phase))
     }
 
-    /// Nobody takes over a live claim or review that it has seen.
-    fn check_holders(&self, member: usize, before: &TaskState, after: &TaskState) -> Checked {
+    /// Whether `later` was written by somebody who held `earlier`.
+    fn saw(&self, member: usize, later: &RecordId, earlier: &RecordId) -> bool {
         let log = &self.members[member].log;
-        let saw = |later: &RecordId, earlier: &RecordId| {
-            let (later, earlier) = (log.position(later).and_then(|index| log.at(index)), log.position(earlier));
-            later.zip(earlier).is_some_and(|(later, earlier)| later.past.contains(earlier))
+        let later = log.position(later).and_then(|index| log.at(index));
+        later.zip(log.position(earlier)).is_some_and(|(later, earlier)| later.past.contains(earlier))
+    }
+
+    /// Nobody takes over a live claim that it has seen.
+    fn check_claimant(&self, member: usize, before: &TaskState, after: &TaskState) -> Checked {
+        let (Phase::Claimed { attempt: a }, Phase::Claimed { attempt: b }) = (&before.phase, &after.phase) else { return Ok(()) };
+        let (log, old, new) = (&self.members[member].log, &before.attempts[*a], &after.attempts[*b]);
+        let lives = after.attempts.iter().any(|a| a.claim == old.claim && a.status == AttemptStatus::Superseded);
+        if old.claim == new.claim || !lives || !self.saw(member, &new.claim, &old.claim) {
+            return Ok(());
+        }
+        // A claim that was ended, and that a Submit or Move beside the end brings back, goes on beside the one that followed the end.
+        let given_up =
+            |e: &Entry| e.counts() && e.act.names() == Some(old.claim) && matches!(e.act, Act::Release { .. } | Act::Expire { .. });
+        let closed_it = |e: &Entry| closes(e) && log.position(&old.claim).is_some_and(|index| e.past.contains(index));
+        let ended = log.entries().iter().any(|e| (given_up(e) || closed_it(e)) && self.saw(member, &new.claim, &e.id));
+        // Who knew that its author was removed did not see it live; it lives on where another member had built on it.
+        let known = log.position(&new.claim).and_then(|index| log.at(index)).map(|entry| &entry.standing.removals);
+        let removed = |(number, (cut, _)): (Index, &(Removal, Carried))| {
+            cut.author == old.claimant && known.is_some_and(|known| known.contains(number))
         };
-        if let (Phase::Claimed { attempt: a }, Phase::Claimed { attempt: b }) = (&before.phase, &after.phase) {
-            let (old, new) = (&before.attempts[*a], &after.attempts[*b]);
-            let lives = after.attempts.iter().any(|a| a.claim == old.claim && a.status == AttemptStatus::Superseded);
-            // Where a grant outranks it, a claim that was ended and that a Submit or Move beside the end brings back goes on beside the new one.
-            let closed_it = |e: &Entry| closes(e) && log.position(&old.claim).is_some_and(|index| e.past.contains(index));
-            let gave_up =
-                |e: &Entry| e.counts() && e.act.names() == Some(old.claim) && matches!(e.act, Act::Release { .. } | Act::Expire { .. });
-            let ends = |e: &Entry| gave_up(e) || closed_it(e);
-            let ended = log.entries().iter().any(|e| ends(e) && saw(&new.claim, &e.id));
-            ensure(old.claim == new.claim || !lives || ended || !saw(&new.claim, &old.claim), || "a live claim was stolen".into())?;
+        ensure(ended || (0..).zip(&self.cuts).any(removed), || "a live claim was stolen".into())
+    }
+
+    /// Nobody takes over a live review that it has seen.
+    fn check_reviewer(&self, member: usize, before: &TaskState, after: &TaskState) -> Checked {
+        let review =
+            |state: &TaskState| if let Phase::Provisional { review, .. } = &state.phase { review.as_ref().map(|r| r.review) } else { None };
+        let (Some(old), Some(new)) = (review(before), review(after)) else { return Ok(()) };
+        if before.rests_on != after.rests_on || !self.members[member].removals.is_empty() {
+            return Ok(());
         }
-        if let (Phase::Provisional { review: Some(old), .. }, Phase::Provisional { review: Some(new), .. }) = (&before.phase, &after.phase)
-            && before.rests_on == after.rests_on
-        {
-            let ended = log
-                .entries()
-                .iter()
-                .any(|entry| entry.counts() && entry.act.names() == Some(old.review) && !matches!(entry.act, Act::Review { .. }));
-            let stolen = old.review != new.review && !ended && saw(&new.review, &old.review);
-            ensure(!stolen || !self.members[member].removals.is_empty(), || "a live review was stolen".into())?;
-        }
-        Ok(())
+        let ends = |e: &Entry| e.counts() && e.act.names() == Some(old) && !matches!(e.act, Act::Review { .. });
+        let ended = self.members[member].log.entries().iter().any(ends);
+        ensure(old == new || ended || !self.saw(member, &new, &old), || "a live review was stolen".into())
     }
 
     /// What a member writes over all that it holds has its effect at once.

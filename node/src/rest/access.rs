@@ -1,8 +1,8 @@
 //! Who calls, and what the caller may see.
 //!
-//! **Invariants**: without a good token nothing but `/api/health` is answered; a key sees its own scope alone, and the join key
-//! no call but the two that a joining machine needs; tokens are
-//! compared in constant time, and only hashes of keys are stored.
+//! **Invariants**: without a good token nothing is answered but `/api/health`, and the dashboard's files, which hold nothing of the
+//! node; a key sees its own scope alone, and the join key no call but the two that a joining machine needs; tokens are compared in
+//! constant time, and only hashes of keys are stored.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};

@@ -1,10 +1,10 @@
 //! The REST API: the contract of version 2 over this node's store.
 //!
-//! A request passes, outermost first: the count of requests, the net for panics, the check of `Host` and `Origin`, the check
-//! of the token, what an earlier server would have asked for; then a handler reads its path, query and body, runs one operation in the store, and shows what it left.
+//! A request passes, outermost first: the count of requests, the net for panics, the check of `Host` and `Origin`, the dashboard's files,
+//! the check of the token, what an earlier server would have asked for; then a handler reads its path, query and body, runs one operation in the store, and shows what it left.
 //! `docs/adr/0007-rest.md` tells what was decided where the contract left a choice.
 //!
-//! **Invariants**: a write is answered after it is durable; every answer but logs, metrics and events is JSON; nothing of a
+//! **Invariants**: a write is answered after it is durable; every answer but logs, metrics, events and the dashboard's files is JSON; nothing of a
 //! panic reaches a client; no body, stream or table grows with what a client sends.
 
 mod access;
@@ -15,6 +15,7 @@ mod cluster;
 mod commit;
 mod compat;
 mod conflicts;
+mod dashboard;
 mod drafts;
 mod elsewhere;
 mod events;
@@ -56,7 +57,7 @@ use axum::Json;
 use axum::Router;
 use axum::extract::OriginalUri;
 use axum::http::{Method, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post, put};
 use octopoid_client::ErrorBody;
@@ -99,6 +100,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(unknown_method)
         .layer(from_fn_with_state(app.clone(), compat::as_head))
         .layer(from_fn_with_state(app.clone(), access::check_token))
+        .layer(from_fn(dashboard::before_token))
         .layer(from_fn_with_state(app.clone(), access::check_host))
         .layer(CatchPanicLayer::custom(caught))
         .layer(from_fn_with_state(app.clone(), metrics::count))

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderName, StatusCode, header};
 use jiff::Timestamp;
 use octopoid_client::{
     AgentState, AgentStatus, AwaitingMerge, Doctor, ErrorBody, GcReport, GcRequest, Health, NodeInfo, NodeStatus, Paused, Retrying,
@@ -56,7 +56,7 @@ impl App {
     }
 }
 
-/// Tells whether the node can serve. The one call without a token.
+/// Tells whether the node can serve. The one call of the API without a token.
 #[utoipa::path(get, path = "/api/health", tag = "node", security(()),
     responses((status = 200, body = Health), (status = 503, description = "The store does not work", body = Health)))]
 pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<Health>) {
@@ -77,10 +77,11 @@ pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<Health>)
     (status, Json(health))
 }
 
-/// Names the program and its endpoints.
+/// Names the program and its endpoints. A browser, whose `Accept` names `text/html`, gets the dashboard instead, without a token.
 #[utoipa::path(get, path = "/", tag = "node", responses((status = 200, body = Value), (status = 401, body = ErrorBody)))]
-pub(super) async fn root() -> Json<Value> {
-    Json(json!({ "name": "Octopoid", "version": API_VERSION, "endpoints": super::openapi::endpoints() }))
+pub(super) async fn root() -> ([(HeaderName, &'static str); 1], Json<Value>) {
+    let names = json!({ "name": "Octopoid", "version": API_VERSION, "endpoints": super::openapi::endpoints() });
+    ([(header::VARY, "accept")], Json(names))
 }
 
 /// Shows what the node does.

@@ -8,6 +8,7 @@ mod compat;
 mod concurrency;
 mod conflicts;
 mod contract;
+mod dashboard;
 mod drafts;
 mod events;
 mod flows;

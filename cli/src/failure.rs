@@ -9,8 +9,8 @@ use octopoid_client::{ClientError, ErrorKind};
 use crate::{
     attempt_name::AttemptError,
     commands::{
-        edit::EditError, enqueue::EnqueueError, import::TransferError, install_service::ServiceError, logs::LogsError, man::ManError,
-        server::ServerError, start::StartError, stop::StopError, validate::ValidateError, wait::WaitError,
+        dashboard::DashboardError, edit::EditError, enqueue::EnqueueError, import::TransferError, install_service::ServiceError,
+        logs::LogsError, man::ManError, server::ServerError, start::StartError, stop::StopError, validate::ValidateError, wait::WaitError,
     },
     connection::ConnectError,
     demo::DemoFailure,
@@ -76,6 +76,9 @@ pub enum Failure {
     /// See [`EnqueueError`].
     #[error(transparent)]
     Enqueue(#[from] EnqueueError),
+    /// See [`DashboardError`].
+    #[error(transparent)]
+    Dashboard(#[from] DashboardError),
     /// See [`EditError`].
     #[error(transparent)]
     Edit(#[from] EditError),
@@ -148,6 +151,7 @@ impl Failure {
             Self::Blocker { source, .. } => of_call(source),
             Self::Output(OutputError::Closed) => Exit::Done,
             Self::Enqueue(error) => error.exit(),
+            Self::Dashboard(error) => error.exit(),
             Self::Edit(error) => error.exit(),
             Self::Service(error) => error.exit(),
             Self::Man(error) => error.exit(),
@@ -175,6 +179,7 @@ impl Failure {
             Self::Call(error) => call_hint(error, None),
             Self::Task { id, source } | Self::Blocker { id, source } => call_hint(source, Some(id)),
             Self::Enqueue(error) => error.hint(),
+            Self::Dashboard(error) => error.hint(),
             Self::Edit(error) => error.hint(),
             Self::Service(error) => error.hint(),
             Self::Logs(error) => error.hint(),

@@ -4,6 +4,7 @@ pub mod agents;
 mod authority;
 mod completions;
 mod conflicts;
+pub mod dashboard;
 mod demo;
 mod diff;
 mod doctor;
@@ -74,6 +75,8 @@ pub enum Command {
     Merge(queue::MergeArgs),
     /// Wait until a task is done, or in a queue.
     Wait(wait::Args),
+    /// Print the address of the dashboard, for a browser.
+    Dashboard(dashboard::Args),
     /// List the agents and what they do.
     Agents(agents::Args),
     /// Start no new work.
@@ -134,6 +137,7 @@ pub async fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Edit(args) => edit::run(args, output).await,
         Command::Merge(args) => queue::merge(&args, output).await,
         Command::Wait(args) => wait::run(args, output).await,
+        Command::Dashboard(args) => dashboard::run(&args, output).await,
         Command::Agents(args) => agents::run(&args, output).await,
         Command::Pause(args) => agents::pause(&args, output).await,
         Command::Resume(args) => agents::resume(&args, output).await,

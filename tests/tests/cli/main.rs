@@ -2,6 +2,7 @@
 
 mod at_rest;
 mod bad_input;
+mod dashboard;
 mod import;
 mod json;
 mod readme;

@@ -8,6 +8,10 @@ test:
 sdks:
     .ci/sdks
 
+# Tests the dashboard in the system's Chromium against target/debug/octopoid.
+dashboard:
+    .ci/dashboard
+
 # Makes the archive and the npm package of a release in target/dist.
 release *ARGS:
     scripts/release {{ARGS}}

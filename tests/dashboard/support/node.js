@@ -1,0 +1,123 @@
+// A real node in a scratch repository, always at the same port, so that a page finds it again.
+
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const PATIENCE_MS = 30_000
+
+export class RunningNode {
+  #binary = process.env.OCTOPOID_BIN
+  #scratch = mkdtempSync(join(tmpdir(), 'octopoid-dashboard-'))
+  #child
+
+  static async start() {
+    const node = new RunningNode()
+    if (node.#binary === undefined) throw new Error('OCTOPOID_BIN must name the octopoid program')
+    node.folder = join(node.#scratch, 'project')
+    node.env = { PATH: process.env.PATH, HOME: join(node.#scratch, 'home'), GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_SYSTEM: '/dev/null', LANG: 'C.UTF-8' }
+    mkdirSync(node.folder)
+    mkdirSync(node.env.HOME)
+    node.run('git', 'init', '--quiet', '--initial-branch=main')
+    node.run('git', '-c', 'user.name=Test', '-c', 'user.email=test@example.com', 'commit', '--quiet', '--allow-empty', '-m', 'first')
+    node.octopoid('init', '--api-port', String(await freePort()), '--machine-id', 'desk')
+    await node.resume()
+    return node
+  }
+
+  run(program, ...args) {
+    const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: this.folder, env: this.env, encoding: 'utf8' })
+    if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${error?.message ?? stderr}`)
+    return stdout
+  }
+
+  octopoid(...args) {
+    return this.run(this.#binary, ...args)
+  }
+
+  get token() {
+    return readFileSync(join(this.folder, '.octopoid/runtime/api.token'), 'utf8').trim()
+  }
+
+  /** Starts it, or starts it again. */
+  async resume() {
+    const file = join(this.folder, '.octopoid/runtime/node.json')
+    rmSync(file, { force: true })
+    this.#child = spawn(this.#binary, ['start', '--no-agents'], { cwd: this.folder, env: this.env, stdio: ['ignore', 'ignore', 'pipe'] })
+    let said = ''
+    this.#child.stderr.setEncoding('utf8').on('data', (text) => (said += text))
+    await until(() => {
+      if (this.#child.exitCode !== null) throw new Error(`the node ended: ${said}`)
+      return existsSync(file)
+    })
+    this.url = JSON.parse(readFileSync(file, 'utf8')).api_url
+  }
+
+  /** Ends it; its folder stays. */
+  async halt() {
+    const gone = new Promise((resolve) => this.#child.once('exit', resolve))
+    if (this.#child.exitCode !== null) return
+    this.#child.kill('SIGTERM')
+    await gone
+  }
+
+  async stop() {
+    await this.halt()
+    rmSync(this.#scratch, { recursive: true, force: true })
+  }
+
+  /** Calls the API as a script does. */
+  async call(method, path, body, status = { POST: undefined, GET: 200 }[method]) {
+    const headers = { authorization: `Bearer ${this.token}`, ...(body && { 'content-type': 'application/json' }) }
+    const answer = await fetch(`${this.url}/api/v1${path}`, { method, headers, body: body && JSON.stringify(body) })
+    const text = await answer.text()
+    if (status === undefined ? !answer.ok : answer.status !== status) throw new Error(`${method} ${path}: ${answer.status} ${text}`)
+    return JSON.parse(text)
+  }
+
+  get = (path) => this.call('GET', path)
+  post = (path, body) => this.call('POST', path, body)
+
+  task(id, fields = {}) {
+    return this.post('/tasks', { id, file_path: `${id}.md`, ...fields })
+  }
+
+  /** Makes a task that waits for a verdict. Whatever was claimable before must be gone by then. */
+  async submitted(id, fields = {}) {
+    await this.claimed(id, fields)
+    return this.post(`/tasks/${id}/submit`, { commits_count: 2, turns_used: 7, agent_name: 'worker' })
+  }
+
+  /** Makes a task that an agent works on: a role of its own lets nobody take another one. */
+  async claimed(id, fields = {}) {
+    await this.task(id, { type: id, ...fields })
+    const { id: got } = await this.post('/tasks/claim', { orchestrator_id: 'c-m', agent_name: 'worker', type_filter: id, lease_duration_seconds: 3600 })
+    if (got !== id) throw new Error(`${got} was claimed instead of ${id}`)
+  }
+
+  /** Writes what an agent would have printed. */
+  log(id, attempt, text) {
+    const folder = join(this.folder, '.octopoid/logs/tasks', id, attempt)
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, 'stdout.log'), text)
+  }
+}
+
+async function freePort() {
+  const server = createServer()
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+/** Waits for a condition. */
+export async function until(condition) {
+  for (const end = Date.now() + PATIENCE_MS; !(await condition()); ) {
+    if (Date.now() > end) throw new Error(`not within ${PATIENCE_MS} ms: ${condition}`)
+    await sleep(20)
+  }
+}

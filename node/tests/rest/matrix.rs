@@ -60,10 +60,26 @@ async fn create(address: SocketAddr, id: &str, headers: &str, with_body: bool) -
     if with_body {
         stream.write_all(body.as_bytes()).await.expect("sent");
     }
+    status(&mut stream).await
+}
+
+/// Asks for the dashboard's page as a browser does. Returns the status.
+async fn browse(address: SocketAddr, headers: &str) -> u16 {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    let head = format!("GET / HTTP/1.1\r\n{headers}Accept: text/html,*/*;q=0.8\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    status(&mut stream).await
+}
+
+async fn status(stream: &mut TcpStream) -> u16 {
     let mut answer = vec![0; 12];
     let read = tokio::time::timeout(Duration::from_secs(20), stream.read_exact(&mut answer)).await;
     read.expect("an answer that does not wait for the body").expect("an answer");
     String::from_utf8_lossy(&answer).strip_prefix("HTTP/1.1 ").and_then(|status| status.parse().ok()).expect("a status")
+}
+
+fn lines(name: &str, values: &[&str]) -> String {
+    values.iter().map(|value| format!("{name}: {value}\r\n")).collect()
 }
 
 #[tokio::test]
@@ -72,7 +88,6 @@ async fn names_pages_and_tokens_are_judged_in_this_order_and_before_the_body() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
     let address = listener.local_addr().expect("an address");
     let served = tokio::spawn(serve(listener, None, node.app.clone(), Limits::default(), std::future::pending()));
-    let lines = |name: &str, values: &[&str]| values.iter().map(|value| format!("{name}: {value}\r\n")).collect::<String>();
     let (mut cases, mut made) = (0, 0);
     for (hosts, is_ours) in HOSTS {
         for (origins, is_own_page) in ORIGINS {
@@ -93,5 +108,28 @@ async fn names_pages_and_tokens_are_judged_in_this_order_and_before_the_body() {
     }
     assert!(cases >= 500, "{cases} cases");
     assert_eq!(node.get("/api/v1/tasks").await.is(200)["total"], made, "what was refused made nothing");
+    served.abort();
+}
+
+#[tokio::test]
+async fn the_page_for_browsers_is_judged_by_names_and_pages_alone() {
+    let node = Node::start();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+    let address = listener.local_addr().expect("an address");
+    let served = tokio::spawn(serve(listener, None, node.app.clone(), Limits::default(), std::future::pending()));
+    for (hosts, is_ours) in HOSTS {
+        for (origins, is_own_page) in ORIGINS {
+            for (tokens, _) in tokens() {
+                let tokens: Vec<_> = tokens.iter().map(String::as_str).collect();
+                let headers = lines("Host", hosts) + &lines("Origin", origins) + &lines("Authorization", &tokens);
+                let expected = match (is_ours, is_own_page) {
+                    (false, _) => 421,
+                    (true, false) => 403,
+                    (true, true) => 200,
+                };
+                assert_eq!(browse(address, &headers).await, expected, "{headers}");
+            }
+        }
+    }
     served.abort();
 }

@@ -25,7 +25,7 @@ export class Watched {
   static async open(t, browser, { expected = [], ...options } = {}) {
     const watched = new Watched()
     const context = await browser.newContext({ viewport: { width: 1200, height: 900 }, ...options })
-    context.setDefaultTimeout(15_000)
+    context.setDefaultTimeout(30_000)
     const page = (watched.page = await context.newPage())
     page.on('console', (message) => ['error', 'warning'].includes(message.type()) && watched.complaints.push(message.text()))
     page.on('pageerror', (error) => watched.complaints.push(`uncaught: ${error.message}`))

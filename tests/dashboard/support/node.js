@@ -1,7 +1,7 @@
 // A real node in a scratch repository, always at the same port, so that a page finds it again.
 
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,16 +14,25 @@ export class RunningNode {
   #scratch = mkdtempSync(join(tmpdir(), 'octopoid-dashboard-'))
   #child
 
-  static async start() {
+  /** Starts a node of a repository of its own, or of a clone of another node's, with which it shares a cluster. */
+  static async start({ joins, name = 'desk' } = {}) {
     const node = new RunningNode()
     if (node.#binary === undefined) throw new Error('OCTOPOID_BIN must name the octopoid program')
     node.folder = join(node.#scratch, 'project')
     node.env = { PATH: process.env.PATH, HOME: join(node.#scratch, 'home'), GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_SYSTEM: '/dev/null', LANG: 'C.UTF-8' }
     mkdirSync(node.folder)
     mkdirSync(node.env.HOME)
-    node.run('git', 'init', '--quiet', '--initial-branch=main')
-    node.run('git', '-c', 'user.name=Test', '-c', 'user.email=test@example.com', 'commit', '--quiet', '--allow-empty', '-m', 'first')
-    node.octopoid('init', '--api-port', String(await freePort()), '--machine-id', 'desk')
+    const init = ['init', '--api-port', String(await freePort()), '--machine-id', name]
+    if (joins === undefined) {
+      node.run('git', 'init', '--quiet', '--initial-branch=main')
+      node.run('git', '-c', 'user.name=Test', '-c', 'user.email=test@example.com', 'commit', '--quiet', '--allow-empty', '-m', 'first')
+      node.octopoid(...init)
+    } else {
+      node.run('git', 'clone', '--quiet', joins.folder, '.')
+      node.octopoid(...init, '--join', joins.octopoid('invite').trim())
+    }
+    // Nodes of other tests on this machine are nothing to it.
+    appendFileSync(join(node.folder, '.octopoid/config.yaml'), '\nnetwork:\n  listen: [/ip4/127.0.0.1/tcp/0]\n  mdns: false\n')
     await node.resume()
     return node
   }

@@ -67,12 +67,14 @@ export class Output {
 class Tail {
   any = false
   #element
+  #left = el('span', { class: 'left quiet' })
+  #lines = []
+  #count = 0
   #rest = ''
-  #left = 0
 
   constructor(element) {
     this.#element = element
-    element.replaceChildren()
+    element.replaceChildren(this.#left)
   }
 
   push(piece) {
@@ -91,16 +93,13 @@ class Tail {
     this.any = true
     const element = this.#element
     const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < 8
-    element.append(...lines.slice(-LINES).map((line) => el('span', { class: kind(line), text: `${line}\n` })))
-    this.#left += Math.max(0, lines.length - LINES)
-    while (element.querySelectorAll('span:not(.left)').length > LINES) {
-      element.querySelector('span:not(.left)').remove()
-      this.#left += 1
-    }
-    if (this.#left > 0) {
-      element.querySelector('.left')?.remove()
-      element.prepend(el('span', { class: 'left quiet', text: `… ${this.#left} earlier lines\n` }))
-    }
+    const added = lines.slice(-LINES).map((line) => el('span', { class: kind(line), text: `${line}\n` }))
+    element.append(...added)
+    this.#lines.push(...added)
+    this.#count += lines.length
+    for (const old of this.#lines.splice(0, Math.max(0, this.#lines.length - LINES))) old.remove()
+    const earlier = this.#count - this.#lines.length
+    if (earlier > 0) setText(this.#left, `… ${earlier} earlier lines\n`)
     if (atEnd) element.scrollTop = element.scrollHeight
   }
 }

@@ -59,9 +59,9 @@ function agent({ name, role, state, instances, next_run_at, paused_until, reason
     el('span', { class: 'dot', data: { state }, aria: { hidden: 'true' } }),
     el('span', { class: 'main' }, el('strong', { text: name }), ' ', el('span', { class: 'quiet', text: role === name ? '' : role }),
       instances.map(({ task_id, since, turns, cost_usd }) =>
-        el('span', { class: 'sub' }, opener(task_id), ' ', time(since), turns ? `, ${count(turns, 'turn', 'turns')}` : null, cost_usd ? `, ${dollars(cost_usd)}` : null)),
+        el('span', { class: 'sub' }, opener(task_id), ' started ', time(since), turns ? `, ${count(turns, 'turn', 'turns')}` : null, cost_usd ? `, ${dollars(cost_usd)}` : null)),
       reason ? el('span', { class: 'sub quiet', text: reason }) : null),
-    el('span', { class: 'state' }, state, until ? [' ', time(until)] : null))
+    el('span', { class: 'state' }, state, until ? [' · ', time(until)] : null))
 }
 
 const dollars = (amount) => `$${amount.toFixed(2)}`
@@ -73,7 +73,7 @@ function members({ cluster, members, authority }) {
     el('span', { class: 'main' }, el('strong', { text: member.name }), ' ',
       el('span', { class: 'quiet', text: [member.access, member.name === authority ? 'authority' : null].filter(Boolean).join(', ') }),
       member.idle ? el('span', { class: 'sub quiet', text: `claims nothing: ${member.idle}` }) : null),
-    el('span', { class: 'state' }, member.state === 'connected' || !member.last_seen ? member.state : [member.state, ' ', time(member.last_seen)],
+    el('span', { class: 'state' }, member.state === 'connected' || !member.last_seen ? member.state : [member.state, ' · ', time(member.last_seen)],
       member.lag > 0 ? el('span', { class: 'sub', text: `lag ${member.lag}` }) : null)))
   return card('Members', list.length > 0 ? el('ul', { class: 'rows' }, list) : el('p', { class: 'quiet', text: 'No other machine yet.' }))
 }

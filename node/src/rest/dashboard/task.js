@@ -87,7 +87,8 @@ function showTask(one, task, attempts, history, messages) {
   show(slots.content, task.content?.trim() ? [el('pre', { class: 'body', text: task.content })] : [])
   show(slots.attempts, attempts.length > 0 ? [el('h3', { text: 'Attempts' }), el('ol', { class: 'rows' }, attempts.map(attemptOf))] : [])
   show(slots.messages, messages.length > 0 ? [el('h3', { text: 'Messages' }), el('ul', { class: 'rows' }, messages.map(messageOf))] : [])
-  show(slots.history, [el('h3', { text: 'History' }), el('ul', { class: 'rows events' }, history.slice(-EVENTS).map(eventOf))])
+  const earlier = history.length > EVENTS ? el('p', { class: 'quiet', text: `… ${history.length - EVENTS} earlier events` }) : null
+  show(slots.history, [el('h3', { text: 'History' }), earlier, el('ul', { class: 'rows' }, history.slice(-EVENTS).map(eventOf))])
   const current = attempts.find(({ current }) => current) ?? attempts.at(-1)
   for (const output of outputs) output.of(current?.attempt, `${current?.state} ${current?.head}`, task.queue === 'claimed')
 }

@@ -77,7 +77,7 @@ describe('the token', () => {
     assert.ok(await page.locator('#board').isHidden())
   })
 
-  it('leaves the address at once, and is in no history', async (t) => {
+  it('leaves the address at once, and is not behind it either', async (t) => {
     const { page } = await board(t)
     assert.equal(page.url(), `${node.url}/`)
     await page.goto('about:blank')

@@ -16,7 +16,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Every file of the page: its name, what it is, and its text.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("style.css", "text/css; charset=utf-8", include_str!("dashboard/style.css")),
     ("icon.svg", "image/svg+xml", include_str!("dashboard/icon.svg")),
     ("script.js", SCRIPT, include_str!("dashboard/script.js")),
@@ -25,6 +25,7 @@ const FILES: [(&str, &str, &str); 9] = [
     ("overview.js", SCRIPT, include_str!("dashboard/overview.js")),
     ("tasks.js", SCRIPT, include_str!("dashboard/tasks.js")),
     ("task.js", SCRIPT, include_str!("dashboard/task.js")),
+    ("acts.js", SCRIPT, include_str!("dashboard/acts.js")),
     ("output.js", SCRIPT, include_str!("dashboard/output.js")),
 ];
 

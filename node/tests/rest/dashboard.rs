@@ -8,7 +8,7 @@ use crate::support::{Answer, Node};
 
 /// What a browser sends when somebody enters an address.
 const NAVIGATION: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "/",
     "/dashboard/style.css",
     "/dashboard/icon.svg",
@@ -18,6 +18,7 @@ const FILES: [&str; 10] = [
     "/dashboard/overview.js",
     "/dashboard/tasks.js",
     "/dashboard/task.js",
+    "/dashboard/acts.js",
     "/dashboard/output.js",
 ];
 

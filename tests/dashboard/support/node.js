@@ -1,7 +1,7 @@
 // A real node in a scratch repository, always at the same port, so that a page finds it again.
 
 import { spawn, spawnSync } from 'node:child_process'
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,16 +19,22 @@ export class RunningNode {
     const node = new RunningNode()
     if (node.#binary === undefined) throw new Error('OCTOPOID_BIN must name the octopoid program')
     node.folder = join(node.#scratch, 'project')
-    node.env = { PATH: process.env.PATH, HOME: join(node.#scratch, 'home'), GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_SYSTEM: '/dev/null', LANG: 'C.UTF-8' }
+    node.env = {
+      PATH: process.env.PATH,
+      HOME: join(node.#scratch, 'home'),
+      GIT_CONFIG_GLOBAL: '/dev/null',
+      GIT_CONFIG_SYSTEM: '/dev/null',
+      LANG: 'C.UTF-8',
+    }
     mkdirSync(node.folder)
     mkdirSync(node.env.HOME)
     const init = ['init', '--api-port', String(await freePort()), '--machine-id', name]
     if (joins === undefined) {
-      node.run('git', 'init', '--quiet', '--initial-branch=main')
-      node.run('git', '-c', 'user.name=Test', '-c', 'user.email=test@example.com', 'commit', '--quiet', '--allow-empty', '-m', 'first')
+      node.run('git', ['init', '--quiet', '--initial-branch=main'])
+      node.run('git', ['-c', 'user.name=Test', '-c', 'user.email=test@example.com', 'commit', '--quiet', '--allow-empty', '-m', 'first'])
       node.octopoid(...init)
     } else {
-      node.run('git', 'clone', '--quiet', joins.folder, '.')
+      node.run('git', ['clone', '--quiet', joins.folder, '.'])
       node.octopoid(...init, '--join', joins.octopoid('invite').trim())
     }
     // Nodes of other tests on this machine are nothing to it.
@@ -37,14 +43,14 @@ export class RunningNode {
     return node
   }
 
-  run(program, ...args) {
-    const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: this.folder, env: this.env, encoding: 'utf8' })
+  run(program, args, input = '') {
+    const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: this.folder, env: this.env, encoding: 'utf8', input })
     if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${error?.message ?? stderr}`)
     return stdout
   }
 
   octopoid(...args) {
-    return this.run(this.#binary, ...args)
+    return this.run(this.#binary, args)
   }
 
   get token() {
@@ -103,15 +109,28 @@ export class RunningNode {
   /** Makes a task that an agent works on: a role of its own lets nobody take another one. */
   async claimed(id, fields = {}) {
     await this.task(id, { type: id, ...fields })
-    const { id: got } = await this.post('/tasks/claim', { orchestrator_id: 'c-m', agent_name: 'worker', type_filter: id, lease_duration_seconds: 3600 })
+    const { id: got } = await this.post('/tasks/claim', {
+      orchestrator_id: 'c-m',
+      agent_name: 'worker',
+      type_filter: id,
+      lease_duration_seconds: 3600,
+    })
     if (got !== id) throw new Error(`${got} was claimed instead of ${id}`)
   }
 
-  /** Writes what an agent would have printed. */
+  /** Commits a file to a branch that begins at `main`, without a checkout. */
+  commit(branch, file, text) {
+    const git = (input, ...args) => this.run('git', ['-c', 'user.name=Test', '-c', 'user.email=test@example.com', ...args], input).trim()
+    const blob = git(text, 'hash-object', '-w', '--stdin')
+    const tree = git(`100644 blob ${blob}\t${file}\n`, 'mktree')
+    git('', 'update-ref', `refs/heads/${branch}`, git('work', 'commit-tree', tree, '-p', 'main'))
+  }
+
+  /** Writes on in what an agent prints. */
   log(id, attempt, text) {
     const folder = join(this.folder, '.octopoid/logs/tasks', id, attempt)
     mkdirSync(folder, { recursive: true })
-    writeFileSync(join(folder, 'stdout.log'), text)
+    appendFileSync(join(folder, 'stdout.log'), text)
   }
 }
 
@@ -125,7 +144,7 @@ async function freePort() {
 
 /** Waits for a condition. */
 export async function until(condition) {
-  for (const end = Date.now() + PATIENCE_MS; !(await condition()); ) {
+  for (const end = Date.now() + PATIENCE_MS; !(await condition());) {
     if (Date.now() > end) throw new Error(`not within ${PATIENCE_MS} ms: ${condition}`)
     await sleep(20)
   }

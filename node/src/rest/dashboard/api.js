@@ -48,7 +48,14 @@ async function ask(path, { method = 'GET', body, match, signal } = {}) {
   if (fault !== undefined) throw new Refused(401, { error: fault })
   const sent = headers(body === undefined ? {} : { 'content-type': 'application/json' })
   if (match !== undefined) sent['if-match'] = `"${match}"`
-  const answer = await fetch(path, { method, headers: sent, body: body && JSON.stringify(body), signal, cache: 'no-store', redirect: 'error' })
+  const answer = await fetch(path, {
+    method,
+    headers: sent,
+    body: body && JSON.stringify(body),
+    signal,
+    cache: 'no-store',
+    redirect: 'error',
+  })
   if (answer.ok) return answer
   const text = await answer.text()
   let told
@@ -99,7 +106,10 @@ export async function listen(signal, opened, happened) {
       const blocks = (rest + piece).split('\n\n')
       rest = blocks.pop()
       for (const block of blocks) {
-        const data = block.split('\n').filter((line) => line.startsWith('data:')).map((line) => line.slice(5).trimStart())
+        const data = block
+          .split('\n')
+          .filter((line) => line.startsWith('data:'))
+          .map((line) => line.slice(5).trimStart())
         if (data.length > 0) happened(JSON.parse(data.join('\n')))
       }
     }

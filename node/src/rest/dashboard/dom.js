@@ -49,7 +49,11 @@ export function show(element, children) {
 /** A list of facts, each a name and a value; those without a value are left out. */
 export function facts(pairs) {
   const told = pairs.filter(([, value]) => value !== null && value !== undefined && value !== '')
-  return el('dl', { class: 'facts' }, told.map(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]))
+  return el(
+    'dl',
+    { class: 'facts' },
+    told.map(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]),
+  )
 }
 
 /** A time as its distance from now, with the whole time for who points at it. */

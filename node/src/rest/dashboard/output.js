@@ -15,7 +15,12 @@ export class Output {
 
   constructor(name, path) {
     this.#path = path
-    this.element = el('details', { class: 'out', hidden: true, ontoggle: () => this.#toggle() }, el('summary', {}, name, ' ', this.#state), this.#text)
+    this.element = el(
+      'details',
+      { class: 'out', hidden: true, ontoggle: () => this.#toggle() },
+      el('summary', {}, name, ' ', this.#state),
+      this.#text,
+    )
     this.#follows = name === 'Log'
     this.#text.setAttribute('aria-label', name)
   }

@@ -13,7 +13,10 @@ export function showOverview(status, conflicts) {
 
 /** Shows what a key of one scope may know. */
 export function showHealth(health, why) {
-  setText(byId('node'), [health.node, health.cluster ? `cluster ${health.cluster}` : null, `${health.mode} mode`].filter(Boolean).join(' · '))
+  setText(
+    byId('node'),
+    [health.node, health.cluster ? `cluster ${health.cluster}` : null, `${health.mode} mode`].filter(Boolean).join(' · '),
+  )
   show(byId('notices'), [])
   show(byId('overview'), [card('The node', el('p', { class: 'quiet', text: `Agents, members and warnings are not shown: ${why}` }))])
 }
@@ -31,12 +34,20 @@ function named(ids) {
 function notices(status) {
   const told = []
   if (status.offline) {
-    told.push(notice('warn', 'Working offline', status.kept_offline ? [', as it was told to: ', command('octopoid cluster online')] : null, waiting(status)))
+    told.push(
+      notice(
+        'warn',
+        'Working offline',
+        status.kept_offline ? [', as it was told to: ', command('octopoid cluster online')] : null,
+        waiting(status),
+      ),
+    )
   } else if (status.pending_sync > 0 && status.members.length > 0) {
     told.push(notice('', 'Pending sync: ', count(status.pending_sync, 'operation', 'operations')))
   }
   if (status.paused) told.push(notice('warn', 'Paused: no new work is started. ', command('octopoid resume')))
-  if (status.join_requests > 0) told.push(notice('warn', count(status.join_requests, 'machine asks', 'machines ask'), ' to join: ', command('octopoid peers')))
+  if (status.join_requests > 0)
+    told.push(notice('warn', count(status.join_requests, 'machine asks', 'machines ask'), ' to join: ', command('octopoid peers')))
   if (status.needs_intervention.length > 0) told.push(notice('warn', 'Needs you: ', named(status.needs_intervention)))
   if (status.waiting_for_review.length > 0) told.push(notice('', 'Waits for your review: ', named(status.waiting_for_review)))
   for (const { task_id, reason } of status.awaiting_merge.slice(0, 5)) told.push(notice('', opener(task_id), ` awaits merging: ${reason}`))
@@ -55,36 +66,82 @@ function agents({ agents }) {
 
 function agent({ name, role, state, instances, next_run_at, paused_until, reason }) {
   const until = paused_until ?? (state === 'waiting' ? next_run_at : null)
-  return el('li', {},
+  return el(
+    'li',
+    {},
     el('span', { class: 'dot', data: { state }, aria: { hidden: 'true' } }),
-    el('span', { class: 'main' }, el('strong', { text: name }), ' ', el('span', { class: 'quiet', text: role === name ? '' : role }),
+    el(
+      'span',
+      { class: 'main' },
+      el('strong', { text: name }),
+      ' ',
+      el('span', { class: 'quiet', text: role === name ? '' : role }),
       instances.map(({ task_id, since, turns, cost_usd }) =>
-        el('span', { class: 'sub' }, opener(task_id), ' started ', time(since), turns ? `, ${count(turns, 'turn', 'turns')}` : null, cost_usd ? `, ${dollars(cost_usd)}` : null)),
-      reason ? el('span', { class: 'sub quiet', text: reason }) : null),
-    el('span', { class: 'state' }, state, until ? [' · ', time(until)] : null))
+        el(
+          'span',
+          { class: 'sub' },
+          opener(task_id),
+          ' started ',
+          time(since),
+          turns ? `, ${count(turns, 'turn', 'turns')}` : null,
+          cost_usd ? `, ${dollars(cost_usd)}` : null,
+        ),
+      ),
+      reason ? el('span', { class: 'sub quiet', text: reason }) : null,
+    ),
+    el('span', { class: 'state' }, state, until ? [' · ', time(until)] : null),
+  )
 }
 
 const dollars = (amount) => `$${amount.toFixed(2)}`
 
 function members({ cluster, members, authority }) {
   if (!cluster && members.length === 0) return null
-  const list = members.map((member) => el('li', { title: member.last_failure ?? '' },
-    el('span', { class: 'dot', data: { state: member.state }, aria: { hidden: 'true' } }),
-    el('span', { class: 'main' }, el('strong', { text: member.name }), ' ',
-      el('span', { class: 'quiet', text: [member.access, member.name === authority ? 'authority' : null].filter(Boolean).join(', ') }),
-      member.idle ? el('span', { class: 'sub quiet', text: `claims nothing: ${member.idle}` }) : null),
-    el('span', { class: 'state' }, member.state === 'connected' || !member.last_seen ? member.state : [member.state, ' · ', time(member.last_seen)],
-      member.lag > 0 ? el('span', { class: 'sub', text: `lag ${member.lag}` }) : null)))
+  const list = members.map((member) =>
+    el(
+      'li',
+      { title: member.last_failure ?? '' },
+      el('span', { class: 'dot', data: { state: member.state }, aria: { hidden: 'true' } }),
+      el(
+        'span',
+        { class: 'main' },
+        el('strong', { text: member.name }),
+        ' ',
+        el('span', { class: 'quiet', text: [member.access, member.name === authority ? 'authority' : null].filter(Boolean).join(', ') }),
+        member.idle ? el('span', { class: 'sub quiet', text: `claims nothing: ${member.idle}` }) : null,
+      ),
+      el(
+        'span',
+        { class: 'state' },
+        member.state === 'connected' || !member.last_seen ? member.state : [member.state, ' · ', time(member.last_seen)],
+        member.lag > 0 ? el('span', { class: 'sub', text: `lag ${member.lag}` }) : null,
+      ),
+    ),
+  )
   return card('Members', list.length > 0 ? el('ul', { class: 'rows' }, list) : el('p', { class: 'quiet', text: 'No other machine yet.' }))
 }
 
 function lost({ conflicts: total }, list) {
   if (total === 0 || list === undefined) return null
-  const items = list.conflicts.map((conflict) => el('li', {}, el('span', { class: 'main' },
-    conflict.collection ? el('strong', { text: `${conflict.collection} ${conflict.task_id}` }) : opener(conflict.task_id),
-    el('span', { class: 'sub quiet', text: whatLost(conflict) }))))
+  const items = list.conflicts.map((conflict) =>
+    el(
+      'li',
+      {},
+      el(
+        'span',
+        { class: 'main' },
+        conflict.collection ? el('strong', { text: `${conflict.collection} ${conflict.task_id}` }) : opener(conflict.task_id),
+        el('span', { class: 'sub quiet', text: whatLost(conflict) }),
+      ),
+    ),
+  )
   const more = list.total > list.conflicts.length ? el('p', { class: 'quiet', text: `${list.total - list.conflicts.length} more` }) : null
-  return card('Conflicts', el('ul', { class: 'rows' }, items), more, el('p', { class: 'quiet' }, 'What to do about one: ', command('octopoid conflicts show TASK')))
+  return card(
+    'Conflicts',
+    el('ul', { class: 'rows' }, items),
+    more,
+    el('p', { class: 'quiet' }, 'What to do about one: ', command('octopoid conflicts show TASK')),
+  )
 }
 
 function whatLost({ attempts, creations, merges, cut_blockers, overridden }) {
@@ -98,12 +155,15 @@ function whatLost({ attempts, creations, merges, cut_blockers, overridden }) {
 }
 
 function about({ node, authority, cost_usd, retrying }) {
-  return card('The node', facts([
-    ['Version', node.version],
-    ['Started', node.started_at ? time(node.started_at) : null],
-    ['Address', node.api_url],
-    ['Authority', authority],
-    ['Cost so far', cost_usd > 0 ? dollars(cost_usd) : null],
-    ['Trying again', retrying.length > 0 ? [named(retrying.map(({ task_id }) => task_id)), ' ', time(retrying[0].retry_at)] : null],
-  ]))
+  return card(
+    'The node',
+    facts([
+      ['Version', node.version],
+      ['Started', node.started_at ? time(node.started_at) : null],
+      ['Address', node.api_url],
+      ['Authority', authority],
+      ['Cost so far', cost_usd > 0 ? dollars(cost_usd) : null],
+      ['Trying again', retrying.length > 0 ? [named(retrying.map(({ task_id }) => task_id)), ' ', time(retrying[0].retry_at)] : null],
+    ]),
+  )
 }

@@ -60,7 +60,10 @@ export function showTasks(list, counts) {
   byId('tasks').hidden = list.tasks.length === 0
   byId('no-tasks').hidden = list.tasks.length > 0
   const narrowed = chosen.size > 0
-  setText(byId('no-tasks'), narrowed ? `No task is ${[...chosen].join(' or ')}.` : 'No tasks yet: octopoid enqueue "Add user authentication"')
+  setText(
+    byId('no-tasks'),
+    narrowed ? `No task is ${[...chosen].join(' or ')}.` : 'No tasks yet: octopoid enqueue "Add user authentication"',
+  )
   byId('pages').hidden = total <= PAGE
   byId('newer').disabled = offset === 0
   byId('older').disabled = offset + list.tasks.length >= total
@@ -75,26 +78,39 @@ function showQueues(counts) {
   const ordered = [...MOVING, ...own, ...RESTING].filter((name) => names.has(name))
   const all = counts && Object.values(counts).reduce((sum, number) => sum + number, 0)
   const amount = (name) => counts && (counts[name] ?? 0)
-  show(byId('queues'), [chip('', 'all', all, chosen.size === 0), ...ordered.map((name) => chip(name, name, amount(name), chosen.has(name)))])
+  show(byId('queues'), [
+    chip('', 'all', all, chosen.size === 0),
+    ...ordered.map((name) => chip(name, name, amount(name), chosen.has(name))),
+  ])
 }
 
 function chip(queue, name, amount, pressed) {
   const label = amount === undefined ? name : `${name}, ${count(amount, 'task', 'tasks')}`
-  return el('button', { type: 'button', class: 'chip', data: { queue, key: `queue ${queue}` }, aria: { pressed, label } },
-    el('span', { class: 'name', text: name }), amount === undefined ? null : el('span', { class: 'number', text: amount }))
+  return el(
+    'button',
+    { type: 'button', class: 'chip', data: { queue, key: `queue ${queue}` }, aria: { pressed, label } },
+    el('span', { class: 'name', text: name }),
+    amount === undefined ? null : el('span', { class: 'number', text: amount }),
+  )
 }
 
 function row(task) {
   const { id, scope } = task
-  return el('tr', { data: { open: id, scope } },
-    el('td', { class: 'title' },
+  return el(
+    'tr',
+    { data: { open: id, scope } },
+    el(
+      'td',
+      { class: 'title' },
       el('button', { type: 'button', class: 'link', data: { open: id, scope, key: `task ${scope}/${id}` }, text: task.title || id }),
-      el('span', { class: 'below' }, el('span', { class: 'id', text: id }), marks(task))),
+      el('span', { class: 'below' }, el('span', { class: 'id', text: id }), marks(task)),
+    ),
     el('td', {}, badge(task.queue)),
     el('td', { class: 'priority', data: { priority: task.priority }, text: task.priority }),
     el('td', { class: 'role', text: task.role ?? '–' }),
     el('td', { class: 'holder', text: task.claimed_by ?? '–', title: task.holder ? `on ${task.holder}` : '' }),
-    el('td', { class: 'age' }, age(task.created_at)))
+    el('td', { class: 'age' }, age(task.created_at)),
+  )
 }
 
 export const badge = (queue) => el('span', { class: 'queue', data: { queue }, text: queue })

@@ -1,127 +1,31 @@
-"""Plays ../../cases.json, the table that every SDK plays, against a real node: without async and with it."""
+"""Plays the table of cases through a proxy, so that what goes wrong between a client and its node happens, too."""
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import json
-from pathlib import Path
-from typing import Any, AsyncIterator, Callable, Dict, Iterator, List, Optional, Union
+from typing import Any, Dict, List
 
 import pytest
 
-import octopoid_sdk
-from octopoid_sdk import AsyncOctopoidSDK, OctopoidAPIError, OctopoidError, OctopoidSDK
+from octopoid_sdk import AsyncOctopoidSDK, OctopoidSDK
 
-from .support.match import filled, matches
 from .support.node import Node
 from .support.proxy import Proxy
-
-TABLE = json.loads((Path(__file__).parent / "../../cases.json").read_text(encoding="utf-8"))
-CASES = list(enumerate(TABLE["cases"]))
-
-Client = Union[OctopoidSDK, AsyncOctopoidSDK]
-Step = Dict[str, Any]
+from .support.table import CASES, TABLE, Kind, play
 
 
 @pytest.mark.parametrize("kind", [OctopoidSDK, AsyncOctopoidSDK])
-def test_the_table_names_every_method_that_there_is(kind: Callable[..., Client]) -> None:
+def test_the_table_names_every_method_that_there_is(kind: Kind) -> None:
     client = kind("http://127.0.0.1", "oct_x")
     found = {name: _methods(resource) for name, resource in vars(client).items() if not name.startswith("_")}
     assert found == {name: sorted(calls) for name, calls in TABLE["surface"].items()}
 
 
-@pytest.mark.parametrize("case", [case for _, case in CASES], ids=[case["name"] for _, case in CASES])
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 @pytest.mark.parametrize("kind", [OctopoidSDK, AsyncOctopoidSDK], ids=["sync", "async"])
-def test_case(kind: Callable[..., Client], case: Dict[str, Any], node: Node, proxy: Proxy) -> None:
-    number = next(at for at, other in CASES if other is case)
-    values: Dict[str, Any] = {"scope": f"case-{number}-{'async' if kind is AsyncOctopoidSDK else 'sync'}"}
-    for at, step in enumerate(case["steps"]):
-        _play(kind, step, values, node, proxy, f"step {at + 1}, {step['call']}")
-
-
-def _play(kind: Callable[..., Client], step: Step, values: Dict[str, Any], node: Node, proxy: Proxy, where: str) -> None:
-    proxy.faults = list(step.get("faults", []))
-    proxy.requests = 0
-    api_key = filled(step["as"], values) if "as" in step else node.api_key
-
-    async def run() -> Any:
-        client = kind(proxy.url, api_key, scope=values["scope"])
-        try:
-            return await _settled(_called(client, step, values))
-        finally:
-            await _settled(client.close())
-
-    result: Any = None
-    thrown: Optional[BaseException] = None
-    try:
-        result = asyncio.run(run())
-    except OctopoidError as error:
-        thrown = error
-    if "error" in step:
-        _refused(thrown, step["error"], where)
-    elif thrown is not None:
-        raise AssertionError(f"{where} raised {thrown!r}") from thrown
-    if "expect" in step:
-        matches(result, filled(step["expect"], values), where)
-    if "requests" in step:
-        assert proxy.requests == step["requests"], f"requests of {where}"
-    for name, path in step.get("save", {}).items():
-        values[name] = _at(result, path)
-
-
-def _called(client: Client, step: Step, values: Dict[str, Any]) -> Any:
-    ids = filled(step.get("ids", []), values)
-    fields = filled(step.get("with", {}), values)
-    told = client.with_options(**filled(step.get("options", {}), values))
-    if step["call"] == "events":
-        return _taken(told.events(**fields), step["take"])
-    if step["call"] == "wait_for":
-        return told.wait_for(*ids, **fields)
-    resource, method = step["call"].split(".")
-    return getattr(getattr(told, resource), method)(*ids, **fields)
-
-
-async def _settled(result: Any) -> Any:
-    """Waits where there is something to wait for, and collects what is told one by one."""
-    if inspect.isawaitable(result):
-        return await result
-    if isinstance(result, AsyncIterator):
-        return [item async for item in result]
-    return list(result) if isinstance(result, Iterator) else result
-
-
-async def _taken(events: Any, count: int) -> List[Any]:
-    taken: List[Any] = []
-    if isinstance(events, AsyncIterator):
-        async for event in events:
-            taken.append(event)
-            if len(taken) == count:
-                break
-        await events.aclose()  # type: ignore[attr-defined]
-    else:
-        for event in events:
-            taken.append(event)
-            if len(taken) == count:
-                break
-        events.close()
-    return taken
-
-
-def _refused(thrown: Optional[BaseException], expected: Dict[str, Any], where: str) -> None:
-    assert type(thrown) is getattr(octopoid_sdk, expected["class"]), f"{where} raised {thrown!r}"
-    assert expected.get("message", "") in str(thrown), f"{where} says {thrown}"
-    if "status" in expected:
-        assert isinstance(thrown, OctopoidAPIError)
-        assert thrown.status_code == expected["status"], where
-        assert thrown.details == expected.get("details", thrown.details), where
+def test_case(kind: Kind, case: Dict[str, Any], node: Node, proxy: Proxy) -> None:
+    play(kind, case, proxy.url, node.api_key, proxy)
 
 
 def _methods(resource: object) -> List[str]:
     return sorted(name for name, _ in inspect.getmembers(resource, inspect.ismethod) if not name.startswith("_"))
-
-
-def _at(value: Any, path: str) -> Any:
-    for name in path.split("."):
-        value = value[int(name)] if isinstance(value, list) else value[name]
-    return value

@@ -20,7 +20,8 @@ class Node:
     url: str
     api_key: str
 
-    def __init__(self) -> None:
+    def __init__(self, api: str = "") -> None:
+        """Makes a project, with a line for the section `api` of its settings, and starts its node."""
         binary = os.environ.get("OCTOPOID_BIN")
         if not binary:
             raise RuntimeError("OCTOPOID_BIN must name the octopoid program")
@@ -34,6 +35,9 @@ class Node:
         author = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
         self._run("git", *author, "commit", "--quiet", "--allow-empty", "-m", "first")
         self._run(binary, "init", "--api-port", "0")
+        if api:
+            with (self.folder / ".octopoid/config.yaml").open("a") as settings:
+                settings.write(f"api:\n  {api}\n")
         self._start()
 
     def restart(self) -> None:

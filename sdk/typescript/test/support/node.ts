@@ -1,7 +1,7 @@
 /** A real node in a scratch folder. */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -20,7 +20,8 @@ export interface RunningNode {
 
 const PATIENCE_MS = 30_000
 
-export async function startNode(): Promise<RunningNode> {
+/** Makes a project, with a line for the section `api` of its settings, and starts its node. */
+export async function startNode(api?: string): Promise<RunningNode> {
   const binary = process.env['OCTOPOID_BIN']
   if (binary === undefined) throw new Error('OCTOPOID_BIN must name the octopoid program')
   const scratch = mkdtempSync(join(tmpdir(), 'octopoid-sdk-'))
@@ -36,6 +37,7 @@ export async function startNode(): Promise<RunningNode> {
   run('git', 'init', '--quiet', '--initial-branch=main')
   run('git', '-c', 'user.name=Test', '-c', 'user.email=test@example.com', 'commit', '--quiet', '--allow-empty', '-m', 'first')
   run(binary, 'init', '--api-port', '0')
+  if (api !== undefined) appendFileSync(join(folder, '.octopoid/config.yaml'), `api:\n  ${api}\n`)
 
   let child: ChildProcess | undefined
   const node: RunningNode = { url: '', apiKey: '', folder, restart, kill: () => end('SIGKILL'), stop }

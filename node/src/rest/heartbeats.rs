@@ -34,7 +34,7 @@ impl Heartbeats {
     pub(super) fn recent(&self) -> Vec<(String, u64)> {
         let now = times::now_ms();
         let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut recent: Vec<_> = heard.iter().filter(|(_, at)| now.saturating_sub(**at) < SILENCE_MS).collect();
+        let mut recent: Vec<_> = heard.iter().filter(|(_, at)| is_recent(**at, now)).collect();
         recent.sort_unstable_by_key(|(_, at)| std::cmp::Reverse(**at));
         let mut room = TOLD;
         let fits = recent.into_iter().map_while(|((scope, id), at)| {
@@ -51,9 +51,9 @@ impl Heartbeats {
     }
 }
 
-/// Tells whether a time is recent enough to call an orchestrator active.
-pub(super) fn is_recent(heard_ms: u64) -> bool {
-    times::now_ms().saturating_sub(heard_ms) < SILENCE_MS
+/// Tells whether a time is recent enough, as seen from now, to call an orchestrator active.
+pub(super) fn is_recent(heard_ms: u64, now_ms: u64) -> bool {
+    now_ms.saturating_sub(heard_ms) < SILENCE_MS
 }
 
 /// Names an orchestrator to other nodes. A scope holds no slash, so no two have one name.

@@ -24,7 +24,7 @@ impl App {
         let elsewhere = self.settings.cluster.as_ref().and_then(|cluster| cluster.heard(&heartbeats::name(&scope, &id)));
         let heard = self.heartbeats.last(&scope, &id).max(elsewhere);
         Orchestrator {
-            status: status(&registration, heard).to_owned(),
+            status: status(&registration, heard, now_ms()).to_owned(),
             last_heartbeat: heard.map(rfc3339),
             cluster: registration.cluster,
             machine_id: registration.machine_id,

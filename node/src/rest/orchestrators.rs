@@ -24,8 +24,9 @@ use crate::ops::orchestrators::{self, Listed, Registration, Wish};
 use crate::ops::{self, Refused, flows};
 use crate::store::{Fault, Filter, Reader, Sort, Unit};
 
-pub(super) fn status(registration: &Registration, heard_ms: Option<u64>) -> &'static str {
-    let heard = heard_ms.filter(|heard| is_recent(*heard));
+/// Tells what an orchestrator is shown as, that was last heard then.
+pub(super) fn status(registration: &Registration, heard_ms: Option<u64>, now_ms: u64) -> &'static str {
+    let heard = heard_ms.filter(|heard| is_recent(*heard, now_ms));
     match registration.wish {
         Wish::Maintenance => Wish::Maintenance,
         Wish::Active if heard.is_some() => Wish::Active,
@@ -240,4 +241,45 @@ fn provisional(reader: &Reader, scope: &str) -> Result<Vec<PollTask>, Fault> {
 fn flow_states(reader: &Reader, scope: &str) -> Result<std::collections::BTreeMap<String, FlowStates>, Fault> {
     let flows = flows::list(reader, scope)?.into_iter();
     Ok(flows.map(|flow| (flow.name, FlowStates { states: flow.stored.states })).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEARD: u64 = 1_700_000_000_000;
+
+    fn wished(wish: Wish, wish_ms: u64) -> Registration {
+        Registration {
+            cluster: "c".to_owned(),
+            machine_id: "m".to_owned(),
+            repo_url: None,
+            hostname: None,
+            version: None,
+            capabilities: None,
+            registered: true,
+            registered_ms: HEARD,
+            wish,
+            wish_ms,
+        }
+    }
+
+    #[test]
+    fn an_orchestrator_is_offline_after_120_seconds_of_silence() {
+        let active = wished(Wish::Active, HEARD);
+        let after = |ms: u64| status(&active, Some(HEARD), HEARD + ms);
+        assert_eq!([0, 119_000, 119_999].map(after), ["active"; 3]);
+        assert_eq!([120_000, 121_000, 86_400_000].map(after), ["offline"; 3]);
+        assert_eq!(status(&active, None, HEARD), "offline", "this process never heard it");
+        assert_eq!(status(&active, Some(HEARD), HEARD - 5_000), "active", "a calendar that was set back makes nobody silent");
+    }
+
+    #[test]
+    fn what_a_person_said_of_an_orchestrator_outlives_its_silence_as_far_as_it_should() {
+        let shown = |wish, wish_ms, after| status(&wished(wish, wish_ms), Some(HEARD), HEARD + after);
+        assert_eq!([0, 121_000].map(|after| shown(Wish::Maintenance, HEARD + 1, after)), ["maintenance"; 2]);
+        assert_eq!(shown(Wish::Offline, HEARD + 1, 2), "offline", "it was heard before that was said");
+        assert_eq!(shown(Wish::Offline, HEARD - 1, 119_000), "active", "it was heard since");
+        assert_eq!(shown(Wish::Offline, HEARD - 1, 121_000), "offline");
+    }
 }

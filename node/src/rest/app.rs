@@ -10,13 +10,13 @@ use tokio::sync::watch;
 
 use super::heartbeats::Heartbeats;
 use super::hosts::Hosts;
+use super::import::Imports;
 use super::join_key::JoinKeyFile;
 use super::metrics::Metrics;
 use super::refusal::Refusal;
 use super::times;
 use crate::cluster::Cluster;
 use crate::config::Compat;
-use crate::ops::import::Progress;
 use crate::run::{Control, ControlError};
 use crate::store::{Reader, Store};
 use crate::tls::Certificate;
@@ -158,8 +158,7 @@ pub struct App {
     pub(super) hosts: Arc<Hosts>,
     pub(super) heartbeats: Arc<Heartbeats>,
     pub(super) metrics: Arc<Metrics>,
-    /// How far the import is that runs; whoever runs one holds the lock.
-    pub(super) import: Arc<(tokio::sync::Mutex<()>, Progress)>,
+    pub(super) import: Arc<Imports>,
     pub(super) started_ms: u64,
     closing: watch::Sender<bool>,
 }

@@ -3,11 +3,14 @@
 //! **Invariants**: one import runs at a time; what cannot be read changes nothing; the whole is one commit.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use octopoid_client::{ErrorBody, ImportCounts, ImportProgress, ImportReport, SkippedRow};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::access::Caller;
 use super::app::App;
@@ -16,7 +19,7 @@ use super::input::{Call, read_up_to};
 use super::params::Params;
 use super::refusal::Refusal;
 use crate::migrate::{self, Plan, Table, Tables, Zone};
-use crate::ops::import::{self as writing, Here, ImportStop, Report, Work};
+use crate::ops::import::{self as writing, Here, ImportStop, Progress, Report, Work};
 use crate::ops::projects;
 use crate::store::{Fault, Reader, Unit};
 
@@ -30,6 +33,34 @@ struct Asked {
     scope: String,
     zone: Option<Zone>,
     dry_run: bool,
+}
+
+/// The import that runs, if one does, and how far it is.
+#[derive(Debug)]
+pub(super) struct Imports {
+    /// Whoever imports holds the one permit. To look whether one runs takes none, so a look keeps nobody from beginning.
+    place: Arc<Semaphore>,
+    progress: Progress,
+}
+
+impl Default for Imports {
+    fn default() -> Self {
+        Self { place: Arc::new(Semaphore::new(1)), progress: Progress::default() }
+    }
+}
+
+impl Imports {
+    fn begin(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let running = || Refusal::Conflict("an import is running: wait until it has ended".to_owned());
+        let place = self.place.clone().try_acquire_owned().map_err(|_| running())?;
+        // Until its rows are counted it is not as far as the one before came.
+        self.progress.begin(0);
+        Ok(place)
+    }
+
+    fn runs(&self) -> bool {
+        self.place.available_permits() == 0
+    }
 }
 
 /// Takes in what another system, or another node, kept: in the shapes of `docs/migration.md`, as a whole or not at all.
@@ -47,35 +78,42 @@ pub(super) async fn import(State(app): State<App>, params: Params, request: Requ
     let zone = zone.map_err(|error: migrate::ZoneError| Refusal::field("tz", error.to_string()))?;
     let scope = caller.scope(&app, params.text("scope")?.as_deref())?;
     let asked = Asked { scope, zone, dry_run: params.flag("dry_run")?.unwrap_or(false) };
-    if app.other_authority().is_some() {
-        return Err(Refusal::Conflict("another node decides in this cluster: import there ('octopoid authority' names it)".to_owned()));
+    // Tasks that are finished there would have to be finished here, which only the authority can.
+    if let Some(authority) = app.other_authority() {
+        let name = app.node_name(&authority);
+        return Err(Refusal::Conflict(format!("'{name}' is the cluster's authority: import on that node, which decides what is finished")));
     }
     check_type(request.headers())?;
-    let import = app.import.clone();
-    let Ok(_alone) = import.0.try_lock() else {
-        return Err(Refusal::Conflict("an import is running: wait until it has ended".to_owned()));
-    };
+    let running = app.import.begin()?;
     let (parts, body) = request.into_parts();
     let bytes = read_up_to(&parts.headers, body, BODY, PATIENCE).await?;
+    // What is begun goes on when the caller leaves, and no other import begins before it has ended.
+    let carried_out = tokio::spawn(async move {
+        let _running = running;
+        carry_out(&app, bytes, asked).await
+    });
+    carried_out.await.map_err(|_| Refusal::Defect)?.map(Json)
+}
+
+async fn carry_out(app: &App, bytes: Bytes, asked: Asked) -> Result<ImportReport, Refusal> {
     let dry_run = asked.dry_run;
     let prepare = app.clone();
     let work = tokio::task::spawn_blocking(move || prepared(&prepare, &bytes, &asked)).await.map_err(|_| Refusal::Defect)??;
     let progress = app.clone();
-    let write = move |unit: &mut Unit<'_>| writing::run(unit, work, dry_run, &progress.import.1);
-    let report = match app.settings.store.write(write).await? {
-        Ok(report) => report,
-        Err(ImportStop::DryRun(report)) => *report,
-        Err(ImportStop::Refused(refused)) => return Err(refused.into()),
-    };
-    Ok(Json(shown(report, dry_run)))
+    let write = move |unit: &mut Unit<'_>| writing::run(unit, work, dry_run, &progress.import.progress);
+    match app.settings.store.write(write).await? {
+        Ok(report) => Ok(shown(report, dry_run)),
+        Err(ImportStop::DryRun(report)) => Ok(shown(*report, dry_run)),
+        Err(ImportStop::Refused(refused)) => Err(refused.into()),
+    }
 }
 
 /// Tells how far the import is that runs.
 #[utoipa::path(get, path = "/api/admin/import", tag = "admin", responses((status = 200, body = ImportProgress), (status = 403, body = ErrorBody)))]
 pub(super) async fn import_progress(State(app): State<App>, call: Call) -> Result<Json<ImportProgress>, Refusal> {
     call.caller.must_be_node()?;
-    let (done, total) = app.import.1.read();
-    Ok(Json(ImportProgress { running: app.import.0.try_lock().is_err(), done, total }))
+    let (done, total) = app.import.progress.read();
+    Ok(Json(ImportProgress { running: app.import.runs(), done, total }))
 }
 
 /// Lets JSON and JSON lines through, and what names no type.
@@ -100,7 +138,7 @@ fn prepared(app: &App, bytes: &[u8], asked: &Asked) -> Result<Work, Refusal> {
     let plan = Plan::of(tables, &asked.scope, &zone, &is_task);
     let here = here(app, &reader, &plan)?;
     let is_project = |scope: &str, id: &str| matches!(projects::get(&reader, scope, id), Ok(Some(_)));
-    Ok(Work::prepare(plan, here, app.settings.store.actor(), is_project, &app.import.1))
+    Ok(Work::prepare(plan, here, app.settings.store.actor(), is_project, &app.import.progress))
 }
 
 fn listed(reader: &Reader, scope: &str, id: &str) -> Result<Option<(u64, crate::store::TaskRow)>, Fault> {

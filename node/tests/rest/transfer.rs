@@ -1,10 +1,16 @@
 //! Import and export over REST.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use axum::body::{Body, Bytes};
+use axum::http::Request;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use crate::support::Node;
+use crate::support::{Answer, Node, TOKEN};
 
 const IMPORT: &str = "/api/admin/import";
 
@@ -334,12 +340,85 @@ async fn a_claimed_task_is_free_where_it_is_imported() {
     other.claim("impl-2").await;
 }
 
+async fn until(what: &str, node: &Node, running: bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while node.get(IMPORT).await.is(200)["running"] != running {
+        assert!(Instant::now() < end, "{what}: not within 30 s");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+type Piece = std::io::Result<Bytes>;
+
+/// Sends an import whose body is still on its way; what is sent on is the rest of it.
+async fn begun(node: &Arc<Node>, first: &'static str) -> (tokio::task::JoinHandle<Answer>, mpsc::UnboundedSender<Piece>) {
+    let (send, receive) = mpsc::unbounded_channel::<Piece>();
+    send.send(Ok(first.into())).expect("it listens");
+    let body = Body::from_stream(UnboundedReceiverStream::new(receive));
+    let request = Request::post(IMPORT).header("host", "127.0.0.1:8787").header("content-type", "application/json");
+    let request = request.header("authorization", format!("Bearer {TOKEN}")).body(body).expect("a request");
+    let running = tokio::spawn({
+        let node = node.clone();
+        async move { node.send(request).await }
+    });
+    until("the import is begun", node, true).await;
+    (running, send)
+}
+
 #[tokio::test]
-async fn progress_is_told() {
-    let node = Node::start();
+async fn of_two_imports_at_once_the_later_is_refused() {
+    let node = Arc::new(Node::start());
     import(&node, &version_1(), "").await;
+    let (running, rest) = begun(&node, r#"[{"id": "first"#).await;
     let progress = node.get(IMPORT).await.is(200);
-    assert_eq!((&progress["running"], &progress["done"]), (&json!(false), &progress["total"]));
+    assert_eq!(progress, json!({ "running": true, "done": 0, "total": 0 }), "nothing of the one before is told of it");
+    for query in ["", "?dry_run=true"] {
+        node.post(&format!("{IMPORT}{query}"), json!([{ "id": "second" }])).await.refuses(409, &["an import is running", "wait"]);
+    }
+    rest.send(Ok(r#""}]"#.into())).expect("it listens");
+    drop(rest);
+    assert_eq!(counts(&running.await.expect("it ends").is(200))["tasks"], (1, 0, 0));
+    node.get("/api/v1/tasks/second").await.is(404);
+    let report = node.post(IMPORT, json!([{ "id": "second" }])).await.is(200);
+    assert_eq!(counts(&report)["tasks"], (1, 0, 0), "the place is free again");
+}
+
+#[tokio::test]
+async fn an_import_that_never_arrived_whole_leaves_room_for_another() {
+    let node = Arc::new(Node::start());
+    let (running, rest) = begun(&node, r#"[{"id": "first"#).await;
+    rest.send(Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))).expect("it listens");
+    assert!(running.await.expect("it ends").status.is_client_error());
+    let (running, _rest) = begun(&node, r#"[{"id": "second"#).await;
+    running.abort();
+    until("the place is free", &node, false).await;
+    assert_eq!(counts(&node.post(IMPORT, json!([{ "id": "third" }])).await.is(200))["tasks"], (1, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn progress_is_told_while_an_import_runs() {
+    let node = Arc::new(Node::start());
+    let tasks: Vec<Value> = (0..1_500).map(|n| json!({ "id": format!("t-{n}"), "content": "what is to be done" })).collect();
+    let running = tokio::spawn({
+        let node = node.clone();
+        async move { node.post(IMPORT, tasks.into()).await }
+    });
+    let mut seen = BTreeSet::new();
+    while !running.is_finished() {
+        let progress = node.get(IMPORT).await.is(200);
+        let number = |name: &str| progress[name].as_u64().expect("a number");
+        if progress["running"] == true && number("total") > 0 {
+            assert_eq!(number("total"), 3_000, "each task is built, and written");
+            let done = number("done");
+            assert!(done <= 3_000 && seen.last().is_none_or(|before| *before <= done), "{done} after {seen:?}");
+            seen.insert(done);
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(counts(&running.await.expect("it ends").is(200))["tasks"], (1_500, 0, 0));
+    let (built, written) = (seen.range(1..1_500).count(), seen.range(1_501..3_000).count());
+    assert!(built > 5 && written > 5, "of {} looks {built} were while tasks were built, {written} while they were written", seen.len());
+    assert_eq!(node.get(IMPORT).await.is(200), json!({ "running": false, "done": 3_000, "total": 3_000 }));
 }
 
 #[tokio::test]

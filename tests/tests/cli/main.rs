@@ -4,6 +4,7 @@ mod at_rest;
 mod bad_input;
 mod dashboard;
 mod import;
+mod import_bar;
 mod json;
 mod readme;
 mod service;

@@ -2,6 +2,7 @@
 
 mod claims;
 mod conflicts;
+mod imports;
 mod joining;
 mod judging;
 mod moves;

@@ -29,7 +29,7 @@ use super::welcome::Reception;
 use super::words::Words;
 use crate::git::Repository;
 use crate::ops::put_off;
-use crate::store::{Fault, Filter, Sort, Store, TaskNo, TaskRow, Unit, WriteFault, now_ms};
+use crate::store::{Fault, Filter, HeldBack, Sort, Store, TaskNo, TaskRow, Unit, WriteFault, now_ms};
 
 /// How long a node waits for what members know of it before its first record.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -386,9 +386,9 @@ impl Cluster {
         self.shared.pass_on(node, call).await
     }
 
-    /// Waits until what the connected members know of this node is here, two seconds at most: a node whose store was restored
-    /// from a backup would otherwise continue an old record.
-    pub async fn catch_up(&self) {
+    /// Waits until what the connected members know of this node is here, two seconds at most, and then lets it write: a node whose store
+    /// was restored from a backup would otherwise continue an old record.
+    pub async fn catch_up(&self, held_back: HeldBack) {
         let began = tokio::time::Instant::now();
         let current = async {
             let mut ticks = tokio::time::interval(Duration::from_millis(20));
@@ -407,6 +407,7 @@ impl Cluster {
             tracing::debug!("no member told what it knows of this node within two seconds");
         }
         self.judge_what_came().await;
+        drop(held_back);
     }
 
     /// Judges what was taken in while this node wrote nothing; from then on records are judged as they come.
@@ -419,7 +420,7 @@ impl Cluster {
                 caught_up.store(done, Ordering::SeqCst);
                 Ok::<_, WriteFault>(done)
             };
-            match self.shared.store.write(some).await {
+            match self.shared.store.writer().write(some).await {
                 Ok(Ok(true)) => return,
                 Ok(Ok(false)) => {}
                 Ok(Err(error)) => {

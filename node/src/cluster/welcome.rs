@@ -138,7 +138,7 @@ impl Reception {
         let mut name = machine.clone();
         for number in 2..NAMES {
             let admission = Admission { member, access, name: name.clone(), invite };
-            match self.shared.store.writer().write(move |unit| join(unit, admission)).await? {
+            match self.shared.store.write(move |unit| join(unit, admission)).await? {
                 Err(MembersRefused::NameTaken { .. }) => {
                     let Ok(other) = format!("{machine}-{number}").parse() else { break };
                     name = other;

@@ -36,8 +36,10 @@ pub(super) fn is_shared(config: &Config, store: &Store) -> bool {
     config.mode == Mode::Mesh || view.name().is_some() || view.access(&store.me()).is_none() || view.members().count() > 1
 }
 
-/// Starts to listen and to look for members, and waits a moment for what they know of this node.
+/// Starts to listen and to look for members. Until it was heard what these know of this node, which takes two seconds at most, it writes
+/// nothing.
 pub(super) async fn join(layout: &Layout, config: &Config, store: &Arc<Store>, machine: &str) -> Result<Joined, NetworkError> {
+    let held_back = store.hold_back();
     let mut taken = Vec::new();
     let (cluster, driver) = loop {
         match Cluster::start(settings(layout, config, store, machine, &taken)?).await {
@@ -50,7 +52,8 @@ pub(super) async fn join(layout: &Layout, config: &Config, store: &Arc<Store>, m
             started => break started?,
         }
     };
-    cluster.catch_up().await;
+    let joined = cluster.clone();
+    tokio::spawn(async move { joined.catch_up(held_back).await });
     Ok(Joined { cluster, driver })
 }
 

@@ -55,9 +55,9 @@ use std::any::Any;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::OriginalUri;
+use axum::extract::{OriginalUri, Request, State};
 use axum::http::{Method, StatusCode};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post, put};
 use octopoid_client::ErrorBody;
@@ -99,6 +99,7 @@ pub fn router(app: App) -> Router {
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(from_fn_with_state(app.clone(), compat::as_head))
+        .layer(from_fn_with_state(app.clone(), until_writable))
         .layer(from_fn_with_state(app.clone(), access::check_token))
         .layer(from_fn(dashboard::before_token))
         .layer(from_fn_with_state(app.clone(), access::check_host))
@@ -210,6 +211,14 @@ fn node_routes() -> Router<App> {
         .route("/stop", post(node::stop))
         .route("/gc", post(node::gc))
         .route("/doctor", get(node::doctor))
+}
+
+/// Lets calls that may write wait while this node asks what it wrote before: where they are passed on to depends on who is there.
+async fn until_writable(State(app): State<App>, request: Request, next: Next) -> Response {
+    if !request.method().is_safe() {
+        app.settings.store.until_writable().await;
+    }
+    next.run(request).await
 }
 
 /// How much of an address is said back.

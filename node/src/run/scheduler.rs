@@ -147,6 +147,7 @@ impl Scheduler {
     /// When the store fails.
     pub async fn run(mut self) -> Result<(), StepError> {
         recover::recover(&self.context).await?;
+        self.until_writable().await;
         let mut ticks = tokio::time::interval(self.tick);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut events = self.context.store.events();
@@ -216,6 +217,18 @@ impl Scheduler {
         }
         self.end().await;
         result
+    }
+
+    /// Waits until this node writes, and answers meanwhile: what is to be done next follows from what it wrote before, and who is there.
+    async fn until_writable(&mut self) {
+        let context = self.context.clone();
+        let mut writable = std::pin::pin!(context.store.until_writable());
+        loop {
+            tokio::select! {
+                () = &mut writable => return,
+                Some(request) = self.requests.recv() => self.answer(request).await,
+            }
+        }
     }
 
     /// Lets the leases see that this node runs, beside a loop that may be busy: a standstill shows by its absence.

@@ -15,6 +15,7 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 use tokio::sync::{broadcast, watch};
 
 use super::file::{self, Opened};
+use super::hold::{Gate, HeldBack};
 use super::load::load_state;
 use super::read::{ForkPoint, Reader};
 use super::rebuild::{back_up, create_tables};
@@ -113,6 +114,7 @@ pub struct Store {
     events: broadcast::Sender<Arc<[Event]>>,
     view: watch::Receiver<Arc<View>>,
     masks: watch::Receiver<Arc<Removals>>,
+    gate: Gate,
 }
 
 /// Where a new store's cluster comes from.
@@ -222,6 +224,7 @@ impl Store {
             events,
             view,
             masks,
+            gate: Gate::open(),
         })
     }
 
@@ -309,7 +312,17 @@ impl Store {
         self.events.subscribe()
     }
 
-    /// Runs an operation and answers once its records are on disk.
+    /// Lets [`Store::write`] wait until what this returns is dropped. What members wrote is taken in by the writer meanwhile.
+    pub fn hold_back(&self) -> HeldBack {
+        self.gate.hold_back()
+    }
+
+    /// Waits until this node writes.
+    pub async fn until_writable(&self) {
+        self.gate.passed().await;
+    }
+
+    /// Runs an operation that may write own records, and answers once they are on disk. It waits while own writes are held back.
     ///
     /// # Errors
     /// When the store has failed; the operation's own refusal is in the inner result.
@@ -321,6 +334,7 @@ impl Store {
         T: Send + 'static,
         E: Send + 'static,
     {
+        self.until_writable().await;
         self.writer.write(operation).await
     }
 

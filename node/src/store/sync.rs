@@ -134,7 +134,8 @@ impl Store {
     /// # Errors
     /// When the store has failed.
     pub async fn receive(&self, records: Vec<Incoming>) -> Result<Vec<Result<Received, ReceiveError>>, Unavailable> {
-        let received = self.write(move |unit| records.into_iter().map(|record| unit.receive(record)).collect::<Result<Vec<_>, _>>());
+        let received =
+            self.writer().write(move |unit| records.into_iter().map(|record| unit.receive(record)).collect::<Result<Vec<_>, _>>());
         // A fault fails the commit, which the outer error tells.
         received.await?.map_err(|_: WriteFault| Unavailable::Defect)
     }

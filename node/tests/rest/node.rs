@@ -2,6 +2,9 @@ use serde_json::{Value, json};
 
 use crate::support::Node;
 
+/// How long it is looked whether a call waits: one that does not is answered in a fraction of it.
+const HELD: std::time::Duration = std::time::Duration::from_millis(300);
+
 #[tokio::test]
 async fn status_tells_what_waits_on_a_node_without_a_scheduler() {
     let node = Node::start();
@@ -56,4 +59,22 @@ async fn metrics_count_requests_tasks_and_commits() {
         assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
     }
     assert!(!text.contains("nobody") && !text.contains("nowhere"), "labels do not grow with what callers send");
+}
+
+#[tokio::test]
+async fn while_a_node_looks_for_what_it_wrote_before_it_answers_reads_and_calls_that_may_write_wait() {
+    let node = Node::start();
+    node.task("before").await;
+    let held_back = node.store.hold_back();
+    let task = json!({ "id": "after", "file_path": "after.md" });
+    let mut write = std::pin::pin!(node.post("/api/v1/tasks", task));
+    assert!(tokio::time::timeout(HELD, &mut write).await.is_err(), "it waits");
+    node.get("/api/health").await.is(200);
+    assert_eq!(node.get("/api/v1/tasks").await.is(200)["total"], 1);
+    // So does one that is refused: a call may be passed on to a member that is not connected yet.
+    let mut refused = std::pin::pin!(node.post("/api/v1/tasks/before/accept", json!({})));
+    assert!(tokio::time::timeout(HELD, &mut refused).await.is_err(), "it waits, too");
+    drop(held_back);
+    assert_eq!(write.await.is(201)["id"], "after");
+    refused.await.refuses(400, &["accepted_by"]);
 }

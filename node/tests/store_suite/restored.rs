@@ -1,9 +1,12 @@
 //! An old copy of the store that is put back: its chain forks, nothing is lost, and the fork is told.
 
 use octopoid_crdt::record::{Queue, Verified};
-use octopoid_node::store::Store;
+use octopoid_node::store::{Incoming, Store};
 
 use crate::world::{Random, add, identity, plain};
+
+/// How long it is looked whether a write waits: one that does not is done in a fraction of it.
+const HELD: std::time::Duration = std::time::Duration::from_millis(300);
 
 async fn make(store: &Store, id: &str) {
     add(store, "default", id, Queue::Incoming, &plain(id, "P1", &[])).await.expect("store").expect("created");
@@ -110,4 +113,34 @@ async fn a_record_whose_past_is_missing_is_refused_and_the_store_goes_on() {
     assert!(refused.expect_err("prev is missing").to_string().contains("missing"));
     make(&other, "goes-on").await;
     assert_eq!(other.check().expect("examined").problems, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn own_writes_wait_while_they_are_held_back_and_what_is_given_back_meanwhile_is_gone_on_from() {
+    let dir = tempfile::tempdir().expect("scratch folder");
+    let (path, copy) = (dir.path().join("octopoid.redb"), dir.path().join("old-copy.redb"));
+    let mut random = Random::new(6);
+    let mut open = || Store::open(&path, identity(&mut random), true).expect("store");
+    let store = open();
+    make(&store, "before").await;
+    store.close();
+    std::fs::copy(&path, &copy).expect("copied");
+    let store = open();
+    make(&store, "lost").await;
+    let lost = records(&store);
+    store.close();
+    std::fs::copy(&copy, &path).expect("put back");
+
+    let store = open();
+    let held_back = store.hold_back();
+    let mut after = std::pin::pin!(make(&store, "after"));
+    assert!(tokio::time::timeout(HELD, &mut after).await.is_err(), "it waits");
+    let last = lost.last().expect("records").id();
+    let given_back = store.receive(lost.into_iter().map(Incoming::from).collect()).await.expect("store");
+    assert!(given_back.iter().all(Result::is_ok), "what comes is taken in meanwhile");
+    assert!(store.reader().expect("reader").task_no("default", "lost").expect("read").is_some(), "and read");
+    drop(held_back);
+    after.await;
+    assert!(store.forks().expect("read").is_empty(), "it went on from what it was given back");
+    assert_eq!(records(&store).last().expect("records").payload().prev, Some(last));
 }

@@ -55,9 +55,9 @@ async fn with_a_past() -> (Cluster, [String; 2]) {
 async fn with_a_member_up_a_restored_node_catches_up_before_it_writes_and_nothing_forks() {
     let (mut cluster, [before, since]) = with_a_past().await;
     put_back(&mut cluster.machines[1]).await;
-    // It serves only when it has heard what it wrote: its next record goes on after that.
-    let _ = cluster.machines[1].run(&["show", &since]).ok();
+    // It writes only when it has heard what it wrote: its next record goes on after that.
     let after = cluster.machines[1].enqueue("Written after the copy was put back", &[]);
+    let _ = cluster.machines[1].run(&["show", &since]).ok();
     let _ = agreed(&cluster, records(&cluster.machines[0]).max(records(&cluster.machines[1]))).await;
     for machine in &cluster.machines {
         assert_eq!(machine.task(&before).await.claimed_by.as_deref(), Some("first"));

@@ -1,6 +1,12 @@
 //! Work without the others, and what becomes of it.
 
+use std::time::{Duration, Instant};
+
+use octopoid_client::NewTask;
 use octopoid_tests::Cluster;
+
+/// How long a machine that starts looks at least whether another one is there, before it writes.
+const LOOKED: Duration = Duration::from_millis(700);
 
 #[tokio::test]
 async fn a_task_queued_offline_says_so_and_reaches_the_others_later() {
@@ -94,9 +100,10 @@ async fn a_machine_that_is_told_to_keep_to_itself_is_cut_off_works_on_and_is_joi
 
     let there = cluster.machines[1].enqueue("Thought of alone", &[]);
     let here = cluster.machines[0].enqueue("Thought of meanwhile", &[]);
-    // A node that starts dials everybody at once, and waits for who answers.
+    // A node that starts dials everybody at once, and writes when it has waited for who answers.
     cluster.machines[0].stop(&[]).await;
     cluster.machines[0].start().await;
+    let _ = cluster.machines[0].enqueue("Thought of after a start", &[]);
     let turned_away = cluster.seen(0, "machine-2").await;
     assert_eq!(turned_away.state.as_str(), "offline", "it is turned away");
     let _ = cluster.machines[0].run(&["show", &there]).refused(1);
@@ -104,7 +111,7 @@ async fn a_machine_that_is_told_to_keep_to_itself_is_cut_off_works_on_and_is_joi
 
     let _ = cluster.machines[1].run(&["cluster", "online"]).ok();
     cluster.until_connected().await;
-    cluster.until_all_show("incoming", 2).await;
+    cluster.until_all_show("incoming", 3).await;
 }
 
 #[tokio::test]
@@ -131,4 +138,24 @@ async fn who_listens_is_told_which_members_come_and_go() {
     assert_eq!(created.task_id, Some(id));
     let number = |id: &str| id.parse::<u64>().expect("a number");
     assert!(number(&down.id) <= number(&up.id) && number(&up.id) < number(&created.id), "{down:?} {up:?} {created:?}");
+}
+
+#[tokio::test]
+async fn a_machine_that_starts_alone_is_read_at_once_and_writes_when_it_has_looked_for_the_others() {
+    let mut cluster = Cluster::of(2, false, &[]).await;
+    cluster.until_connected().await;
+    let before = cluster.machines[1].enqueue("Queued before", &[]);
+    cluster.machines[0].stop(&[]).await;
+    cluster.machines[1].stop(&[]).await;
+    let began = Instant::now();
+    cluster.machines[1].start().await;
+    let client = cluster.machines[1].client();
+    let write = async {
+        let task = NewTask { id: "after".to_owned(), file_path: "after".to_owned(), ..NewTask::default() };
+        let task = client.create_task(&task).await.expect("created");
+        assert!(began.elapsed() >= LOOKED, "it wrote after {:?}", began.elapsed());
+        task.queue
+    };
+    let (read, written) = tokio::join!(client.task(&before), write);
+    assert_eq!((read.expect("the task").queue.as_str(), written.as_str()), ("incoming", "incoming"));
 }

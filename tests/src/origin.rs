@@ -39,6 +39,16 @@ impl Origin {
         project.git(&["fetch", "-q", "origin"]);
     }
 
+    /// Moves it out of reach, or back.
+    ///
+    /// # Panics
+    /// When it cannot be moved.
+    pub fn be_away(&self, away: bool) {
+        let (here, there) = (self.folder.path().to_owned(), self.home.path().join("away"));
+        let (from, to) = if away { (here, there) } else { (there, here) };
+        std::fs::rename(from, to).expect("moved");
+    }
+
     /// Runs git in it and returns what it says.
     ///
     /// # Panics

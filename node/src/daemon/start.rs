@@ -23,7 +23,7 @@ use crate::config::{self, AgentsFile, Config, Invalid, Merge};
 use crate::git::{Branch, BranchError, CompareError, DiffForm, Repository};
 use crate::project::Layout;
 use crate::rest::{self, ApiToken, App, Auth, BringWork, DiffError, DiffQuery, DiffSource, JoinKeyFile, WantedWork};
-use crate::run::{self, Context, Control, ControlError, Farewell, Mode, Scheduler, Spending, StepError, Succession, Verdicts};
+use crate::run::{self, Context, Control, ControlError, Farewell, Mode, Scheduler, Spending, StepError, Succession, Unshared, Verdicts};
 use crate::store::{self, Store};
 use crate::tls::{Certificate, TlsError};
 
@@ -361,6 +361,7 @@ fn context(
         launcher,
         cluster,
         verdicts: Verdicts::at(layout.verdicts_dir()),
+        unshared: Unshared::at(layout.unshared_dir()),
         succession: Succession::default(),
         spending: Spending::open(layout),
         machine: opened.machine.clone(),

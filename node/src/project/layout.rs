@@ -204,6 +204,12 @@ impl Layout {
         self.runtime_dir().join("verdicts")
     }
 
+    /// Returns the folder that keeps which branches `origin` does not have yet.
+    #[must_use]
+    pub fn unshared_dir(&self) -> PathBuf {
+        self.runtime_dir().join("unshared")
+    }
+
     /// Returns the file that keeps open invitations.
     #[must_use]
     pub fn invites_file(&self) -> PathBuf {

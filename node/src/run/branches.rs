@@ -32,18 +32,6 @@ impl Context {
         Ok(self.git(|git| git.has_remote(ORIGIN)).await?.unwrap_or(false))
     }
 
-    /// Pushes an attempt's branch to `origin`, so that others can review and merge it. Offline it is asked for later.
-    pub(super) async fn share_branch(&self, task: &Name, attempt: AttemptName) -> Result<(), StepError> {
-        if self.cluster.is_none() || !self.has_origin().await? {
-            return Ok(());
-        }
-        let branch = Branch::of_attempt(task, attempt);
-        if let Err(error) = self.git(move |git| git.push_branch(&branch)).await? {
-            tracing::warn!(%task, %attempt, reason = %describe(&error), "the branch was not pushed; others ask this node for it");
-        }
-        Ok(())
-    }
-
     /// Makes sure that a commit of an attempt is here; tells whether it is.
     pub(super) async fn obtain(&self, head: &Oid, task: &Name, attempt: AttemptName, from: &AuthorKey) -> Result<bool, StepError> {
         if self.holds(head).await? {

@@ -360,7 +360,7 @@ async fn hand_in(
         ..Submission::default()
     };
     if let (true, Some(task)) = (worked, job.name()) {
-        context.share_branch(&task, job.attempt()).await?;
+        context.share_branch(&job.claim, &job.task.row.scope, &task, job.attempt()).await?;
     }
     finish(context, job, move |unit, no, holds| submit(unit, no, &holds, &Expect::default(), &work).map(drop)).await
 }

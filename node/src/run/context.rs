@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::branches::Succession;
 use super::spending::Spending;
+use super::unshared::Unshared;
 use super::verdicts::Verdicts;
 use crate::agent::Launcher;
 use crate::cluster::{Cluster, Outcome};
@@ -31,6 +32,8 @@ pub struct Context {
     pub cluster: Option<Cluster>,
     /// Verdicts that the authority has not written yet.
     pub verdicts: Verdicts,
+    /// Branches that `origin` does not have yet.
+    pub unshared: Unshared,
     /// Who was the integrator before.
     pub succession: Succession,
     /// What agents have cost.

@@ -23,6 +23,7 @@ mod run_record;
 mod scheduler;
 mod setup;
 mod spending;
+mod unshared;
 mod verdicts;
 mod workplace;
 
@@ -35,4 +36,5 @@ pub use control::{AgentsView, Control, ControlError, Farewell};
 pub(crate) use integrate::awaiting as awaiting_merge;
 pub use scheduler::{Mode, Scheduler};
 pub use spending::{Spending, Usage};
+pub use unshared::Unshared;
 pub use verdicts::Verdicts;

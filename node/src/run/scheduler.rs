@@ -5,6 +5,7 @@
 //! **Invariants**: nothing starts while the node is paused, stopping or told to start no agents; one merge runs at a time.
 
 mod claiming;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,12 +28,7 @@ use crate::agent::StopReason;
 use crate::causes::describe;
 use crate::config::{Agent, AgentsFile, BuiltIn, QUIET, Reload};
 use crate::ops::Snapshot;
-use crate::ops::claim::expire;
-use crate::ops::judge::{accept, finish};
 use crate::prompt::RoleName;
-use crate::store::index::Facet;
-use crate::store::posts::SUBTASKS_DONE;
-use crate::store::{Filter, Sort, TaskRow};
 
 /// How many tasks are tried that other nodes claim at the same moment, before the next look.
 const RACES: usize = 16;
@@ -52,8 +48,6 @@ const MERGE_POLL: Duration = Duration::from_secs(60);
 const REVIEW_PAUSE: Duration = Duration::from_secs(30);
 /// After so many reviews of one task that came to nothing a person is asked.
 const MOST_FAILED_REVIEWS: u32 = 3;
-/// Why a task that was broken down is neither finished nor planned anew.
-const NO_PART_DONE: &str = "every subtask was cancelled or deleted: requeue the task to have it planned anew, or cancel it";
 /// Why no agent of a node without agents starts.
 const STARTS_NONE: &str = "the node was started with --no-agents";
 
@@ -288,6 +282,7 @@ impl Scheduler {
             self.accept_automatic().await?;
         }
         self.hand_verdicts_over();
+        self.share_again();
         self.start_merging();
         let looked_before = std::mem::replace(once_done, true);
         if self.is_away() || self.stopping || !self.mode.starts_agents() || (self.mode.is_once() && looked_before) {
@@ -321,19 +316,6 @@ impl Scheduler {
             }
         }
         why.is_some()
-    }
-
-    /// Hands verdicts over that wait for the authority, beside everything else: it may take its time.
-    fn hand_verdicts_over(&mut self) {
-        if self.context.verdicts.count() == 0 {
-            return;
-        }
-        let context = self.context.clone();
-        self.attempts.spawn(async move {
-            if let Err(error) = context.hand_verdicts_over().await {
-                tracing::error!(reason = %describe(&error), "verdicts could not be handed over");
-            }
-        });
     }
 
     /// Tells whether nothing can be claimed because the authority cannot be reached, and says so once.
@@ -371,20 +353,6 @@ impl Scheduler {
                 }
             }
         }
-    }
-
-    /// Ends claims whose holders fell silent; where there is an authority, it alone does.
-    async fn reap(&mut self) -> Result<(), StepError> {
-        if !self.context.decides() {
-            return Ok(());
-        }
-        for of in self.context.store.leases().due() {
-            let expired = self.context.write(move |unit| Ok(expire(unit, of)?)).await?;
-            if let Some(task) = expired {
-                tracing::info!(task = %task.row.id, "a lease ran out");
-            }
-        }
-        Ok(())
     }
 
     fn roles(&self) -> Vec<RoleName> {
@@ -465,47 +433,6 @@ impl Scheduler {
             .await
     }
 
-    /// Finishes tasks whose subtasks are all done.
-    async fn finish_broken_down(&self) -> Result<(), StepError> {
-        let filter = Filter { facet: Some((Facet::BrokenDown, vec![String::new()])), ..Filter::default() };
-        let page = self.context.store.reader()?.list(&filter, Sort::Priority, 0, 500)?;
-        for (no, row) in page.tasks.into_iter().filter(|(_, row)| row.open_blockers.is_empty()) {
-            if !self.has_a_part_done(&row)? {
-                if !row.flag("needs_intervention") {
-                    self.ask_a_person((row.scope, row.id), NO_PART_DONE.to_owned()).await?;
-                }
-                continue;
-            }
-            tracing::info!(task = %row.id, "every subtask is done");
-            let finished = self.context.write(move |unit| finish(unit, no, "octopoid", SUBTASKS_DONE).map(drop)).await;
-            ignore_refusal(finished)?;
-        }
-        Ok(())
-    }
-
-    fn has_a_part_done(&self, row: &TaskRow) -> Result<bool, StepError> {
-        let reader = self.context.store.reader()?;
-        for part in &row.blocked_by {
-            let Some(no) = reader.task_no(&row.scope, part)? else { continue };
-            if reader.row(no)?.is_some_and(|part| part.queue == "done") {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Accepts submitted work of tasks that need no review.
-    async fn accept_automatic(&self) -> Result<(), StepError> {
-        let filter = Filter { facet: Some((Facet::AutoAccept, vec![String::new()])), ..Filter::default() };
-        let page = self.context.store.reader()?.list(&filter, Sort::Priority, 0, 500)?;
-        for (no, row) in page.tasks.into_iter().filter(|(_, row)| !row.flag("needs_intervention")) {
-            let about = row.rests_on.map(RecordId);
-            let accepted = self.context.write(move |unit| accept(unit, no, about, "octopoid", "auto_accept").map(drop)).await;
-            ignore_refusal(accepted)?;
-        }
-        Ok(())
-    }
-
     fn start_merging(&mut self) {
         if self.merging.is_none() && !self.stopping {
             let (context, before) = (self.context.clone(), self.waiting.clone());
@@ -579,7 +506,14 @@ impl Scheduler {
         let idle = self.idle.iter().chain(&self.away).map(|why| format!("this node claims nothing: {why}"));
         let verdicts = Some(self.context.verdicts.count()).filter(|count| *count > 0);
         let waiting = verdicts.map(|count| format!("verdicts of agents here that wait for the authority: {count}"));
-        self.warnings.iter().cloned().chain(idle).chain(waiting).collect()
+        self.warnings
+            .iter()
+            .cloned()
+            .chain(idle)
+            .chain(waiting)
+            .chain(self.context.unshared.told())
+            
+            .collect()
     }
 
     /// Merges one accepted task now, whatever `repo.merge` says.
@@ -591,17 +525,6 @@ impl Scheduler {
         let no = integrate::by_hand(&self.context, scope, id).await?;
         self.waiting.remove(&no);
         Ok(())
-    }
-}
-
-/// Lets a refusal pass: somebody else was faster.
-fn ignore_refusal(result: Result<(), StepError>) -> Result<(), StepError> {
-    match result {
-        Err(StepError::Refused(refused)) => {
-            tracing::debug!(reason = %refused, "refused");
-            Ok(())
-        }
-        other => other,
     }
 }
 

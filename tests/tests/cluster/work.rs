@@ -1,6 +1,6 @@
 //! The whole job across machines: queue here, work there, merge once.
 
-use octopoid_tests::{Agent, Cluster};
+use octopoid_tests::{Agent, Cluster, Project};
 
 const WORK: &str = r#"note starts "$OCTOPOID_TASK_ID"; echo "$OCTOPOID_TASK_ID" > "work-$OCTOPOID_TASK_ID"; commit "do it""#;
 
@@ -80,4 +80,49 @@ async fn what_another_machine_did_can_be_looked_at_here_submitted_or_not() {
             assert!(said.ok().contains(&format!("+{id}")), "with a remote: {origin}: {said:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn work_that_was_submitted_while_the_shared_remote_was_away_comes_there_when_it_is_back() {
+    for restart in [false, true] {
+        let mut cluster = Cluster::of(2, true, &[]).await;
+        cluster.machines[1].agents(&[Agent::new("worker", "implement", WORK)]);
+        cluster.until_connected().await;
+        cluster.origin().be_away(true);
+        let id = cluster.machines[0].enqueue("Add a feature", &["--role", "implement"]);
+        cluster.machines[0].until_in(&id, "provisional").await;
+        let worker = &cluster.machines[1];
+        let waits = async || {
+            let status = worker.client().node_status().await.map_err(|error| error.to_string())?;
+            let told = status.warnings.iter().any(|warning| warning.contains("origin does not have yet, but will be given: 1"));
+            if told { Ok(()) } else { Err(format!("{:?}", status.warnings)) }
+        };
+        worker.until("the status says that the branch waits", waits).await;
+        if restart {
+            cluster.machines[1].stop(&[]).await;
+        }
+        cluster.origin().be_away(false);
+        if restart {
+            let _ = cluster.machines[1].start().await;
+        }
+        let worker = &cluster.machines[1];
+        let attempts = worker.client().attempts(&id).await.expect("attempts").attempts;
+        let reference = format!("refs/heads/octopoid/{id}/{}", attempts[0].attempt);
+        let comes = async || {
+            let there = cluster.origin().git(&["for-each-ref", "--format=%(objectname)", &reference]);
+            if Some(&there) == attempts[0].head.as_ref() { Ok(()) } else { Err(format!("'{there}', restarted: {restart}")) }
+        };
+        worker.until("its branch is there", comes).await;
+        worker
+            .until("nothing waits any more", async || match waits_noted(worker) {
+                0 => Ok(()),
+                count => Err(format!("{count} noted")),
+            })
+            .await;
+    }
+}
+
+/// Returns how many branches a machine still has to push.
+fn waits_noted(machine: &Project) -> usize {
+    std::fs::read_dir(machine.dir().join("runtime/unshared")).map_or(0, Iterator::count)
 }

@@ -169,11 +169,11 @@ async fn start_commit(context: &Context, job: &Job, task: &Name, story: &Story) 
         None => None,
     };
     if let Some((chapter, head)) = head {
-        if context.obtain(&head, task, chapter.attempt, &chapter.node).await? {
-            return Ok(head);
-        }
-        if job.review {
-            return Err(AttemptError::Git(format!("commit {head} of the work to review is not here, and no node that has it is reached")));
+        let obtained = context.obtain(&head, task, chapter.attempt, &chapter.node).await?;
+        match obtained.lacks(&format!("commit {head} of the work to {}", if job.review { "review" } else { "go on with" })) {
+            None => return Ok(head),
+            Some(why) if job.review => return Err(AttemptError::Git(why)),
+            Some(why) => tracing::warn!(%task, %why, "an attempt starts from the integration branch instead"),
         }
     }
     context.catch_up_with_merges().await?;

@@ -4,7 +4,7 @@
 //! whatever branch it came with; only one node moves the integration branch where there is no remote.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use octopoid_crdt::ids::{AttemptName, AuthorKey, Name, Oid};
@@ -16,8 +16,6 @@ use crate::git::{Branch, BundleError, Repository};
 
 /// Where what other nodes gave is kept, below it task and attempt.
 const TAKEN: &str = "refs/octopoid/taken";
-/// Where the integration branch of the integrator's repository is kept.
-const INTEGRATED: &str = "refs/octopoid/integrated";
 
 /// How files of packed branches begin.
 const BUNDLE: &str = "branch-bundle-";
@@ -26,16 +24,47 @@ const CATCH_UP: Duration = Duration::from_secs(30);
 /// The remote that machines share.
 pub(super) const ORIGIN: &str = "origin";
 
+/// Whether a commit is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Obtained {
+    /// It is.
+    Here,
+    /// It is not, and why a member that has it did not give it, if one that is reached has.
+    NotHere(Option<String>),
+}
+
+impl Obtained {
+    /// Says why something that is not here stays away; none of what is here.
+    pub fn lacks(self, what: &str) -> Option<String> {
+        match self {
+            Self::Here => None,
+            Self::NotHere(None) => Some(format!("{what} is not here, and no node that has it is reached")),
+            Self::NotHere(Some(why)) => Some(format!("{what} is not here: {why}")),
+        }
+    }
+}
+
+/// What came of asking a member for a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It is here.
+    Here,
+    /// The member does not have it, or is not reached.
+    NotHere,
+    /// The member has it; why it cannot be had.
+    Refused(String),
+}
+
 impl Context {
     /// Tells whether the repository has a remote.
     pub(super) async fn has_origin(&self) -> Result<bool, StepError> {
         Ok(self.git(|git| git.has_remote(ORIGIN)).await?.unwrap_or(false))
     }
 
-    /// Makes sure that a commit of an attempt is here; tells whether it is.
-    pub(super) async fn obtain(&self, head: &Oid, task: &Name, attempt: AttemptName, from: &AuthorKey) -> Result<bool, StepError> {
+    /// Makes sure that a commit of an attempt is here.
+    pub(super) async fn obtain(&self, head: &Oid, task: &Name, attempt: AttemptName, from: &AuthorKey) -> Result<Obtained, StepError> {
         if self.holds(head).await? {
-            return Ok(true);
+            return Ok(Obtained::Here);
         }
         let branch = Branch::of_attempt(task, attempt);
         if self.has_origin().await? {
@@ -44,19 +73,25 @@ impl Context {
                 tracing::debug!(%task, reason = %describe(&error), "origin was not reached");
             }
             if self.holds(head).await? {
-                return Ok(true);
+                return Ok(Obtained::Here);
             }
         }
-        let Some(cluster) = &self.cluster else { return Ok(false) };
+        let Some(cluster) = &self.cluster else { return Ok(Obtained::NotHere(None)) };
         let to = format!("{TAKEN}/{task}/{attempt}");
         let mut members = vec![*from];
         members.extend(cluster.connected().into_iter().filter(|member| member != from));
+        let mut why = None;
         for member in members {
-            if self.take(&member, &branch, &to).await? && self.holds(head).await? {
-                return Ok(true);
+            match self.take(&member, &branch, &to).await? {
+                Taken::Here if self.holds(head).await? => return Ok(Obtained::Here),
+                Taken::Here | Taken::NotHere => {}
+                Taken::Refused(reason) => {
+                    let told = format!("'{}' has it, and it did not come: {reason}", cluster.name_of(&member));
+                    why = why.or(Some(told));
+                }
             }
         }
-        Ok(false)
+        Ok(Obtained::NotHere(why))
     }
 
     /// Returns the tip of an attempt that was never handed in, from `origin` or the node that ran it where it is not here.
@@ -73,39 +108,43 @@ impl Context {
             }
         }
         let to = format!("{TAKEN}/{task}/{attempt}");
-        if !self.take(from, &branch, &to).await? {
+        if self.take(from, &branch, &to).await? != Taken::Here {
             return Ok(None);
         }
         Ok(self.git(move |git| git.reference_tip(&to)).await?.ok().flatten())
     }
 
-    async fn holds(&self, commit: &Oid) -> Result<bool, StepError> {
+    pub(super) async fn holds(&self, commit: &Oid) -> Result<bool, StepError> {
         let commit = commit.clone();
         Ok(self.git(move |git| git.has_commit(&commit)).await?.unwrap_or(false))
     }
 
     /// Asks a member for a branch and keeps it under a reference of its own.
-    async fn take(&self, member: &AuthorKey, branch: &Branch, to: &str) -> Result<bool, StepError> {
-        let Some(cluster) = &self.cluster else { return Ok(false) };
+    pub(super) async fn take(&self, member: &AuthorKey, branch: &Branch, to: &str) -> Result<Taken, StepError> {
+        let Some(cluster) = &self.cluster else { return Ok(Taken::NotHere) };
         let main = self.main_branch.clone();
         let have = self.git(move |git| git.newest_tip(&main).ok()).await?;
         let have = have.iter().map(ToString::to_string).collect();
         let ask = BranchAsk { branch: branch.as_str().to_owned(), have, explain: true };
         let file = Packed::make(&self.layout.runtime_dir());
-        if let Err(error) = cluster.take_branch(member, &ask, &file.0).await {
-            if matches!(error, TakeError::Refused(_)) {
-                tracing::warn!(%branch, member = %member, reason = %error, "a branch was not given");
-            } else {
-                tracing::debug!(%branch, member = %member, %error, "a branch was not given");
+        match cluster.take_branch(member, &ask, &file.0).await {
+            Ok(()) => {}
+            Err(TakeError::Refused(reason)) => {
+                tracing::warn!(%branch, member = %member, %reason, "a branch was not given");
+                return Ok(Taken::Refused(reason));
             }
-            return Ok(false);
+            Err(error @ (TakeError::Ask(_) | TakeError::File(_))) => {
+                tracing::debug!(%branch, member = %member, %error, "a branch was not given");
+                return Ok(Taken::NotHere);
+            }
         }
         let (branch, path, to) = (branch.clone(), file.0.clone(), to.to_owned());
         match self.git(move |git| git.take_branch(&branch, &path, &to)).await? {
-            Ok(()) => Ok(true),
+            Ok(()) => Ok(Taken::Here),
             Err(error) => {
-                tracing::warn!(reason = %describe(&error), "a branch of another node cannot be used");
-                Ok(false)
+                let reason = describe(&error);
+                tracing::warn!(%reason, "a branch of another node cannot be used");
+                Ok(Taken::Refused(reason))
             }
         }
     }
@@ -130,50 +169,12 @@ impl Context {
         let Some((integrator, false)) = cluster.integrator() else { return Ok(()) };
         self.follow(&integrator).await.map(drop)
     }
-
-    /// Goes on from where the former integrator is, once this node has become the integrator.
-    pub(super) async fn succeed(&self) -> Result<(), StepError> {
-        let Some((integrator, own)) = self.cluster.as_ref().and_then(|cluster| cluster.integrator()) else { return Ok(()) };
-        let Some(former) = self.succession.note(integrator).filter(|_| own) else { return Ok(()) };
-        if !self.has_origin().await? && !self.follow(&former).await? {
-            tracing::warn!(%former, "the former integrator was not reached: what it merged last may not be here");
-        }
-        Ok(())
-    }
-
-    /// Brings the integration branch here to where that of an integrator is; tells whether that was reached.
-    async fn follow(&self, integrator: &AuthorKey) -> Result<bool, StepError> {
-        let (main, to) = (self.main_branch.clone(), format!("{INTEGRATED}/{}", self.main_branch.as_str()));
-        if !self.take(integrator, &main, &to).await? {
-            return Ok(false);
-        }
-        let followed = self.git(move |git| {
-            let tip = git.reference_tip(&to).map_err(|error| describe(&error))?;
-            tip.map_or(Ok(()), |tip| git.follow_commit(&main, &tip).map(drop).map_err(|error| describe(&error)))
-        });
-        if let Err(reason) = followed.await? {
-            tracing::warn!(%reason, "the integration branch could not follow the integrator's");
-        }
-        Ok(true)
-    }
-}
-
-/// Who merges where there is no remote, as this process saw it last.
-#[derive(Debug, Default)]
-pub struct Succession(Mutex<Option<AuthorKey>>);
-
-impl Succession {
-    /// Notes who it is now; returns who it was before, where that was another.
-    fn note(&self, now: AuthorKey) -> Option<AuthorKey> {
-        let former = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
-        former.filter(|former| *former != now)
-    }
 }
 
 /// Brings an attempt's work here from where it is, and returns the commit that it is at; none when nobody who has it is reached.
 pub async fn bring(context: &Context, task: &Name, attempt: AttemptName, head: Option<Oid>, node: &AuthorKey) -> Option<Oid> {
     match head {
-        Some(head) => context.obtain(&head, task, attempt, node).await.ok()?.then_some(head),
+        Some(head) => (context.obtain(&head, task, attempt, node).await.ok()? == Obtained::Here).then_some(head),
         None => context.unsubmitted_tip(task, attempt, node).await.ok()?,
     }
 }
@@ -234,6 +235,17 @@ pub fn give_branches(repository: Arc<Repository>, main: Branch, folder: PathBuf)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_here_says_why_where_a_member_told() {
+        assert_eq!(Obtained::Here.lacks("commit 1"), None);
+        let lacks = |why: Option<&str>| Obtained::NotHere(why.map(str::to_owned)).lacks("commit 1").unwrap_or_default();
+        assert_eq!(lacks(None), "commit 1 is not here, and no node that has it is reached");
+        assert_eq!(
+            lacks(Some("'desk' has it, and it did not come: too large")),
+            "commit 1 is not here: 'desk' has it, and it did not come: too large"
+        );
+    }
 
     #[test]
     fn a_packed_branch_goes_with_its_owner_and_what_a_crash_left_goes_at_the_next_start() {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::branches::Succession;
 use super::spending::Spending;
+use super::succession::Succession;
 use super::unshared::Unshared;
 use super::verdicts::Verdicts;
 use crate::agent::Launcher;
@@ -34,7 +34,7 @@ pub struct Context {
     pub verdicts: Verdicts,
     /// Branches that `origin` does not have yet.
     pub unshared: Unshared,
-    /// Who was the integrator before.
+    /// What former integrators have merged that is not here yet.
     pub succession: Succession,
     /// What agents have cost.
     pub spending: Spending,

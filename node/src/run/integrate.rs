@@ -207,12 +207,12 @@ pub(super) async fn by_hand(context: &Context, scope: &str, id: &str) -> Result<
 /// Merges one task; returns why it waits, if it does.
 pub(super) async fn one(context: &Context, no: TaskNo, row: TaskRow) -> Result<Option<String>, StepError> {
     let Some(accepted) = accepted(&context.store.reader()?, &context.store.masks(), no, row)? else { return Ok(None) };
-    if !context.obtain(&accepted.head, &accepted.task, accepted.attempt, &accepted.node).await? {
-        return Ok(Some(format!(
-            "commit {} of attempt {} is not here, and no node that has it is reached",
-            accepted.head, accepted.attempt
-        )));
+    let obtained = context.obtain(&accepted.head, &accepted.task, accepted.attempt, &accepted.node).await?;
+    if let Some(why) = obtained.lacks(&format!("commit {} of attempt {}", accepted.head, accepted.attempt)) {
+        return Ok(Some(why));
     }
+    // What it is built on may have come along.
+    context.bring_merges_in().await?;
     let strategy = if context.has_origin().await? { Strategy::Origin } else { Strategy::Local };
     let (task, attempt, accept) = (accepted.task.clone(), accepted.attempt, accepted.accept);
     let (base, head, reopened) = (accepted.base.clone(), accepted.head.clone(), accepted.reopened.clone());

@@ -23,12 +23,13 @@ mod run_record;
 mod scheduler;
 mod setup;
 mod spending;
+mod succession;
 mod unshared;
 mod verdicts;
 mod workplace;
 
 pub use at_rest::at_rest;
-pub use branches::{Succession, bring, give_branches};
+pub use branches::{bring, give_branches};
 pub use context::{Context, StepError};
 #[cfg(test)]
 pub(crate) use control::Request;
@@ -36,5 +37,6 @@ pub use control::{AgentsView, Control, ControlError, Farewell};
 pub(crate) use integrate::awaiting as awaiting_merge;
 pub use scheduler::{Mode, Scheduler};
 pub use spending::{Spending, Usage};
+pub use succession::Succession;
 pub use unshared::Unshared;
 pub use verdicts::Verdicts;

@@ -512,7 +512,7 @@ impl Scheduler {
             .chain(idle)
             .chain(waiting)
             .chain(self.context.unshared.told())
-            
+            .chain(self.context.succession.told())
             .collect()
     }
 

@@ -72,3 +72,64 @@ async fn an_admin_makes_another_machine_the_integrator_which_goes_on_from_the_fo
     cluster.machines[0].until_merged(&third).await;
     assert_eq!(cluster.machines[0].merged().last(), Some(&third));
 }
+
+/// Forms a cluster of two admins and a worker without a remote; only the worker has agents.
+async fn of_two_admins(agents: &[Agent]) -> Cluster {
+    let mut cluster = Cluster::of(1, false, &[]).await;
+    let invite = InviteRequest { access: Some("admin".to_owned()), ..InviteRequest::default() };
+    let ticket = cluster.machines[0].client().invite(&invite).await.expect("an invitation").ticket;
+    cluster.add_with(&ticket).await;
+    let _ = cluster.add(agents).await;
+    cluster.until_connected().await;
+    cluster
+}
+
+#[tokio::test]
+async fn a_new_integrator_that_did_not_reach_the_former_one_goes_on_from_its_merges_when_that_is_back() {
+    let mut cluster = of_two_admins(&agents()).await;
+    let first = cluster.machines[0].enqueue("Add a feature", &["--role", "implement"]);
+    cluster.machines[1].until_merged(&first).await;
+    assert_eq!(cluster.machines[0].merged(), std::slice::from_ref(&first));
+    cluster.machines[0].stop(&[]).await;
+    let _ = cluster.machines[1].run(&["cluster", "integrator", "machine-2"]).ok();
+    let lacks = async |machine: &Project| {
+        let status = machine.client().node_status().await.map_err(|error| error.to_string())?;
+        let told = status.warnings.iter().any(|warning| warning.contains("'main' lacks what 'machine-1' merged before"));
+        if told { Ok(()) } else { Err(format!("{:?}", status.warnings)) }
+    };
+    cluster.machines[1].until("it says what it lacks", async || lacks(&cluster.machines[1]).await).await;
+    // A start looks back, too.
+    cluster.machines[1].stop(&[]).await;
+    let _ = cluster.machines[1].start().await;
+    cluster.machines[1].until("it says so after a start", async || lacks(&cluster.machines[1]).await).await;
+    assert_eq!(cluster.machines[1].merged(), [""; 0]);
+
+    let _ = cluster.machines[0].start().await;
+    let follows = async || match cluster.machines[1].merged() {
+        merged if merged == [first.clone()] => Ok(()),
+        merged => Err(format!("{merged:?}")),
+    };
+    cluster.machines[1].until("it has the former one's merge", follows).await;
+    let second = cluster.machines[1].enqueue("Build on it", &["--role", "implement"]);
+    cluster.machines[1].until_merged(&second).await;
+    assert_eq!(cluster.machines[1].merged(), [first, second]);
+    let status = cluster.machines[1].client().node_status().await.expect("a status");
+    assert!(status.warnings.iter().all(|warning| !warning.contains("merged before")), "{:?}", status.warnings);
+}
+
+#[tokio::test]
+async fn work_that_is_built_on_a_merge_of_a_lost_integrator_brings_that_merge_along() {
+    let script = r#"note started "$OCTOPOID_TASK_ID"; await go; echo x > "work-$OCTOPOID_TASK_ID"; commit "do it""#;
+    let mut cluster = of_two_admins(&[Agent::new("worker", "implement", script), Agent::approver("judge")]).await;
+    cluster.machines[2].put("go");
+    let first = cluster.machines[0].enqueue("Add a feature", &["--role", "implement"]);
+    cluster.machines[1].until_merged(&first).await;
+    std::fs::remove_file(cluster.machines[2].table().join("go")).expect("removed");
+    let second = cluster.machines[1].enqueue("Build on it", &["--role", "implement"]);
+    let _ = cluster.machines[2].until_noted("started", 2).await;
+    cluster.machines[0].take_node().kill9();
+    let _ = cluster.machines[1].run(&["cluster", "integrator", "machine-2"]).ok();
+    cluster.machines[2].put("go");
+    cluster.machines[1].until_merged(&second).await;
+    assert_eq!(cluster.machines[1].merged(), [first, second]);
+}

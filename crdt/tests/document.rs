@@ -268,6 +268,7 @@ fn changes(document: &Document, actor: Actor, edits: &[Vec<Edit>]) -> Vec<(Actor
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 64,
+        // Not there while no case has failed: the first failure makes it, and it is committed with what mends it.
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/document.proptest-regressions"))),
         ..ProptestConfig::default()
     })]

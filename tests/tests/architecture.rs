@@ -59,10 +59,38 @@ fn every_dependency_that_the_project_is_built_on_is_in_use() {
     }
 }
 
+/// Returns the packages that the map of ARCHITECTURE.md names, each with its folder.
+fn mapped(page: &str) -> BTreeSet<(String, String)> {
+    let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let mut mapped = BTreeSet::new();
+    for line in page.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.split('|').collect();
+        for (folder, package) in
+            quoted(cells[1]).into_iter().flat_map(|folder| quoted(cells[2]).into_iter().map(move |one| (folder.clone(), one)))
+        {
+            mapped.insert((folder.trim_end_matches('/').to_owned(), package));
+        }
+    }
+    mapped
+}
+
 #[test]
 fn the_architecture_page_names_every_package_and_no_other() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../ARCHITECTURE.md")).expect("ARCHITECTURE.md");
-    for package in metadata().workspace_packages() {
-        assert!(page.contains(&format!("`{}`", package.name)), "ARCHITECTURE.md does not name {}", package.name);
+    let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let page = std::fs::read_to_string(root.join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let metadata = metadata();
+    let folder = |package: &Package| {
+        let folder = package.manifest_path.parent().expect("a folder");
+        folder.strip_prefix(&metadata.workspace_root).expect("a folder of the workspace").to_string()
+    };
+    let packages: BTreeSet<_> = metadata.workspace_packages().into_iter().map(|one| (folder(one), one.name.to_string())).collect();
+    let (ours, others): (BTreeSet<_>, BTreeSet<_>) = mapped(&page).into_iter().partition(|named| packages.contains(named));
+    assert_eq!(ours, packages, "ARCHITECTURE.md maps the packages of the workspace");
+    for (folder, package) in others {
+        // Those of other languages.
+        let manifests =
+            ["package.json", "pyproject.toml"].map(|file| std::fs::read_to_string(root.join(&folder).join(file)).unwrap_or_default());
+        let named = manifests.iter().any(|manifest| manifest.contains(&format!("\"{package}\"")));
+        assert!(named, "ARCHITECTURE.md names {package} in {folder}, which is not there");
     }
 }

@@ -20,6 +20,8 @@ pub struct Agent {
     name: String,
     role: String,
     script: Option<String>,
+    /// Seconds between two starts.
+    interval: u32,
     lines: Vec<String>,
 }
 
@@ -27,19 +29,26 @@ impl Agent {
     /// An agent that runs a shell script. The folder that it shares with its test is `$TABLE`.
     #[must_use]
     pub fn new(name: &str, role: &str, script: &str) -> Self {
-        Self { name: name.to_owned(), role: role.to_owned(), script: Some(script.to_owned()), lines: Vec::new() }
+        Self { name: name.to_owned(), role: role.to_owned(), script: Some(script.to_owned()), interval: 0, lines: Vec::new() }
     }
 
     /// An agent whose program is named by [`Self::with`].
     #[must_use]
     pub fn bare(name: &str, role: &str) -> Self {
-        Self { name: name.to_owned(), role: role.to_owned(), script: None, lines: Vec::new() }
+        Self { name: name.to_owned(), role: role.to_owned(), script: None, interval: 0, lines: Vec::new() }
     }
 
     /// A reviewer that accepts everything.
     #[must_use]
     pub fn approver(name: &str) -> Self {
         Self::new(name, "review", r#"result '{"outcome":"accept","reason":"it is good"}'"#)
+    }
+
+    /// Sets how many seconds pass between two starts; none by default.
+    #[must_use]
+    pub fn every(mut self, seconds: u32) -> Self {
+        self.interval = seconds;
+        self
     }
 
     /// Adds a line of YAML, such as `timeout_seconds: 1`.
@@ -51,7 +60,7 @@ impl Agent {
 
     /// Writes the script and returns the agent's part of agents.yaml.
     pub(crate) fn write(&self, scripts: &Path, table: &Path) -> std::io::Result<String> {
-        let mut yaml = format!("  - name: {}\n    role: {}\n    interval_seconds: 0\n", self.name, self.role);
+        let mut yaml = format!("  - name: {}\n    role: {}\n    interval_seconds: {}\n", self.name, self.role, self.interval);
         if let Some(script) = &self.script {
             std::fs::create_dir_all(scripts)?;
             let path = scripts.join(format!("{}.sh", self.name));

@@ -193,3 +193,23 @@ async fn a_person_who_decides_about_a_task_is_not_asked_for_any_more() {
         let _ = project.run(&["cancel", &task.id]);
     }
 }
+
+#[tokio::test]
+async fn an_attempt_starts_from_the_base_branch_and_is_merged_to_the_main_one() {
+    let mut project = Project::new();
+    project.git(&["checkout", "-q", "-b", "next"]);
+    project.write("groundwork", "laid\n");
+    project.commit("the groundwork");
+    project.git(&["checkout", "-q", "main"]);
+    project.configure("  main_branch: main\n", "  main_branch: main\n  base: next\n");
+    project.agents(&[Agent::new("worker", "implement", r#"cp groundwork work; commit "do it""#), Agent::approver("judge")]);
+    let id = project.enqueue("Build on the groundwork", &["--role", "implement"]);
+    let next = project.git(&["rev-parse", "next"]);
+    project.start().await;
+    let task = project.until_merged(&id).await;
+    let attempts = project.client().attempts(&id).await.expect("attempts").attempts;
+    assert_eq!(attempts[0].base.as_ref(), Some(&next));
+    assert_eq!(project.git(&["rev-parse", "main"]), task.merged_commit.expect("merged"));
+    assert_eq!((project.merged(), project.read("work").as_str()), (vec![id], "laid\n"));
+    assert_eq!(project.git(&["rev-parse", "next"]), next, "the base stays where it is");
+}

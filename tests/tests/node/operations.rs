@@ -53,6 +53,45 @@ async fn a_port_in_use_is_told_with_its_holder_and_only_an_explicit_one_fails() 
 }
 
 #[tokio::test]
+async fn without_a_port_of_its_own_a_node_takes_the_next_free_one_and_says_so() {
+    let mut project = Project::repository();
+    let _ = project.run(&["init", "--machine-id", "here"]).ok();
+    project.agents(&[]);
+    // Taken by this test, or by whoever has it already.
+    let _taken = TcpListener::bind("127.0.0.1:8787");
+    let url = project.start().await.api_url().to_owned();
+    let port = url.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).expect("a port");
+    assert!((8788..=8887).contains(&port), "{url}");
+    let said = format!("port 8787 is in use, the API listens on {port}");
+    assert!(project.node_said().contains(&said), "{}", project.node_said());
+    assert_eq!(project.client().health().await.expect("it serves").status, "healthy");
+}
+
+#[tokio::test]
+async fn between_two_starts_of_an_agent_its_interval_passes() {
+    const INTERVAL: u32 = 3;
+    let mut project = Project::new();
+    project.agents(&[Agent::new("worker", "implement", r#"echo x > "$OCTOPOID_TASK_ID"; commit "do it""#).every(INTERVAL)]);
+    let ids = ["One", "Two"].map(|title| project.enqueue(title, &["--role", "implement"]));
+    project.start().await;
+    let waits = async || {
+        let status = project.client().node_status().await.map_err(|error| error.to_string())?;
+        let reason = status.agents.first().and_then(|agent| agent.reason.clone());
+        if reason.as_deref() == Some("interval") { Ok(()) } else { Err(format!("{:#?}", status.agents)) }
+    };
+    project.until("it waits for its next start", waits).await;
+    let mut claimed = Vec::new();
+    for id in &ids {
+        let task = project.until_in(id, "provisional").await;
+        let history = project.client().history(&task.id).await.expect("a history").history;
+        let at = history.iter().find(|event| event.event == "claimed").expect("a claim").timestamp.clone();
+        claimed.push(at.parse::<jiff::Timestamp>().expect("a time"));
+    }
+    claimed.sort_unstable();
+    assert!(claimed[1].duration_since(claimed[0]).as_secs() >= i64::from(INTERVAL), "{claimed:?}");
+}
+
+#[tokio::test]
 async fn stale_files_of_a_dead_node_are_no_hindrance() {
     let mut project = Project::new();
     let mut dead = Command::new("true").spawn().expect("true");

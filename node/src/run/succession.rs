@@ -65,7 +65,7 @@ impl Succession {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes who merges now.
+    /// Notes who merges now, and whether that is this node.
     fn note(&self, integrator: AuthorKey, own: bool) {
         let mut state = self.state();
         let before = state.integrator.replace(integrator);
@@ -99,8 +99,10 @@ impl Context {
     pub(super) async fn succeed(&self) -> Result<(), StepError> {
         let Some(cluster) = &self.cluster else { return Ok(()) };
         let Some((integrator, own)) = cluster.integrator() else { return Ok(()) };
+        // With a remote everybody merges there.
+        let own = own && !self.has_origin().await?;
         self.succession.note(integrator, own);
-        if !own || self.has_origin().await? {
+        if !own {
             return Ok(());
         }
         self.look_for_merges(&integrator)?;

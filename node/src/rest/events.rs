@@ -3,6 +3,8 @@
 //! An event's id is the arrival number of its record in this node's store. A listener is only woken by commits; what it is
 //! told is always read from the store, so one that fell behind or comes back misses nothing.
 //!
+//! A removal takes effects of many records back: the tasks that it may have changed are told under its own id.
+//!
 //! **Invariants**: an event is sent after its record is durable; the ids of one stream never fall, and an id is known from the
 //! beginning on; a scoped key hears of its scope alone. Members that come and go are no records: who asks for no scope is told as it
 //! happens, under the id of the last event, and not again after a break.
@@ -84,6 +86,20 @@ fn of_document(reader: &Reader, record: &Verified) -> Result<Option<Event>, Faul
     Ok(Some(Event { kind: format!("{collection}.{what}"), entity_id: Some(row.id), scope: Some(row.scope), ..Event::default() }))
 }
 
+/// Tells of the tasks that a member's removal may have changed, under the id of the removal.
+fn of_removal(reader: &Reader, body: &Body) -> Result<Vec<Event>, Fault> {
+    let Body::Remove { member, frontier, .. } = body else { return Ok(Vec::new()) };
+    let mut events = Vec::new();
+    for no in reader.masked_by(member, frontier)? {
+        let Some(row) = reader.row(no)?.filter(|row| row.collection.is_none()) else { continue };
+        let kind = if row.listed { "task.updated" } else { "task.deleted" };
+        let (queue, version) = (Some(row.queue), Some(row.version));
+        let (task_id, scope) = (Some(row.id), Some(row.scope));
+        events.push(Event { kind: kind.to_owned(), task_id, scope, queue, version, ..Event::default() });
+    }
+    Ok(events)
+}
+
 /// Tells of an entry of a plain collection; nothing of keys, and of orchestrators only what the scheduler's poll tells.
 fn of_entry(record: &Verified) -> Option<Event> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the caller gives entries alone")]
@@ -111,15 +127,21 @@ fn of_entry(record: &Verified) -> Option<Event> {
 }
 
 /// Reads the events from one arrival number on; returns them with the number to go on from.
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other kind speaks of documents or changes nothing")]
 fn read(reader: &Reader, from: u64, scope: Option<&str>) -> Result<(Vec<Event>, u64), Fault> {
     let end = reader.next_arrival()?.min(from.saturating_add(CHUNK));
     let mut events = Vec::new();
     for arrival in from..end {
         let Some(record) = reader.record(arrival)? else { continue };
-        let entry = matches!(record.payload().body, Body::Put { .. } | Body::Append { .. });
-        let told = if entry { of_entry(&record) } else { of_document(reader, &record)? };
-        let Some(event) = told.filter(|event| scope.is_none_or(|scope| event.scope.as_deref() == Some(scope))) else { continue };
-        events.push(Event { id: arrival.to_string(), timestamp: rfc3339(record.payload().wall_ms), ..event });
+        let body = &record.payload().body;
+        let told = match body {
+            Body::Remove { .. } => of_removal(reader, body)?,
+            Body::Put { .. } | Body::Append { .. } => of_entry(&record).into_iter().collect(),
+            _ => of_document(reader, &record)?.into_iter().collect(),
+        };
+        let told = told.into_iter().filter(|event| scope.is_none_or(|scope| event.scope.as_deref() == Some(scope)));
+        let (id, timestamp) = (arrival.to_string(), rfc3339(record.payload().wall_ms));
+        events.extend(told.map(|event| Event { id: id.clone(), timestamp: timestamp.clone(), ..event }));
     }
     Ok((events, end.max(from)))
 }

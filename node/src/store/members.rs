@@ -14,6 +14,7 @@ use octopoid_crdt::record::{Access, Body, Payload, Verified, limits};
 
 use super::Fault;
 use super::apply::Goes;
+use super::read::Reader;
 use super::row::TaskNo;
 use super::unit::{Unit, WriteFault};
 
@@ -257,5 +258,31 @@ impl Unit<'_> {
             }
         })?;
         Ok(last.into_iter().collect())
+    }
+}
+
+impl Reader {
+    /// Returns the tasks that a removed member's records above the frontier speak of, as far as they are held: those that the removal may
+    /// have changed.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn masked_by(&self, member: &AuthorKey, frontier: &[(SessionId, u64)]) -> Result<BTreeSet<TaskNo>, Fault> {
+        let removal = Removal { author: *member, frontier: frontier.to_vec(), reach: Reach::Everything };
+        let chains = self.chains()?;
+        let mut pending: Vec<RecordId> = chains.author(member).map(|chain| chain.tips().copied().collect()).unwrap_or_default();
+        let (mut visited, mut tasks) = (BTreeSet::new(), BTreeSet::new());
+        while let Some(id) = pending.pop() {
+            let missing = || Fault::Missing(id.to_string());
+            let record = self.arrival(&id)?.map_or(Ok(None), |arrival| self.record(arrival))?.ok_or_else(missing)?;
+            let payload = record.payload();
+            // What comes before a record that stays in effect stays, too.
+            if !visited.insert(id) || !removal.lies_above(&payload.session, payload.seq) {
+                continue;
+            }
+            tasks.extend(self.by_subject(&payload.subject)?);
+            pending.extend(payload.prev);
+        }
+        Ok(tasks)
     }
 }

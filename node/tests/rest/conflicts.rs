@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::support::{Node, TOKEN};
 
 /// Gives everything that one store holds to another.
-async fn bring(from: &Store, to: &Store) {
+pub async fn bring(from: &Store, to: &Store) {
     let wires = from.reader().expect("a reader").wires(0, usize::MAX).expect("read");
     let records = wires.iter().map(|wire| Incoming::from(Verified::check(from.cluster(), &wire.bytes).expect("a record")));
     for received in to.receive(records.collect()).await.expect("store") {
@@ -22,18 +22,23 @@ async fn bring(from: &Store, to: &Store) {
     }
 }
 
-/// Another member of the node's cluster, without a node of its own.
+/// Another worker of the node's cluster, without a node of its own.
 async fn member(node: &Node) -> Store {
-    let identity = Identity { signer: Signer::from_seed(&[9; 32]), session: SessionId([9; 16]), nonce: [1; 16], root_commit: None };
+    member_with(node, 9, Access::Worker, "laptop").await
+}
+
+/// Another member of the node's cluster, without a node of its own.
+pub async fn member_with(node: &Node, seed: u8, access: Access, name: &str) -> Store {
+    let identity = Identity { signer: Signer::from_seed(&[seed; 32]), session: SessionId([seed; 16]), nonce: [1; 16], root_commit: None };
     let memory = Database::builder().create_with_backend(InMemoryBackend::new()).expect("memory");
     let other = Store::join_with(memory, std::path::Path::new("memory"), identity, node.store.cluster(), false).expect("a store");
-    let admission = Admission { member: other.me(), access: Access::Worker, name: "laptop".parse().expect("a name"), invite: None };
+    let admission = Admission { member: other.me(), access, name: name.parse().expect("a name"), invite: None };
     node.store.write(move |unit| join(unit, admission)).await.expect("store").expect("admitted");
     other
 }
 
 /// The other member works on the task and submits.
-async fn work(store: &Store) {
+pub async fn work(store: &Store) {
     let deed = |unit: &mut octopoid_node::store::Unit<'_>| -> Result<(), Refused> {
         let no = unit.find("default", "t")?.expect("known");
         let claimant = Claimant { agent: "far".to_owned(), orchestrator: "o".to_owned(), ttl_seconds: 300, ..Claimant::default() };

@@ -3,9 +3,12 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use http_body_util::BodyExt;
+use octopoid_crdt::record::Access;
+use octopoid_node::ops::members::remove;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::conflicts::{bring, member_with, work};
 use crate::support::{Node, TOKEN};
 
 /// A listener that reads one event after the other.
@@ -145,4 +148,33 @@ async fn what_changes_besides_tasks_is_told_by_its_own_name() {
         assert_eq!((&event["type"], &event["entity_id"], &event["task_id"]), (&json!(kind), &entity, &task));
         assert_eq!((&event["scope"], &event["queue"]), (&json!("default"), &Value::Null));
     }
+}
+
+#[tokio::test]
+async fn a_removal_tells_of_the_tasks_that_it_changes_also_to_who_comes_back() {
+    let node = Node::start();
+    let worker = member_with(&node, 9, Access::Worker, "laptop").await;
+    let admin = member_with(&node, 8, Access::Admin, "desk").await;
+    node.task("t").await;
+    node.task_with("untouched", json!({ "priority": "P3" })).await;
+    bring(&node.store, &worker).await;
+    bring(&node.store, &admin).await;
+    // Neither knows of the other's: what the worker did lies above the removal's frontier.
+    let removed = worker.me();
+    admin.write(move |unit| remove(unit, &removed, "lost")).await.expect("store").expect("removed");
+    work(&worker).await;
+    bring(&worker, &node.store).await;
+    assert_eq!(node.get("/api/v1/tasks/t").await.is(200)["queue"], "provisional");
+    let mut listener = Listener::open(&node, "/api/v1/events", None).await;
+    bring(&admin, &node.store).await;
+    node.task("after").await;
+    let told = listener.event().await;
+    assert_eq!(
+        (told["type"].as_str(), told["task_id"].as_str(), told["queue"].as_str()),
+        (Some("task.updated"), Some("t"), Some("incoming"))
+    );
+    assert_eq!(listener.event().await["task_id"], "after", "nothing else changed");
+    let before = told["id"].as_str().and_then(|id| id.parse::<u64>().ok()).expect("a number") - 1;
+    let mut again = Listener::open(&node, "/api/v1/events", Some(&before.to_string())).await;
+    assert_eq!(again.event().await, told);
 }

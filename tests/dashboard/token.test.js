@@ -5,7 +5,7 @@ import { describe, it } from 'node:test'
 
 import { REFUSED, board, browser, live, node, row, rows, text } from './support/board.js'
 import { Watched } from './support/browser.js'
-import { until } from './support/node.js'
+import { RunningNode, until } from './support/node.js'
 
 describe('the token', () => {
   it('is asked for where there is none, and the page says where it lies', async (t) => {
@@ -44,6 +44,17 @@ describe('the token', () => {
     await page.goBack()
     await live(page)
     assert.equal(page.url(), `${node.url}/`)
+  })
+
+  it('is not asked for where the API asks for none', async (t) => {
+    const open = await RunningNode.start({ config: 'api:\n  auth: none\n' })
+    t.after(() => open.stop())
+    await open.task('for-all')
+    const { page } = await Watched.open(t, browser)
+    await page.goto(open.url)
+    await row(page, 'for-all').waitFor()
+    assert.ok(await page.locator('#sign-in').isHidden())
+    assert.ok(await page.getByRole('button', { name: 'Forget token' }).isHidden())
   })
 
   it("of one scope shows that scope's tasks, and says what it does not show", async (t) => {

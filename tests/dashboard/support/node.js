@@ -15,7 +15,7 @@ export class RunningNode {
   #child
 
   /** Starts a node of a repository of its own, or of a clone of another node's, with which it shares a cluster. */
-  static async start({ joins, name = 'desk' } = {}) {
+  static async start({ joins, name = 'desk', config = '' } = {}) {
     const node = new RunningNode()
     if (node.#binary === undefined) throw new Error('OCTOPOID_BIN must name the octopoid program')
     node.folder = join(node.#scratch, 'project')
@@ -38,7 +38,7 @@ export class RunningNode {
       node.octopoid(...init, '--join', joins.octopoid('invite').trim())
     }
     // Nodes of other tests on this machine are nothing to it.
-    appendFileSync(join(node.folder, '.octopoid/config.yaml'), '\nnetwork:\n  listen: [/ip4/127.0.0.1/tcp/0]\n  mdns: false\n')
+    appendFileSync(join(node.folder, '.octopoid/config.yaml'), '\nnetwork:\n  listen: [/ip4/127.0.0.1/tcp/0]\n  mdns: false\n' + config)
     await node.resume()
     return node
   }

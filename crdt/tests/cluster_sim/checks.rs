@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use octopoid_crdt::{
     ids::{RecordId, Subject},
-    lifecycle::{Act, AttemptStatus, End, Entry, Phase, TaskState},
+    lifecycle::{Act, AttemptStatus, End, Entry, Phase, Reach, TaskState},
 };
 
 use super::{
@@ -111,6 +111,37 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// What an authority granted that had been replaced by force is shown and gives nobody the task. Returns how many such grants there are.
+    pub fn check_late_grants(&self) -> Result<usize, String> {
+        let mut late = 0;
+        for node in self.honest() {
+            let store = &node.store;
+            for (task, log) in &store.logs {
+                let Some(state) = store.state(task) else { continue };
+                let is_late = |entry: &Entry| {
+                    let (session, seq, seen) = (&entry.standing.session, entry.standing.seq, &entry.standing.removals);
+                    let taken = store.masks.iter().filter(|(_, mask)| mask.reach == Reach::Grants && mask.author == entry.author);
+                    taken.into_iter().any(|(number, mask)| mask.lies_above(session, seq) && !seen.contains(*number))
+                };
+                let granted = |entry: &Entry| {
+                    let Act::Grant { claim, .. } = entry.act else { return None };
+                    entry.counts().then(|| (claim, is_late(entry)))
+                };
+                let grants: Vec<(RecordId, bool)> = log.entries().iter().filter_map(granted).collect();
+                for (claim, _) in grants.iter().filter(|(_, late)| *late) {
+                    late += 1;
+                    let holds = grants.iter().any(|(of, late)| of == claim && !late);
+                    let attempt = state.attempts.iter().find(|attempt| attempt.claim == *claim);
+                    // What the old one accepted besides is done by that Accept, which no move masks.
+                    let open = [AttemptStatus::Running, AttemptStatus::Submitted, AttemptStatus::Superseded];
+                    let none = attempt.is_none_or(|attempt| !open.contains(&attempt.status));
+                    ensure(holds || none, || format!("a late grant counts on node {}: {attempt:?}", node.index))?;
+                }
+            }
+        }
+        Ok(late)
     }
 
     /// A task merges once, and what was merged is what counts.

@@ -22,6 +22,7 @@ fn config() -> Config {
         eagerness: 20,
         hostile: false,
         served: false,
+        forced: false,
         real: true,
         bug: Bug::None,
     }

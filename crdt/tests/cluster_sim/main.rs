@@ -31,6 +31,8 @@ pub enum Bug {
     ForgottenRelease,
     /// Work starts before the others have answered.
     StartAtOnce,
+    /// What an authority granted after it was replaced by force counts.
+    MaskOff,
 }
 
 /// What a simulation is made of. Times are in milliseconds.
@@ -65,6 +67,8 @@ pub struct Config {
     pub hostile: bool,
     /// Whether one node is the authority, the first at the beginning; it hands that on at times.
     pub served: bool,
+    /// Whether the admin takes the authority by force from a node that it cannot reach.
+    pub forced: bool,
     /// Whether signatures and frames' bytes are real.
     pub real: bool,
     pub bug: Bug,

@@ -432,7 +432,9 @@ impl Node {
             deps.extend(cluster::founding(ctx.config.nodes).last().map(Verified::id));
         }
         // What a node knows of policies, its records have seen.
-        deps.extend(self.store.policy.map(|(_, record)| record).filter(|_| !self.hostile));
+        if self.store.policy.is_some() && !self.hostile {
+            deps.extend(self.store.cluster_heads());
+        }
         let subject = cluster::subject_of(&body, task);
         let wall_ms = ctx.now + self.wall;
         let payload = Payload {
@@ -509,6 +511,11 @@ impl Node {
 
     /// Lets everything that follows from the touched tasks follow.
     fn derive(&mut self, ctx: &mut Ctx<'_>) {
+        if std::mem::take(&mut self.store.masked_anew) {
+            // A number that a late grant had given is not given any more.
+            self.before.values_mut().for_each(|before| before.epoch = 0);
+            self.touched.extend(self.store.logs.keys().copied());
+        }
         for task in std::mem::take(&mut self.touched) {
             let Some(state) = self.store.state(&task) else { continue };
             if !self.hostile {

@@ -25,6 +25,7 @@ fn config(seed: u64, bug: Bug) -> Config {
         eagerness: 60,
         hostile: dice.below(3) > 0,
         served: false,
+        forced: false,
         real: false,
         bug,
     }
@@ -145,4 +146,47 @@ fn where_one_node_grants_no_epoch_starts_twice_whatever_is_cut_off_or_moves() {
     for what in ["grant", "policy", "begun", "partitions", "crashes", "stops", "release", "expire", "merged"] {
         assert!(count < 1_000 || counts.contains_key(what), "no schedule had {what}: {counts:?}");
     }
+}
+
+/// Server-wins in which the admin takes the authority from a node that it cannot reach: two may grant for a while.
+fn forced(seed: u64, bug: Bug) -> Result<World, String> {
+    let mut world = play(Config { served: true, forced: true, ..config(seed, bug) }, seed)?;
+    let claims: BTreeSet<_> = world.starts.iter().map(|start| start.claim).collect();
+    if claims.len() != world.starts.len() {
+        return Err(format!("a claim was started twice: {:#?}", world.starts));
+    }
+    let late = world.check_late_grants()?;
+    if late > 0 {
+        world.count("schedules with late grants");
+    }
+    Ok(world)
+}
+
+#[test]
+fn after_a_forced_move_late_grants_of_the_old_authority_are_shown_and_do_not_count() {
+    let (first, count) = (number("OCTOPOID_SEED", 0), number("OCTOPOID_SCHEDULES", 20_000));
+    eprintln!("schedules of the seeds {first}..{}", first + count);
+    let counts = std::sync::Mutex::new(BTreeMap::new());
+    let broken = first_broken(first..first + count, |seed| {
+        let world = forced(seed, Bug::None)?;
+        let mut counts = counts.lock().expect("no panic");
+        for (what, count) in world.counts {
+            *counts.entry(what).or_insert(0) += count;
+        }
+        Ok(())
+    });
+    if let Some((seed, broken)) = broken {
+        panic!("OCTOPOID_SEED={seed} OCTOPOID_SCHEDULES=1: {broken}");
+    }
+    let counts = counts.into_inner().expect("no panic");
+    eprintln!("{counts:?}");
+    for what in ["grant", "forced moves", "schedules with late grants", "partitions", "crashes", "merged"] {
+        assert!(count < 1_000 || counts.contains_key(what), "no schedule had {what}: {counts:?}");
+    }
+}
+
+#[test]
+fn late_grants_that_count_are_noticed() {
+    let (seed, broken) = first_broken(0..5_000, |seed| forced(seed, Bug::MaskOff).map(drop)).expect("it is noticed");
+    assert!(broken.contains("a late grant counts"), "seed {seed} noticed it for another reason: {broken}");
 }

@@ -3,11 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     convert::Infallible,
+    sync::Arc,
 };
 
 use octopoid_crdt::{
     chain::{Applied, ApplyError, Chains, Place},
-    ids::{AuthorKey, RecordId, Subject},
+    ids::{AuthorKey, RecordId, SessionId, Subject},
     lifecycle::{Act, Entry, Past, PolicyAt, Removals, Standing, TaskLog, TaskState, Verdict},
     membership::{Membership, Seen},
     peer::sync::Held,
@@ -38,6 +39,12 @@ pub struct Store {
     /// The policy that is in force here, and its record.
     pub policy: Option<(PolicyAt, RecordId)>,
     pub logs: BTreeMap<Subject, TaskLog>,
+    /// What forced moves of the authority leave out of what is shown.
+    pub masks: Arc<Removals>,
+    /// The numbers of all of them, which whatever is written here has seen.
+    held: Past,
+    /// Whether the masks changed, so that every task is to be looked at again.
+    pub masked_anew: bool,
 }
 
 impl Store {
@@ -54,6 +61,9 @@ impl Store {
             membership: Membership::default(),
             policy: None,
             logs: BTreeMap::new(),
+            masks: Arc::new(Removals::none()),
+            held: Past::default(),
+            masked_anew: false,
         };
         for record in disk {
             let _ = store.apply(record);
@@ -100,10 +110,14 @@ impl Store {
             .collect();
         let past = self.membership.past(past).expect("sets of this membership");
         let access = self.membership.standing_at(&payload.author, past).expect("a set of this membership");
-        let policy = match self.policy {
-            Some(_) => self.membership.standing(&Place::of(payload), past).expect("a set of this membership").policy,
-            None => None,
+        let (policy, removals) = match self.policy {
+            Some(_) => {
+                let standing = self.membership.standing(&Place::of(payload), past).expect("a set of this membership");
+                (standing.policy, standing.removals)
+            }
+            None => (None, Past::default()),
         };
+        let known = if self.masks.is_empty() { self.masks.clone() } else { self.membership.masks(past).expect("a set of this membership") };
         let seen = self.membership.apply(record, past).expect("a set of this membership").seen;
         self.numbers.insert(id, self.records.len() as u64);
         self.records.push(record.clone());
@@ -111,16 +125,41 @@ impl Store {
         if matches!(payload.body, Body::Policy { .. }) {
             let view = self.membership.current().expect("a set of this membership");
             self.policy = view.policy().map(|policy| (PolicyAt { number: policy.number, authority: policy.authority }, policy.id));
+            self.mask(&Place::of(payload));
         }
         let Some(act) = Act::of(&payload.body) else { return };
-        let standing = Standing { access, policy, session: payload.session, seq: payload.seq, removals: Past::default() };
+        let standing = Standing { access, policy, session: payload.session, seq: payload.seq, removals };
         let log = self.logs.entry(payload.subject).or_insert_with(|| TaskLog::new(payload.subject));
-        let mut entry = log.judge(id, payload.author, log.past_of(&payload.deps), act, standing, &Removals::none());
+        let mut entry = log.judge(id, payload.author, log.past_of(&payload.deps), act, standing, &known);
         if self.bug == Bug::LawOff && entry.standing.is_member() {
             entry.verdict = Verdict::Counts;
             entry.target = entry.act.names().and_then(|id| log.position(&id));
         }
         log.push(entry);
+    }
+
+    /// Sees what is left out from now on.
+    fn mask(&mut self, place: &Place) {
+        let all = self.membership.all();
+        let masks = self.membership.masks(all).expect("a set of this membership");
+        self.masked_anew |= masks != self.masks;
+        self.masks = masks;
+        self.held = self.membership.standing(place, all).expect("a set of this membership").removals;
+    }
+
+    /// How far a member's sessions are known here.
+    pub fn frontier_of(&self, author: AuthorKey) -> Vec<(SessionId, u64)> {
+        let mut last: BTreeMap<SessionId, u64> = BTreeMap::new();
+        for payload in self.records.iter().map(Verified::payload).filter(|payload| payload.author == author) {
+            let known = last.entry(payload.session).or_default();
+            *known = payload.seq.max(*known);
+        }
+        last.into_iter().collect()
+    }
+
+    /// The records about the cluster that no other one here builds on.
+    pub fn cluster_heads(&self) -> Vec<RecordId> {
+        self.membership.heads()
     }
 
     pub fn heads(&self, task: &Subject) -> BTreeSet<RecordId> {
@@ -139,7 +178,8 @@ impl Store {
         match self.bug {
             Bug::NoTieBreak => Some(super::bugs::without_tie_break(log)),
             Bug::ExpireBeatsSubmit => Some(super::bugs::expire_beats_submit(log)),
-            Bug::None | Bug::LawOff | Bug::ActBeforeDeps | Bug::ForgottenRelease | Bug::StartAtOnce => Some(log.resolve(&Removals::none())),
+            Bug::MaskOff => Some(log.resolve(&Removals::none())),
+            Bug::None | Bug::LawOff | Bug::ActBeforeDeps | Bug::ForgottenRelease | Bug::StartAtOnce => Some(log.resolve(&self.masks)),
         }
     }
 
@@ -158,11 +198,11 @@ impl Store {
         let standing = Standing {
             access: Some(octopoid_crdt::record::Access::Worker),
             policy: self.policy.map(|(policy, _)| policy),
-            session: octopoid_crdt::ids::SessionId([0; 16]),
+            session: SessionId([0; 16]),
             seq: 0,
-            removals: Past::default(),
+            removals: self.held.clone(),
         };
-        log.would_count(cluster::key(node), act, &standing, &Removals::none()).is_ok()
+        log.would_count(cluster::key(node), act, &standing, &self.masks).is_ok()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a node does in server-wins mode: the authority grants and judges, the others wait for its grants.
 
 use octopoid_crdt::{
-    ids::{RecordId, Subject},
+    ids::{AuthorKey, RecordId, Subject},
     lifecycle::{Act, AttemptStatus, Phase, TaskState},
     record::{Body, Cause, Verified},
 };
@@ -78,7 +78,20 @@ impl Node {
         }
         if authority == key(self.index) && ctx.dice.percent(1) {
             self.hand_on(ctx);
+        } else if ctx.config.forced && self.index == 0 && !self.reaches_authority() && ctx.dice.percent(20) {
+            self.take_over(ctx, authority);
         }
+    }
+
+    /// A forced move by the admin: what the old authority wrote beyond what is known of it here grants nothing.
+    fn take_over(&mut self, ctx: &mut Ctx<'_>, old: AuthorKey) {
+        let honest = ctx.config.nodes - usize::from(ctx.config.hostile);
+        let heir = usize::try_from(ctx.dice.below(honest as u64)).expect("few");
+        let Some((policy, _)) = self.store.policy.filter(|_| key(heir) != old) else { return };
+        let (number, frontier) = (policy.number + 1, Some(self.store.frontier_of(old)));
+        let body = Body::Policy { number, authority: Some(key(heir)), integrator: key(0), last: None, frontier };
+        self.write_over(ctx, Subject::CLUSTER, body, &std::collections::BTreeSet::new());
+        *ctx.counts.entry("forced moves").or_default() += 1;
     }
 
     /// A planned move: it names this node's last record, so whoever knows of it knows of every grant before it.

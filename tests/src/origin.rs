@@ -1,5 +1,7 @@
 //! A bare repository that several machines share as their remote.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use tempfile::TempDir;
@@ -47,6 +49,19 @@ impl Origin {
         let (here, there) = (self.folder.path().to_owned(), self.home.path().join("away"));
         let (from, to) = if away { (here, there) } else { (there, here) };
         std::fs::rename(from, to).expect("moved");
+    }
+
+    /// Refuses branches with a word in their name, or none any more.
+    ///
+    /// # Panics
+    /// When its hook cannot be written.
+    pub fn refuse(&self, word: Option<&str>) {
+        let hook = self.folder.path().join("hooks/update");
+        let script = word.map_or("#!/bin/sh\n".to_owned(), |word| {
+            format!("#!/bin/sh\ncase $1 in *{word}*) echo 'that branch is not wanted'; exit 1 ;; esac\n")
+        });
+        std::fs::write(&hook, script).expect("written");
+        std::fs::set_permissions(hook, Permissions::from_mode(0o755)).expect("made a program");
     }
 
     /// Runs git in it and returns what it says.

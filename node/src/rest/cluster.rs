@@ -226,7 +226,7 @@ pub(super) async fn offline(State(app): State<App>, input: Input<ClusterOffline>
     Ok(Json(app.cluster_info().await?))
 }
 
-/// Sets which node merges where there is no remote. It goes on from where the former one is, if it reaches that.
+/// Sets which node merges where there is no remote. It looks for what former ones merged until it has it.
 #[utoipa::path(put, path = "/api/v1/cluster/integrator", tag = "cluster", request_body = IntegratorRequest,
     responses((status = 200, body = ClusterInfo), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody)))]

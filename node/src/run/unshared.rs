@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::branches::ORIGIN;
 use super::context::{Context, StepError};
 use crate::causes::describe;
-use crate::git::{Branch, Pushed, ReadError, Repository};
+use crate::git::{Branch, Pushed, ReadError, RemoteError, Repository};
 use crate::project::replace_file;
 use crate::store::Fault;
 
@@ -50,19 +50,19 @@ pub struct Unshared {
 enum Next {
     /// Never: no push has failed since all of it was pushed.
     Nothing,
-    /// At once: after a start, for what a former run has left, and while there is more than one round pushes.
+    /// At once: after a start, for what a former run has left, and after a round that left some.
     Now,
     /// After a pause, since a push failed.
     After { reason: String, pause: Duration, due: Instant },
 }
 
-/// How a push ended.
+/// What came of a branch that is to be pushed.
 enum Outcome {
-    /// `origin` has the branch.
-    There,
-    /// There is no branch to push any more.
-    Gone,
-    /// It has to be tried again.
+    /// `origin` has it, or nobody can have it any more.
+    Settled,
+    /// `origin` has something else under its name; others may be pushed.
+    Refused(String),
+    /// `origin` cannot be reached, or takes nothing.
     Failed(String),
 }
 
@@ -145,7 +145,10 @@ impl Context {
         if let Err(error) = self.unshared.keep(&kept) {
             tracing::warn!(%task, %attempt, %error, "a push that fails is not tried again after a restart: it cannot be noted");
         }
-        self.share(&kept).await.map(drop)
+        if let Outcome::Refused(reason) | Outcome::Failed(reason) = self.share(&kept).await? {
+            self.unshared.note_failure(reason);
+        }
+        Ok(())
     }
 
     /// Pushes what a former push left, if a next one is due, until `origin` cannot be reached.
@@ -154,44 +157,41 @@ impl Context {
         if self.cluster.is_none() || !self.unshared.is_due() || !self.has_origin().await? {
             return Ok(());
         }
-        let waiting = self.unshared.waiting();
-        let next = if waiting.len() < ROUND { Next::Nothing } else { Next::Now };
-        for kept in waiting {
-            if self.is_over(&kept)? {
-                tracing::info!(task = %kept.task, attempt = %kept.attempt, "the branch was not pushed: its task is over");
-                self.unshared.forget(&kept.claim);
-            } else if !self.share(&kept).await? {
-                return Ok(());
+        let mut refused = None;
+        for kept in self.unshared.waiting() {
+            match self.share(&kept).await? {
+                Outcome::Settled => {}
+                Outcome::Refused(reason) => refused = Some(reason),
+                Outcome::Failed(reason) => {
+                    self.unshared.note_failure(reason);
+                    return Ok(());
+                }
             }
         }
-        *self.unshared.next() = next;
+        match refused {
+            Some(reason) => self.unshared.note_failure(reason),
+            // More than a round's, or noted meanwhile.
+            None => *self.unshared.next() = if self.unshared.count() == 0 { Next::Nothing } else { Next::Now },
+        }
         Ok(())
     }
 
-    /// Pushes one branch; tells whether the others are worth a try.
-    async fn share(&self, kept: &Kept) -> Result<bool, StepError> {
+    /// Pushes one branch, unless nobody needs it any more.
+    async fn share(&self, kept: &Kept) -> Result<Outcome, StepError> {
         let Kept { task, attempt, .. } = kept;
-        let (Ok(name), Ok(number)) = (task.parse::<Name>(), attempt.parse::<AttemptName>()) else {
-            self.unshared.forget(&kept.claim);
-            return Ok(true);
+        let names = task.parse::<Name>().ok().zip(attempt.parse::<AttemptName>().ok());
+        let outcome = match names {
+            Some((name, number)) if !self.is_over(kept)? => {
+                let branch = Branch::of_attempt(&name, number);
+                self.git(move |git| push(git, &branch)).await?
+            }
+            _over => Outcome::Settled,
         };
-        let branch = Branch::of_attempt(&name, number);
-        match self.git(move |git| push(git, &branch)).await? {
-            Outcome::There => {
-                tracing::debug!(%task, %attempt, "the branch is at origin");
-                self.unshared.forget(&kept.claim);
-                Ok(true)
-            }
-            Outcome::Gone => {
-                tracing::warn!(%task, %attempt, "the branch was not pushed: it is gone");
-                self.unshared.forget(&kept.claim);
-                Ok(true)
-            }
-            Outcome::Failed(reason) => {
-                self.unshared.note_failure(reason);
-                Ok(false)
-            }
+        if matches!(outcome, Outcome::Settled) {
+            tracing::debug!(%task, %attempt, "the branch is at origin, or needed no more");
+            self.unshared.forget(&kept.claim);
         }
+        Ok(outcome)
     }
 
     /// Tells whether nobody needs an attempt's branch any more: its task is cancelled, deleted, or done with nothing left to merge.
@@ -205,13 +205,14 @@ impl Context {
 
 fn push(git: &Repository, branch: &Branch) -> Outcome {
     match git.branch_tip(branch) {
-        Err(ReadError::NoBranch(_)) => return Outcome::Gone,
+        Err(ReadError::NoBranch(_)) => return Outcome::Settled,
         Err(error) => return Outcome::Failed(describe(&error)),
         Ok(_) => {}
     }
     match git.push_branch(branch) {
-        Ok(Pushed::Done) => Outcome::There,
-        Ok(Pushed::Moved) => Outcome::Failed(format!("branch '{branch}' of {ORIGIN} holds other commits")),
+        Ok(Pushed::Done) => Outcome::Settled,
+        Ok(Pushed::Moved) => Outcome::Refused(format!("branch '{branch}' of {ORIGIN} holds other commits")),
+        Err(error @ RemoteError::Refused { .. }) => Outcome::Refused(describe(&error)),
         Err(error) => Outcome::Failed(describe(&error)),
     }
 }

@@ -122,6 +122,40 @@ async fn work_that_was_submitted_while_the_shared_remote_was_away_comes_there_wh
     }
 }
 
+#[tokio::test]
+async fn a_branch_that_the_shared_remote_refuses_keeps_no_other_one_waiting() {
+    let mut cluster = Cluster::of(2, true, &[]).await;
+    cluster.machines[1].agents(&[Agent::new("worker", "implement", WORK)]);
+    cluster.until_connected().await;
+    cluster.origin().be_away(true);
+    let titles = ["Unwanted one", "Unwanted two", "Unwanted three", "Wanted"];
+    let ids = titles.map(|title| cluster.machines[0].enqueue(title, &["--role", "implement"]));
+    for id in &ids {
+        cluster.machines[1].until_in(id, "provisional").await;
+    }
+    // A start tries at once, however often it failed before.
+    cluster.machines[1].stop(&[]).await;
+    cluster.origin().be_away(false);
+    cluster.origin().refuse(Some("unwanted"));
+    let _ = cluster.machines[1].start().await;
+    let worker = &cluster.machines[1];
+    let noted = async |wanted: usize| match waits_noted(worker) {
+        count if count == wanted => Ok(()),
+        count => Err(format!("{count} noted")),
+    };
+    worker.until("the others are there", async || noted(3).await).await;
+    let there = cluster.origin().git(&["for-each-ref", "--format=%(refname)", "refs/heads/octopoid/"]);
+    assert!(there.starts_with(&format!("refs/heads/octopoid/{}/", ids[3])) && there.lines().count() == 1, "{there}");
+    let told = async || {
+        let warnings = worker.client().node_status().await.map_err(|error| error.to_string())?.warnings;
+        let told = warnings.iter().any(|warning| warning.contains("will be given: 3") && warning.contains("not wanted"));
+        if told { Ok(()) } else { Err(format!("{warnings:?}")) }
+    };
+    worker.until("the status says why they wait", told).await;
+    cluster.origin().refuse(None);
+    worker.until("all are there", async || noted(0).await).await;
+}
+
 /// Returns how many branches a machine still has to push.
 fn waits_noted(machine: &Project) -> usize {
     std::fs::read_dir(machine.dir().join("runtime/unshared")).map_or(0, Iterator::count)

@@ -26,7 +26,7 @@ const LIMIT: u64 = 64 << 20;
 /// How long an import may take: far beyond the largest one.
 const PATIENCE: Duration = Duration::from_secs(900);
 /// How often its progress is looked at.
-const GLANCE: Duration = Duration::from_millis(200);
+const GLANCE: Duration = Duration::from_millis(100);
 /// How wide a full bar is, in characters.
 const BAR: usize = 30;
 

@@ -163,7 +163,6 @@ impl Wish {
         let queue = texts::queue("queue", wanted.as_deref().unwrap_or("incoming"))?;
         admission::claimable_queue(unit, &scope, &queue)?;
         queue.as_str().clone_into(&mut claimant.queue);
-        claimant.not_of = (queue == Queue::Provisional).then(|| claimant.agent.clone());
         orchestrators::note_claimant(unit, &scope, &claimant.orchestrator)?;
         open_next(unit, &claimant)?.ok_or(Refusal::NoTasks)
     }

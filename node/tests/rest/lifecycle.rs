@@ -271,30 +271,3 @@ async fn merging_without_a_scheduler_answers_503() {
     node.post("/api/v1/tasks/t/merge", json!({})).await.refuses(503, &["octopoid start"]);
     node.post("/api/v1/tasks/nobody/merge", json!({})).await.is(404);
 }
-
-#[tokio::test]
-async fn a_review_claim_leaves_out_work_of_the_same_name_and_what_is_held_for_a_person() {
-    let node = Node::start();
-    for (id, priority) in [("held", "P0"), ("own", "P1"), ("theirs", "P2")] {
-        node.task_with(id, json!({ "priority": priority })).await;
-    }
-    for agent in ["theirs", "gate", "theirs"] {
-        node.submit(agent).await;
-    }
-    node.patch("/api/v1/tasks/held", json!({ "needs_intervention": true })).await.is(200);
-    let review = |agent: &str| json!({ "orchestrator_id": "o", "agent_name": agent, "queue": "provisional" });
-    assert_eq!(node.post("/api/v1/tasks/claim", review("gate")).await.is(200)["id"], "theirs");
-    node.post("/api/v1/tasks/claim", review("gate")).await.is(404);
-    assert_eq!(node.post("/api/v1/tasks/claim", review("other")).await.is(200)["id"], "own");
-    // The same by the role, which says where it claims from.
-    let roles = json!({ "orchestrator_id": "o-m", "roles": [{ "name": "gate-role", "claims_from": "provisional" }] });
-    let register = json!({ "cluster": "o", "machine_id": "m", "repo_url": "r" });
-    node.post("/api/v1/orchestrators/register", register).await.is(201);
-    node.post("/api/v1/roles/register", roles).await.is(200);
-    node.task_with("by-role", json!({ "priority": "P0", "role": "gate-role" })).await;
-    node.post("/api/v1/tasks/claim", json!({ "orchestrator_id": "o", "agent_name": "gate", "queue": "incoming" })).await.is(200);
-    node.post("/api/v1/tasks/by-role/submit", json!({ "commits_count": 1, "turns_used": 3, "agent_name": "gate" })).await.is(200);
-    let by_role = |agent: &str| json!({ "orchestrator_id": "o", "agent_name": agent, "role_filter": "gate-role" });
-    node.post("/api/v1/tasks/claim", by_role("gate")).await.is(404);
-    assert_eq!(node.post("/api/v1/tasks/claim", by_role("other")).await.is(200)["id"], "by-role");
-}

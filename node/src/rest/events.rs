@@ -86,9 +86,12 @@ fn of_document(reader: &Reader, record: &Verified) -> Result<Option<Event>, Faul
     Ok(Some(Event { kind: format!("{collection}.{what}"), entity_id: Some(row.id), scope: Some(row.scope), ..Event::default() }))
 }
 
-/// Tells of the tasks that a member's removal may have changed, under the id of the removal.
-fn of_removal(reader: &Reader, body: &Body) -> Result<Vec<Event>, Fault> {
+/// Tells of the tasks that a member's removal may have changed. One that does not count has changed none.
+fn of_removal(reader: &Reader, arrival: u64, body: &Body) -> Result<Vec<Event>, Fault> {
     let Body::Remove { member, frontier, .. } = body else { return Ok(Vec::new()) };
+    if !reader.counts_in_cluster(arrival)? {
+        return Ok(Vec::new());
+    }
     let mut events = Vec::new();
     for no in reader.masked_by(member, frontier)? {
         let Some(row) = reader.row(no)?.filter(|row| row.collection.is_none()) else { continue };
@@ -135,13 +138,18 @@ fn read(reader: &Reader, from: u64, scope: Option<&str>) -> Result<(Vec<Event>, 
         let Some(record) = reader.record(arrival)? else { continue };
         let body = &record.payload().body;
         let told = match body {
-            Body::Remove { .. } => of_removal(reader, body)?,
+            Body::Remove { .. } => of_removal(reader, arrival, body)?,
             Body::Put { .. } | Body::Append { .. } => of_entry(&record).into_iter().collect(),
             _ => of_document(reader, &record)?.into_iter().collect(),
         };
-        let told = told.into_iter().filter(|event| scope.is_none_or(|scope| event.scope.as_deref() == Some(scope)));
-        let (id, timestamp) = (arrival.to_string(), rfc3339(record.payload().wall_ms));
-        events.extend(told.map(|event| Event { id: id.clone(), timestamp: timestamp.clone(), ..event }));
+        let mut told: Vec<Event> =
+            told.into_iter().filter(|event| scope.is_none_or(|scope| event.scope.as_deref() == Some(scope))).collect();
+        let last = told.pop();
+        let timestamp = rfc3339(record.payload().wall_ms);
+        // Who is cut off between the events of one record hears all of them again: only the last one bears the record's own id.
+        let with = |id: u64, event: Event| Event { id: id.to_string(), timestamp: timestamp.clone(), ..event };
+        events.extend(told.into_iter().map(|event| with(arrival.saturating_sub(1), event)));
+        events.extend(last.map(|event| with(arrival, event)));
     }
     Ok((events, end.max(from)))
 }

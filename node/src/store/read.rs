@@ -251,6 +251,19 @@ impl Reader {
         Ok(Membership::restore(sets.iter().map(Vec::as_slice), counted)?)
     }
 
+    /// Tells whether the record of an arrival is one about the cluster that counts.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn counts_in_cluster(&self, arrival: u64) -> Result<bool, Fault> {
+        for item in self.txn.open_table(tables::CLUSTER_RECORDS)?.iter()? {
+            if item?.1.value().0 == arrival {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Returns every node that was ever to merge where there is no remote: the cluster's creator, and whom policies that count named.
     ///
     /// # Errors

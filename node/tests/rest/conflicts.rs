@@ -39,8 +39,13 @@ pub async fn member_with(node: &Node, seed: u8, access: Access, name: &str) -> S
 
 /// The other member works on the task and submits.
 pub async fn work(store: &Store) {
-    let deed = |unit: &mut octopoid_node::store::Unit<'_>| -> Result<(), Refused> {
-        let no = unit.find("default", "t")?.expect("known");
+    work_on(store, "t").await;
+}
+
+/// The same with another task.
+pub async fn work_on(store: &Store, id: &'static str) {
+    let deed = move |unit: &mut octopoid_node::store::Unit<'_>| -> Result<(), Refused> {
+        let no = unit.find("default", id)?.expect("known");
         let claimant = Claimant { agent: "far".to_owned(), orchestrator: "o".to_owned(), ttl_seconds: 300, ..Claimant::default() };
         claim(unit, no, &claimant)?;
         submit(unit, no, &Holds::default(), &Expect::default(), &Submission::default())?;

@@ -3,12 +3,12 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use http_body_util::BodyExt;
-use octopoid_crdt::record::Access;
+use octopoid_crdt::record::{self, Access};
 use octopoid_node::ops::members::remove;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::conflicts::{bring, member_with, work};
+use crate::conflicts::{bring, member_with, work_on};
 use crate::support::{Node, TOKEN};
 
 /// A listener that reads one event after the other.
@@ -155,26 +155,45 @@ async fn a_removal_tells_of_the_tasks_that_it_changes_also_to_who_comes_back() {
     let node = Node::start();
     let worker = member_with(&node, 9, Access::Worker, "laptop").await;
     let admin = member_with(&node, 8, Access::Admin, "desk").await;
-    node.task("t").await;
+    for id in ["t", "u"] {
+        node.task(id).await;
+    }
     node.task_with("untouched", json!({ "priority": "P3" })).await;
     bring(&node.store, &worker).await;
     bring(&node.store, &admin).await;
     // Neither knows of the other's: what the worker did lies above the removal's frontier.
     let removed = worker.me();
     admin.write(move |unit| remove(unit, &removed, "lost")).await.expect("store").expect("removed");
-    work(&worker).await;
-    bring(&worker, &node.store).await;
-    assert_eq!(node.get("/api/v1/tasks/t").await.is(200)["queue"], "provisional");
+    for id in ["t", "u"] {
+        work_on(&worker, id).await;
+    }
+    // A worker removes nobody, so that of it nothing is told.
+    let coup = record::Body::Remove { member: node.store.me(), frontier: Vec::new(), reason: "a coup".to_owned() };
+    let _ = worker.write(move |unit| unit.write_cluster(coup)).await.expect("store").expect("written");
     let mut listener = Listener::open(&node, "/api/v1/events", None).await;
+    bring(&worker, &node.store).await;
+    for id in ["t", "u"] {
+        assert_eq!(node.get(&format!("/api/v1/tasks/{id}")).await.is(200)["queue"], "provisional");
+    }
     bring(&admin, &node.store).await;
     node.task("after").await;
-    let told = listener.event().await;
-    assert_eq!(
-        (told["type"].as_str(), told["task_id"].as_str(), told["queue"].as_str()),
-        (Some("task.updated"), Some("t"), Some("incoming"))
-    );
-    assert_eq!(listener.event().await["task_id"], "after", "nothing else changed");
-    let before = told["id"].as_str().and_then(|id| id.parse::<u64>().ok()).expect("a number") - 1;
-    let mut again = Listener::open(&node, "/api/v1/events", Some(&before.to_string())).await;
-    assert_eq!(again.event().await, told);
+    let mut told = vec![listener.event().await];
+    while told.last().is_some_and(|event| event["task_id"] != "after") {
+        told.push(listener.event().await);
+    }
+    let of = |event: &Value| (event["type"].clone(), event["task_id"].clone(), event["queue"].clone());
+    let by_removal: Vec<Value> =
+        told.iter().filter(|event| event["type"] == "task.updated" && event["queue"] == "incoming").cloned().collect();
+    let changed = |id: &str| (json!("task.updated"), json!(id), json!("incoming"));
+    assert_eq!(by_removal.iter().map(of).collect::<Vec<_>>(), [changed("t"), changed("u")], "{told:#?}");
+    assert!(told.iter().all(|event| event["task_id"] != "untouched"), "{told:#?}");
+    // Who is cut off before it, or between its events, misses none.
+    let [first, last] = &by_removal[..] else { panic!("{by_removal:#?}") };
+    let number = |event: &Value| event["id"].as_str().and_then(|id| id.parse::<u64>().ok()).expect("a number");
+    assert_eq!(number(first), number(last) - 1);
+    for after in [number(last) - 1, number(first)] {
+        let mut again = Listener::open(&node, "/api/v1/events", Some(&after.to_string())).await;
+        assert_eq!(again.event().await, *first);
+        assert_eq!(again.event().await, *last);
+    }
 }

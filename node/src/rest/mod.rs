@@ -52,6 +52,7 @@ mod whole;
 mod work;
 
 use std::any::Any;
+use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
@@ -213,10 +214,16 @@ fn node_routes() -> Router<App> {
         .route("/doctor", get(node::doctor))
 }
 
+/// How long a call waits for a node that catches up: longer than that takes on most days, and less than a caller's patience.
+const HELD: Duration = Duration::from_secs(5);
+
 /// Lets calls that may write wait while this node asks what it wrote before: where they are passed on to depends on who is there.
+///
+/// What is said to the node alone, to stop or to pause, waits for nothing.
 async fn until_writable(State(app): State<App>, request: Request, next: Next) -> Response {
-    if !request.method().is_safe() {
-        app.settings.store.until_writable().await;
+    let waits = !request.method().is_safe() && !request.uri().path().starts_with("/api/v1/node/");
+    if waits && tokio::time::timeout(HELD, app.settings.store.until_writable()).await.is_err() {
+        return Refusal::CatchingUp.into_response();
     }
     next.run(request).await
 }

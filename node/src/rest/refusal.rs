@@ -82,6 +82,9 @@ pub enum Refusal {
     /// No task waits for the claimant; not a failure.
     #[error("No tasks available")]
     NoTasks,
+    /// This node still takes in what others wrote before it may write.
+    #[error("this node has just started and still takes in what the others wrote: try again in a moment")]
+    CatchingUp,
     /// A task ended before it answered; a defect.
     #[error("Internal Server Error")]
     Defect,
@@ -175,7 +178,7 @@ impl Refusal {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::NoTasks => StatusCode::NOT_FOUND,
-            Self::Offline(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Offline(_) | Self::CatchingUp => StatusCode::SERVICE_UNAVAILABLE,
             Self::Conflict(_) | Self::Candidates { .. } => StatusCode::CONFLICT,
             Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -214,6 +217,7 @@ impl Refusal {
             | Self::Misdirected(_)
             | Self::KeyReused
             | Self::NoTasks
+            | Self::CatchingUp
             | Self::Defect => {}
         }
         body
@@ -223,7 +227,7 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
-        let unread = matches!(self, Self::TooLarge(_) | Self::Slow(_));
+        let (unread, catching_up) = (matches!(self, Self::TooLarge(_) | Self::Slow(_)), matches!(self, Self::CatchingUp));
         // An empty queue is answered without an `error`, by which clients tell it from an unknown route.
         let mut response = if matches!(self, Self::NoTasks) {
             (status, axum::Json(NoTasks { message: self.to_string() })).into_response()
@@ -233,6 +237,9 @@ impl IntoResponse for Refusal {
         if unread {
             // The rest of the body would be read as the next request.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if catching_up {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

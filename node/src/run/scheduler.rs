@@ -217,7 +217,7 @@ impl Scheduler {
     async fn until_writable(&mut self) {
         let context = self.context.clone();
         let mut writable = std::pin::pin!(context.store.until_writable());
-        loop {
+        while !self.stopping {
             tokio::select! {
                 () = &mut writable => return,
                 Some(request) = self.requests.recv() => self.answer(request).await,

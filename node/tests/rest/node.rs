@@ -78,3 +78,17 @@ async fn while_a_node_looks_for_what_it_wrote_before_it_answers_reads_and_calls_
     assert_eq!(write.await.is(201)["id"], "after");
     refused.await.refuses(400, &["accepted_by"]);
 }
+
+#[tokio::test]
+async fn a_call_that_may_write_waits_some_seconds_for_a_node_that_catches_up_and_no_longer() {
+    let node = Node::start();
+    let held_back = node.store.hold_back();
+    let task = json!({ "id": "t", "file_path": "t.md" });
+    let refused = node.post("/api/v1/tasks", task.clone()).await;
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    refused.refuses(503, &["has just started", "try again"]);
+    // What is said to the node alone is heard at once: here that nothing runs that could be paused.
+    node.post("/api/v1/node/pause", json!({})).await.refuses(503, &["octopoid start"]);
+    drop(held_back);
+    node.post("/api/v1/tasks", task).await.is(201);
+}

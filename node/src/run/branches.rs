@@ -167,7 +167,7 @@ impl Context {
             return Ok(());
         }
         let Some((integrator, false)) = cluster.integrator() else { return Ok(()) };
-        self.follow(&integrator).await.map(drop)
+        self.follow(&integrator).await
     }
 }
 

@@ -3,6 +3,7 @@
 //! **Invariants**: the fence in git decides, not this node's memory: a task merges at most once unless it was reopened.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use octopoid_client::{AwaitingMerge, Task};
@@ -66,7 +67,7 @@ struct Accepted {
 }
 
 /// Merges what was accepted as `repo.merge` says; returns what waits and why.
-pub(super) async fn round(context: &Context, before: Waiting) -> Result<Waiting, StepError> {
+pub(super) async fn round(context: &Arc<Context>, before: Waiting) -> Result<Waiting, StepError> {
     context.succeed().await?;
     let (mut waiting, due) = due(context, &before)?;
     for no in due {

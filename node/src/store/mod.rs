@@ -19,6 +19,7 @@ mod leases;
 mod list;
 mod load;
 mod members;
+mod merges;
 mod open;
 pub mod posts;
 mod put_off;

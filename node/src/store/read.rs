@@ -2,14 +2,12 @@
 //!
 //! **Invariants**: a reader sees whole commits and never waits for the writer.
 
-use std::collections::BTreeSet;
-
 use minicbor::decode;
 use octopoid_crdt::chain::{AuthorChain, Chains};
 use octopoid_crdt::ids::{AuthorKey, ClusterId, RecordId, Subject};
 use octopoid_crdt::lifecycle::{Entry, TaskLog};
 use octopoid_crdt::membership::{Membership, Seen};
-use octopoid_crdt::record::{Body, Verified};
+use octopoid_crdt::record::Verified;
 use redb::{ReadTransaction, ReadableTable};
 
 use super::index::{BucketKey, BucketNo, Facet};
@@ -262,22 +260,6 @@ impl Reader {
             }
         }
         Ok(false)
-    }
-
-    /// Returns every node that was ever to merge where there is no remote: the cluster's creator, and whom policies that count named.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn integrators(&self) -> Result<BTreeSet<AuthorKey>, Fault> {
-        let mut integrators = BTreeSet::new();
-        for item in self.txn.open_table(tables::CLUSTER_RECORDS)?.iter()? {
-            let arrival = item?.1.value().0;
-            let record = self.record(arrival)?.ok_or_else(|| Fault::Missing(arrival.to_string()))?;
-            if let Body::Genesis { creator: named, .. } | Body::Policy { integrator: named, .. } = &record.payload().body {
-                integrators.insert(*named);
-            }
-        }
-        Ok(integrators)
     }
 
     /// Returns the arrival number that the next record will get.

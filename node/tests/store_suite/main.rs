@@ -11,6 +11,7 @@ mod failing;
 mod lists;
 mod machine;
 mod members;
+mod merges;
 mod model;
 mod posts;
 mod projects;

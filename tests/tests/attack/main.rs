@@ -15,5 +15,6 @@ mod removal;
 mod renewal;
 mod restored;
 mod standstill;
+mod succession;
 mod versions;
 mod view;

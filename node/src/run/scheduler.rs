@@ -5,9 +5,10 @@
 //! **Invariants**: nothing starts while the node is paused, stopping or told to start no agents; one merge runs at a time.
 
 mod claiming;
+mod merging;
 mod upkeep;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -17,15 +18,15 @@ use octopoid_crdt::lease::PULSE_MS;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use self::merging::{Asked, Merging};
 use super::attempt::{self, Job, News};
 use super::conclude::Conclusion;
 use super::context::{Context, StepError};
-use super::control::{AgentsView, Control, ControlError, Farewell, Request};
-use super::integrate::{self, Waiting};
+use super::control::{AgentsView, Control, Farewell, Request};
+use super::integrate::Waiting;
 use super::roster::{Instance, Roster};
 use super::{gc, recover};
 use crate::agent::StopReason;
-use crate::causes::describe;
 use crate::config::{Agent, AgentsFile, BuiltIn, QUIET, Reload};
 use crate::ops::Snapshot;
 use crate::prompt::RoleName;
@@ -91,7 +92,11 @@ pub struct Scheduler {
     news: mpsc::Receiver<News>,
     tell: mpsc::Sender<News>,
     attempts: JoinSet<()>,
-    merging: Option<tokio::task::JoinHandle<Result<Waiting, StepError>>>,
+    /// What may wait for machines that never answer: no stop waits for it.
+    errands: JoinSet<()>,
+    merging: Option<tokio::task::JoinHandle<Result<Merging, StepError>>>,
+    /// Merges that people asked for, until their turn.
+    asked: VecDeque<Asked>,
     waiting: Waiting,
     failed_reviews: BTreeMap<(String, String), u32>,
     warnings: Vec<String>,
@@ -122,7 +127,9 @@ impl Scheduler {
             news,
             tell,
             attempts: JoinSet::new(),
+            errands: JoinSet::new(),
             merging: None,
+            asked: VecDeque::new(),
             waiting: Waiting::new(),
             failed_reviews: BTreeMap::new(),
             warnings: Vec::new(),
@@ -197,6 +204,7 @@ impl Scheduler {
                     Ok(())
                 }
                 Some(_) = self.attempts.join_next(), if !self.attempts.is_empty() => Ok(()),
+                Some(_) = self.errands.join_next(), if !self.errands.is_empty() => Ok(()),
                 merged = join(&mut self.merging), if self.merging.is_some() => {
                     self.merging = None;
                     self.merged(merged)
@@ -240,8 +248,8 @@ impl Scheduler {
     }
 
     fn over(&self, once_done: bool) -> bool {
-        let idle = self.roster.instances.is_empty() && self.attempts.is_empty() && self.merging.is_none();
-        idle && (self.stopping || (self.mode.is_once() && once_done))
+        let idle = self.roster.instances.is_empty() && self.attempts.is_empty() && self.merging.is_none() && self.asked.is_empty();
+        idle && (self.stopping || (self.mode.is_once() && once_done && self.errands.is_empty()))
     }
 
     /// Ends what still runs when nothing can be written any more: an agent must not outlive its node.
@@ -264,6 +272,7 @@ impl Scheduler {
 
     async fn end(&mut self) {
         self.attempts.shutdown().await;
+        self.errands.shutdown().await;
         for stopped in self.stopped.drain(..) {
             // Whoever asked may be gone.
             let _ = stopped.send(());
@@ -433,24 +442,6 @@ impl Scheduler {
             .await
     }
 
-    fn start_merging(&mut self) {
-        if self.merging.is_none() && !self.stopping {
-            let (context, before) = (self.context.clone(), self.waiting.clone());
-            self.merging = Some(tokio::spawn(async move { integrate::round(&context, before).await }));
-        }
-    }
-
-    fn merged(&mut self, merged: Result<Result<Waiting, StepError>, tokio::task::JoinError>) -> Result<(), StepError> {
-        let waiting = merged??;
-        for (no, wait) in &waiting {
-            if self.waiting.get(no).is_none_or(|known| known.reason != wait.reason) {
-                tracing::warn!(task = %wait.id, reason = %wait.reason, "awaiting merge");
-            }
-        }
-        self.waiting = waiting;
-        Ok(())
-    }
-
     async fn answer(&mut self, request: Request) {
         // Whoever asked may be gone, which is no failure.
         match request {
@@ -468,7 +459,7 @@ impl Scheduler {
                 };
                 self.roster.instances.values().for_each(|instance| instance.stop(reason));
             }
-            Request::Merge { scope, id, answer } => drop(answer.send(self.merge(&scope, &id).await)),
+            Request::Merge { scope, id, answer } => self.merge(Asked { scope, id, answer }),
             Request::Gc { dry_run, answer } => {
                 // What has just ended is here until its worktree is gone, too.
                 let instances = self.roster.instances.values();
@@ -514,17 +505,6 @@ impl Scheduler {
             .chain(self.context.unshared.told())
             .chain(self.context.succession.told())
             .collect()
-    }
-
-    /// Merges one accepted task now, whatever `repo.merge` says.
-    async fn merge(&mut self, scope: &str, id: &str) -> Result<(), ControlError> {
-        if let Some(running) = self.merging.take() {
-            let merged = running.await;
-            self.merged(merged).map_err(|error| ControlError::Refused(describe(&error)))?;
-        }
-        let no = integrate::by_hand(&self.context, scope, id).await?;
-        self.waiting.remove(&no);
-        Ok(())
     }
 }
 

@@ -85,13 +85,13 @@ impl Scheduler {
         });
     }
 
-    /// Pushes what `origin` did not get, beside everything else: it may take its time.
+    /// Pushes what `origin` did not get, beside everything else: it may take its time, and the next start goes on.
     pub(super) fn share_again(&mut self) {
-        if !self.context.unshared.is_due() {
+        if self.stopping || !self.context.unshared.is_due() {
             return;
         }
         let context = self.context.clone();
-        self.attempts.spawn(async move {
+        self.errands.spawn(async move {
             if let Err(error) = context.share_again().await {
                 tracing::error!(reason = %describe(&error), "branches could not be pushed");
             }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use octopoid_crdt::ids::{ClusterId, RecordId};
 use octopoid_crdt::peer::{ClaimAnswer, Message, Renewal};
 use octopoid_crdt::record::{Body, Verified};
-use octopoid_net::{Event, Events, Network, PeerKey};
+use octopoid_net::{Event, Events, Network, PeerKey, Responder};
 
 use super::held::Held;
 
@@ -35,6 +35,8 @@ pub(super) struct Heard {
     pub versions: (u64, u64),
     /// Renewals of leases, as they were told.
     pub renewals: Vec<Renewal>,
+    /// Who asks something, if they are kept waiting.
+    pub askers: Option<Vec<Responder>>,
     cluster: ClusterId,
 }
 
@@ -52,7 +54,14 @@ pub(super) async fn listen(mut events: Events, network: Network, heard: Arc<Mute
 
 impl Heard {
     pub(super) fn new(genesis: Verified) -> Self {
-        Self { cluster: genesis.cluster(), held: Held::of(genesis), talks: BTreeMap::new(), versions: (1, 1), renewals: Vec::new() }
+        Self {
+            cluster: genesis.cluster(),
+            held: Held::of(genesis),
+            talks: BTreeMap::new(),
+            versions: (1, 1),
+            renewals: Vec::new(),
+            askers: None,
+        }
     }
 
     /// Tells whether a node said that it holds what is held here.
@@ -79,10 +88,15 @@ impl Heard {
                 self.talks.insert(peer, talk);
                 (Some(peer), answers)
             }
-            // Dropped requests and joins are refused.
+            Event::Request { responder, .. } => {
+                // Dropped requests are refused, joins below as well.
+                if let Some(askers) = &mut self.askers {
+                    askers.push(responder);
+                }
+                (None, Vec::new())
+            }
             Event::Listening { .. }
             | Event::NotListening { .. }
-            | Event::Request { .. }
             | Event::Join { .. }
             | Event::Discovered { .. }
             | Event::Gone { .. }

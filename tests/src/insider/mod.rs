@@ -158,6 +158,19 @@ impl Insider {
         self.heard().versions = (low, high);
     }
 
+    /// Answers no request from now on, and refuses none.
+    pub fn keeps_askers_waiting(&self) {
+        self.heard().askers = Some(Vec::new());
+    }
+
+    /// Waits until somebody waits for an answer.
+    ///
+    /// # Panics
+    /// When nobody does.
+    pub async fn until_asked(&self) {
+        self.until("somebody asks", |heard| heard.askers.as_ref().is_some_and(|askers| !askers.is_empty())).await;
+    }
+
     /// Closes the connection to a node; it is dialed anew.
     pub fn hang_up(&self, peer: &PeerKey) {
         self.network.disconnect(peer);

@@ -156,6 +156,25 @@ async fn a_branch_that_the_shared_remote_refuses_keeps_no_other_one_waiting() {
     worker.until("all are there", async || noted(0).await).await;
 }
 
+#[tokio::test]
+async fn a_shared_remote_that_swallows_everything_keeps_no_node_from_ending() {
+    let mut cluster = Cluster::of(2, true, &[]).await;
+    cluster.machines[1].agents(&[Agent::new("worker", "implement", WORK)]);
+    cluster.until_connected().await;
+    cluster.origin().be_away(true);
+    let id = cluster.machines[0].enqueue("Add a feature", &["--role", "implement"]);
+    cluster.machines[1].until_in(&id, "provisional").await;
+    let worker = &cluster.machines[1];
+    let script = worker.table().join("swallow.sh");
+    std::fs::write(&script, format!("echo hangs >> '{}'\nexec sleep 60\n", worker.table().join("pushes").display())).expect("written");
+    worker.git(&["config", "remote.origin.receivepack", &format!("sh '{}'", script.display())]);
+    let _ = worker.until_noted("pushes", 1).await;
+    let began = std::time::Instant::now();
+    cluster.machines[1].stop(&[]).await;
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "it took {:?}", began.elapsed());
+    assert_eq!(waits_noted(&cluster.machines[1]), 1, "the next start goes on");
+}
+
 /// Returns how many branches a machine still has to push.
 fn waits_noted(machine: &Project) -> usize {
     std::fs::read_dir(machine.dir().join("runtime/unshared")).map_or(0, Iterator::count)

@@ -80,7 +80,7 @@ pub async fn run(args: &Args, output: Output) -> Result<(), Failure> {
         output.note("whoever has this address may do everything that you can do here");
     }
     if args.open {
-        let page = connection.layout.runtime_dir().join("dashboard.html");
+        let page = connection.layout.dashboard_page();
         write(&page, &url).map_err(|source| DashboardError::Write { path: page.clone(), source })?;
         if !open(&page).await {
             output.note("nothing on this machine opens it: open the address in a browser");

@@ -55,12 +55,50 @@ fn write_whole(path: &Path, text: &str) -> io::Result<()> {
 }
 
 impl Announced {
+    /// Takes on a file that others write while the node runs, and that is of no use to the next one. One that is left from before, as
+    /// after a crash, is removed at once.
+    #[must_use]
+    pub fn with(mut self, path: PathBuf) -> Self {
+        remove(&path);
+        self.paths.push(path);
+        self
+    }
+
     /// Removes the files: nobody can reach the node any more.
     pub fn withdraw(self) {
-        for path in &self.paths {
-            if let Err(error) = std::fs::remove_file(path) {
-                tracing::debug!(path = %path.display(), %error, "could not be removed");
-            }
+        self.paths.iter().for_each(|path| remove(path));
+    }
+}
+
+fn remove(path: &Path) {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::debug!(path = %path.display(), %error, "could not be removed");
         }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_others_write_meanwhile_is_there_neither_before_the_node_nor_after_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (node, page) = (folder.path().join("node.json"), folder.path().join("page.html"));
+        let file = NodeFile {
+            pid: 1,
+            api_url: "http://127.0.0.1:1".to_owned(),
+            api_certificate: None,
+            peer_id: String::new(),
+            machine_id: String::new(),
+        };
+        std::fs::write(&page, "of a node that crashed").expect("written");
+        let announced = file.announce(&node, None).expect("announced").with(page.clone());
+        assert!(node.exists() && !page.exists());
+        std::fs::write(&page, "of this one").expect("written");
+        announced.withdraw();
+        assert!(!node.exists() && !page.exists());
     }
 }

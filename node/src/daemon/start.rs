@@ -332,7 +332,7 @@ pub async fn start(
     let pid_file = options.pid_file.then(|| layout.pid_file());
     let announce =
         |path: &Path| file.announce(path, pid_file.as_deref()).map_err(|source| StartError::Announce { path: path.to_owned(), source });
-    let announced = announce(&layout.node_file())?;
+    let announced = announce(&layout.node_file())?.with(layout.dashboard_page());
     tracing::info!(api = %file.api_url, machine = %file.machine_id, "the node serves");
     ready(&file);
     let result = serve(opened.store.clone(), scheduler, control, front, app, stop).await;

@@ -168,6 +168,12 @@ impl Layout {
         self.runtime_dir().join("node.json")
     }
 
+    /// Returns the page that `octopoid dashboard --open` has opened, which leads to the running node with its token; mode 0600.
+    #[must_use]
+    pub fn dashboard_page(&self) -> PathBuf {
+        self.runtime_dir().join("dashboard.html")
+    }
+
     /// Returns the file with the running node's process number.
     #[must_use]
     pub fn pid_file(&self) -> PathBuf {

@@ -32,7 +32,7 @@ describe('a task', () => {
     const {
       attempts: [{ branch }],
     } = await node.get('/tasks/changed/attempts')
-    node.commit(branch, 'greeting.txt', 'hello <b>you</b>\n')
+    node.commit(branch, { 'greeting.txt': 'hello <b>you</b>\n' })
     const { page } = await board(t)
     await openTask(page, 'changed')
     await panel(page).getByText('Changes', { exact: true }).click()

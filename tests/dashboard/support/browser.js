@@ -6,13 +6,14 @@ import { chromium } from 'playwright-core'
 
 import { until } from './node.js'
 
+// `.ci/dashboard` looks at the same ones.
 const PATHS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 
 export function launch() {
   const executablePath = process.env.CHROMIUM_BIN ?? PATHS.find((path) => existsSync(path))
   assert.ok(executablePath, 'no Chromium is installed: apt-get install chromium, or set CHROMIUM_BIN')
   // Its own sandbox needs rights that a container's root has not; the pages are the project's own.
-  return chromium.launch({ executablePath, args: process.getuid() === 0 ? ['--no-sandbox'] : [] })
+  return chromium.launch({ executablePath, chromiumSandbox: process.getuid() !== 0 })
 }
 
 /** A page that must have nothing to complain of but what is expected. */

@@ -8,6 +8,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const PATIENCE_MS = 30_000
+/** A node that has been told to end does so within this, or is ended. */
+const FAREWELL_MS = 10_000
 
 export class RunningNode {
   #binary = process.env.OCTOPOID_BIN
@@ -16,8 +18,8 @@ export class RunningNode {
 
   /** Starts a node of a repository of its own, or of a clone of another node's, with which it shares a cluster. */
   static async start({ joins, name = 'desk', config = '' } = {}) {
+    if (process.env.OCTOPOID_BIN === undefined) throw new Error('OCTOPOID_BIN must name the octopoid program')
     const node = new RunningNode()
-    if (node.#binary === undefined) throw new Error('OCTOPOID_BIN must name the octopoid program')
     node.folder = join(node.#scratch, 'project')
     node.env = {
       PATH: process.env.PATH,
@@ -26,21 +28,30 @@ export class RunningNode {
       GIT_CONFIG_SYSTEM: '/dev/null',
       LANG: 'C.UTF-8',
     }
-    mkdirSync(node.folder)
-    mkdirSync(node.env.HOME)
+    try {
+      await node.#begin(name, joins, config)
+    } catch (error) {
+      await node.stop()
+      throw error
+    }
+    return node
+  }
+
+  async #begin(name, joins, config) {
+    mkdirSync(this.folder)
+    mkdirSync(this.env.HOME)
     const init = ['init', '--api-port', String(await freePort()), '--machine-id', name]
     if (joins === undefined) {
-      node.run('git', ['init', '--quiet', '--initial-branch=main'])
-      node.run('git', ['-c', 'user.name=Test', '-c', 'user.email=test@example.com', 'commit', '--quiet', '--allow-empty', '-m', 'first'])
-      node.octopoid(...init)
+      this.run('git', ['init', '--quiet', '--initial-branch=main'])
+      this.run('git', ['-c', 'user.name=Test', '-c', 'user.email=test@example.com', 'commit', '--quiet', '--allow-empty', '-m', 'first'])
+      this.octopoid(...init)
     } else {
-      node.run('git', ['clone', '--quiet', joins.folder, '.'])
-      node.octopoid(...init, '--join', joins.octopoid('invite').trim())
+      this.run('git', ['clone', '--quiet', joins.folder, '.'])
+      this.octopoid(...init, '--join', joins.octopoid('invite').trim())
     }
     // Nodes of other tests on this machine are nothing to it.
-    appendFileSync(join(node.folder, '.octopoid/config.yaml'), '\nnetwork:\n  listen: [/ip4/127.0.0.1/tcp/0]\n  mdns: false\n' + config)
-    await node.resume()
-    return node
+    appendFileSync(join(this.folder, '.octopoid/config.yaml'), '\nnetwork:\n  listen: [/ip4/127.0.0.1/tcp/0]\n  mdns: false\n' + config)
+    await this.resume()
   }
 
   run(program, args, input = '') {
@@ -65,18 +76,24 @@ export class RunningNode {
     let said = ''
     this.#child.stderr.setEncoding('utf8').on('data', (text) => (said += text))
     await until(() => {
-      if (this.#child.exitCode !== null) throw new Error(`the node ended: ${said}`)
+      if (this.#ended) throw new Error(`the node ended: ${said}`)
       return existsSync(file)
     })
     this.url = JSON.parse(readFileSync(file, 'utf8')).api_url
   }
 
+  get #ended() {
+    return this.#child === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null
+  }
+
   /** Ends it; its folder stays. */
   async halt() {
+    if (this.#ended) return
     const gone = new Promise((resolve) => this.#child.once('exit', resolve))
-    if (this.#child.exitCode !== null) return
     this.#child.kill('SIGTERM')
+    const late = setTimeout(() => this.#child.kill('SIGKILL'), FAREWELL_MS)
     await gone
+    clearTimeout(late)
   }
 
   async stop() {
@@ -118,11 +135,11 @@ export class RunningNode {
     if (got !== id) throw new Error(`${got} was claimed instead of ${id}`)
   }
 
-  /** Commits a file to a branch that begins at `main`, without a checkout. */
-  commit(branch, file, text) {
+  /** Commits files, texts by their names, to a branch that begins at `main`, without a checkout. */
+  commit(branch, files) {
     const git = (input, ...args) => this.run('git', ['-c', 'user.name=Test', '-c', 'user.email=test@example.com', ...args], input).trim()
-    const blob = git(text, 'hash-object', '-w', '--stdin')
-    const tree = git(`100644 blob ${blob}\t${file}\n`, 'mktree')
+    const entry = ([file, text]) => `100644 blob ${git(text, 'hash-object', '-w', '--stdin')}\t${file}\n`
+    const tree = git(Object.entries(files).map(entry).join(''), 'mktree')
     git('', 'update-ref', `refs/heads/${branch}`, git('work', 'commit-tree', tree, '-p', 'main'))
   }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use octopoid_crdt::ids::Oid;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -20,7 +21,7 @@ use crate::agent::{Launcher, render_line};
 use crate::causes::describe;
 use crate::cluster::Cluster;
 use crate::config::{self, AgentsFile, Config, Invalid, Merge};
-use crate::git::{Branch, BranchError, CompareError, DiffForm, Repository};
+use crate::git::{Branch, BranchError, CompareError, DiffForm, DiffText, Repository};
 use crate::project::Layout;
 use crate::rest::{self, ApiToken, App, Auth, BringWork, DiffError, DiffQuery, DiffSource, JoinKeyFile, WantedWork};
 use crate::run::{self, Context, Control, ControlError, Farewell, Mode, Scheduler, Spending, StepError, Succession, Unshared, Verdicts};
@@ -221,6 +222,11 @@ fn bring_work(context: Arc<Context>) -> BringWork {
     })
 }
 
+/// Says at the end of a patch that it is not whole: nobody judges what they have not seen.
+fn cut(patch: &str, base: &Oid, head: &Oid) -> String {
+    format!("{}\n… cut after {} MiB: git diff {base} {head} shows all\n", patch.trim_end_matches('\n'), DIFF_BYTES >> 20)
+}
+
 fn diff_source(repository: Arc<Repository>) -> DiffSource {
     Arc::new(move |query: &DiffQuery| {
         let failed = |error: &dyn std::error::Error| DiffError::Failed(error.to_string());
@@ -244,7 +250,8 @@ fn diff_source(repository: Arc<Repository>) -> DiffSource {
             }
         };
         let form = if query.stat { DiffForm::Stat } else { DiffForm::Patch };
-        repository.diff(&base, &head, form, DIFF_BYTES).map(|diff| diff.text).map_err(|error| match &error {
+        let whole = |diff: DiffText| if diff.truncated { cut(&diff.text, &base, &head) } else { diff.text };
+        repository.diff(&base, &head, form, DIFF_BYTES).map(whole).map_err(|error| match &error {
             CompareError::NoCommit(commit) => {
                 DiffError::Nothing(format!("commit {commit} is not here, and no machine that has it is reached"))
             }

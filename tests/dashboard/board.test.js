@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
-import { AWAY, board, browser, chip, live, node, only, panel, row, rows, text } from './support/board.js'
+import { AWAY, board, browser, chip, live, node, only, openTask, panel, row, rows, text } from './support/board.js'
 import { Watched } from './support/browser.js'
 import { until } from './support/node.js'
 
@@ -71,6 +71,9 @@ describe('the board', () => {
     await live(page)
     const reads = () => watched.asked('/api/v1/tasks').length
     await row(page, 'calm').waitFor()
+    // From here on time passes as the test says, and not besides.
+    await page.clock.pauseAt(new Date(Date.now() + 1_000))
+    await watched.settled()
     const first = reads()
     // Nothing happens, and half a minute passes.
     for (let second = 0; second < 30; second++) {
@@ -81,9 +84,78 @@ describe('the board', () => {
     assert.ok(quiet >= 1 && quiet <= 6, `${quiet} reads in 30 s of silence`)
     const before = reads()
     for (let number = 0; number < 20; number++) await node.task(`storm-${number}`, { queue: 'backlog' })
-    await page.clock.runFor(1_100)
-    await row(page, 'storm-19').waitFor()
+    await until(async () => {
+      await page.clock.runFor(200)
+      return (await row(page, 'storm-19').count()) > 0
+    })
     assert.ok(reads() - before <= 3, `${reads() - before} reads for 20 events`)
+  })
+
+  it('counts and reads an open task no more often than what happens asks for', async (t) => {
+    await node.task('looked-at')
+    const watched = await Watched.open(t, browser)
+    const { page } = watched
+    await page.clock.install()
+    await page.goto(node.octopoid('dashboard').trim())
+    await live(page)
+    await openTask(page, 'looked-at')
+    await page.clock.pauseAt(new Date(Date.now() + 1_000))
+    await watched.settled()
+    const asked = (path) => watched.asked(`/api/v1${path}`).length
+    const [status, task] = [asked('/node/status'), asked('/tasks/looked-at')]
+    let number = 0
+    // Eight seconds, in each of which something happens elsewhere; one glance may fall among them.
+    for (; number < 8; number++) {
+      await node.task(`elsewhere-${number}`, { queue: 'backlog' })
+      await page.clock.runFor(1_000)
+      await watched.settled()
+    }
+    assert.ok(asked('/node/status') - status <= 4, `${asked('/node/status') - status} reads of the status in 8 s`)
+    assert.ok(asked('/tasks/looked-at') - task <= 1, `${asked('/tasks/looked-at') - task} reads of a task to which nothing happened`)
+    await node.call('PATCH', '/tasks/looked-at', { title: 'Looked at again' }, 200)
+    await until(async () => {
+      await page.clock.runFor(200)
+      return (await panel(page).getByRole('heading', { name: 'Looked at again' }).count()) > 0
+    })
+  })
+
+  it('asks less and less often what is refused for long', async (t) => {
+    const watched = await Watched.open(t, browser, { expected: [/status of 500/] })
+    const { page } = watched
+    await page.route('**/api/v1/tasks?*', (route) => route.fulfill({ status: 500, json: { error: 'the store is ill' } }))
+    await page.goto(node.octopoid('dashboard').trim())
+    await page.locator('#connection', { hasText: 'Node: the store is ill – trying again in 4 s' }).waitFor()
+    assert.equal(watched.asked('/api/v1/events').length, 3)
+    await page.unroute('**/api/v1/tasks?*')
+    await live(page)
+  })
+
+  it('says that it has failed itself where neither the node nor the network is to blame', async (t) => {
+    const { page } = await Watched.open(t, browser, { expected: [/TypeError/] })
+    await page.route('**/api/v1/node/status', (route) => route.fulfill({ json: { conflicts: 0 } }))
+    await page.goto(node.octopoid('dashboard').trim())
+    await page.locator('#connection[data-state=failed]', { hasText: 'The page failed: reload it' }).waitFor()
+  })
+
+  it('keeps its rows while the list changes, so that a click that has begun ends in the same one', async (t) => {
+    await node.task('pressed', { title: 'Pressed' })
+    const { page } = await board(t)
+    const pressed = row(page, 'pressed').getByRole('button')
+    const element = await pressed.elementHandle()
+    await pressed.focus()
+    const { x, y } = await pressed.boundingBox()
+    await page.mouse.move(x + 5, y + 5)
+    await page.mouse.down()
+    await node.call('PATCH', '/tasks/pressed', { title: 'Pressed hard' }, 200)
+    await row(page, 'pressed').getByRole('button', { name: 'Pressed hard' }).waitFor()
+    await page.mouse.up()
+    await panel(page).locator('.below .id', { hasText: 'pressed' }).waitFor()
+    await page.keyboard.press('Escape')
+    await node.task('above')
+    await row(page, 'above').waitFor()
+    await node.post('/tasks/above/cancel', {})
+    await row(page, 'above').locator('.queue[data-queue=cancelled]').waitFor()
+    assert.ok(await element.evaluate((one) => one.isConnected && one === document.activeElement))
   })
 
   it('keeps no connection while nobody looks', async (t) => {

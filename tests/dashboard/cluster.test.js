@@ -45,6 +45,7 @@ describe('a cluster', () => {
     await overview.getByRole('listitem').filter({ hasText: 'the creation by' }).waitFor()
     await notices.getByText('Working offline').waitFor({ state: 'detached' })
     await overview.locator('.card', { hasText: 'Conflicts' }).getByRole('button', { name: 'twin' }).click()
+    assert.equal(await page.locator('#overview [data-open="twin"]').getAttribute('data-scope'), (await office.get('/tasks/twin')).scope)
     await page.locator('#panel[open] .below .id', { hasText: 'twin' }).waitFor()
     await page.keyboard.press('Escape')
 

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
 import { AWAY, REFUSED, board, node, openTask, panel, row, text } from './support/board.js'
+import { until } from './support/node.js'
 
 describe('a task', () => {
   it('shows what it says, what was tried and what happened', async (t) => {
@@ -39,6 +40,69 @@ describe('a task', () => {
     await panel(page).getByLabel('Changes').locator('.added', { hasText: '+hello <b>you</b>' }).waitFor()
   })
 
+  it('shows a long patch from its beginning, and where the node has cut it', async (t) => {
+    await node.submitted('vast')
+    const {
+      attempts: [{ branch }],
+    } = await node.get('/tasks/vast/attempts')
+    const lines = Array.from({ length: 700 }, (_, at) => `line ${at}`)
+    const large = `${'x'.repeat(99_999)}\n`.repeat(9)
+    const others = Array.from({ length: 6 }, (_, at) => [`large-${at}.txt`, large])
+    node.commit(branch, Object.fromEntries([['a.txt', `${lines.join('\n')}\n`], ...others]))
+    const { page } = await board(t)
+    await openTask(page, 'vast')
+    await panel(page).getByText('Changes', { exact: true }).click()
+    const shown = panel(page).getByLabel('Changes').locator('span')
+    const more = panel(page).getByRole('button', { name: /^Show more: \d+ lines are left$/ })
+    await more.waitFor()
+    assert.equal(await shown.count(), 500)
+    assert.match(await shown.first().textContent(), /^diff --git/)
+    await more.click()
+    await until(async () => (await shown.count()) > 700)
+    assert.match(await shown.last().textContent(), /^… cut after 4 MiB: git diff [0-9a-f]{40} [0-9a-f]{40} shows all\n$/)
+    assert.ok(await more.isHidden())
+  })
+
+  it('shows the latest of many messages, and how many were before', async (t) => {
+    await node.task('discussed')
+    const say = (number) => node.post('/messages', { task_id: 'discussed', from_actor: 'ada', type: 'comment', content: `message ${number}.` })
+    for (let number = 1; number <= 53; number++) await say(number)
+    const { page } = await board(t)
+    await openTask(page, 'discussed')
+    await panel(page).getByText('message 53.').waitFor()
+    const said = await text(panel(page).locator('.messages'))
+    assert.ok(said.includes('… 3 earlier messages') && said.includes('message 4.') && !said.includes('message 3.'), said)
+    await say(54)
+    await panel(page).getByText('message 54.').waitFor()
+    await panel(page).getByText('… 4 earlier messages').waitFor()
+  })
+
+  it('says that a log broke off, and reads it again', async (t) => {
+    await node.claimed('breaking')
+    const {
+      attempts: [{ attempt }],
+    } = await node.get('/tasks/breaking/attempts')
+    node.log('breaking', attempt, 'first words\n')
+    const { page } = await board(t)
+    await page.evaluate(() => {
+      const whole = window.fetch
+      window.fetch = (path, request) => {
+        if (!String(path).includes('/log')) return whole(path, request)
+        window.fetch = whole
+        const parts = [new TextEncoder().encode('half a log\n')]
+        const pull = (stream) => (parts.length > 0 ? stream.enqueue(parts.pop()) : stream.error(new Error('cut off')))
+        return Promise.resolve(new Response(new ReadableStream({ pull }, { highWaterMark: 0 })))
+      }
+    })
+    await openTask(page, 'breaking')
+    await panel(page).getByText('Log', { exact: true }).click()
+    await panel(page).getByText('broke off').waitFor()
+    assert.equal(await panel(page).getByLabel('Log').textContent(), 'half a log\n')
+    await panel(page).getByRole('button', { name: 'Read again' }).click()
+    await panel(page).getByLabel('Log').getByText('first words').waitFor()
+    await panel(page).getByText('live', { exact: true }).waitFor()
+  })
+
   it('shows what its agent writes, as it writes it', async (t) => {
     await node.claimed('writing')
     const {
@@ -57,13 +121,99 @@ describe('a task', () => {
 
   it('is accepted, as everybody sees', async (t) => {
     await node.submitted('good')
-    const { page } = await board(t)
+    const { page, requests } = await board(t)
     await openTask(page, 'good')
     await panel(page).getByRole('button', { name: 'Accept' }).click()
     await panel(page).locator('.below .queue[data-queue=done]').waitFor()
     assert.equal((await node.get('/tasks/good')).queue, 'done')
     assert.ok(await panel(page).getByRole('button', { name: 'Accept' }).isHidden(), 'nothing more is to be judged')
-    assert.equal(await page.locator('#said').textContent(), 'good: accepted')
+    await page.locator('#panel-said', { hasText: 'good: accepted' }).waitFor({ state: 'attached' })
+    await page.locator('#said', { hasText: 'good: accepted' }).waitFor({ state: 'attached' })
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'panel-title', 'the focus is not lost with the button')
+    const sent = requests.find((request) => request.url().includes('/good/accept')).headers()
+    assert.match(sent['if-match'], /^"\d+-[0-9a-f]{8}"$/, 'two nodes may count the same and know different things')
+  })
+
+  it('that is worked on is accepted when somebody is sure', async (t) => {
+    await node.claimed('early')
+    const { page } = await board(t)
+    await openTask(page, 'early')
+    await panel(page).getByRole('button', { name: 'Accept' }).click()
+    await panel(page).getByText('worker still works on it. Accept it as it is now?').waitFor()
+    assert.equal((await node.get('/tasks/early')).queue, 'claimed')
+    await page.keyboard.press('Enter')
+    await panel(page).locator('.below .queue[data-queue=done]').waitFor()
+  })
+
+  it('is not requeued past its flow', async (t) => {
+    const transitions = [
+      { from: 'incoming', to: 'claimed' },
+      { from: 'claimed', to: 'provisional' },
+      { from: 'provisional', to: 'done' },
+    ]
+    const states = ['incoming', 'claimed', 'provisional', 'done', 'failed']
+    const { scope } = await node.task('guarded-first', { queue: 'backlog' })
+    await node.call('PUT', '/flows/guarded', { scope, states, transitions }, 200)
+    await node.submitted('guarded', { flow: 'guarded' })
+    const { page } = await board(t, { expected: [REFUSED] })
+    await openTask(page, 'guarded')
+    await panel(page).getByRole('button', { name: 'Requeue…' }).click()
+    await panel(page).getByRole('button', { name: 'Requeue', exact: true }).click()
+    await panel(page).getByRole('alert').filter({ hasText: "Cannot requeue task 'guarded' from 'provisional'" }).waitFor()
+    assert.equal((await node.get('/tasks/guarded')).queue, 'provisional')
+  })
+
+  it('is requeued from where the built-in rules lead nowhere', async (t) => {
+    await node.task('stuck')
+    await node.post('/tasks/stuck/force-queue', { queue: 'failed', reason: 'it broke' })
+    const { page } = await board(t)
+    await openTask(page, 'stuck')
+    await panel(page).getByRole('button', { name: 'Requeue…' }).click()
+    await panel(page).getByRole('button', { name: 'Requeue', exact: true }).click()
+    await panel(page).locator('.below .queue[data-queue=incoming]').waitFor()
+  })
+
+  it('is judged as it was when somebody began, or looked at again', async (t) => {
+    await node.submitted('reworded', { title: 'First title' })
+    const { page } = await board(t)
+    await openTask(page, 'reworded')
+    await panel(page).getByRole('button', { name: 'Reject…' }).click()
+    await panel(page).getByLabel('What is missing?').fill('The title is wrong.')
+    await node.call('PATCH', '/tasks/reworded', { title: 'Second title' }, 200)
+    const said = panel(page).getByRole('alert')
+    await said.filter({ hasText: 'has changed since you began' }).waitFor()
+    const send = panel(page).getByRole('button', { name: 'Reject', exact: true })
+    await send.click()
+    await said.filter({ hasText: 'press Reject once more' }).waitFor()
+    assert.equal((await node.get('/tasks/reworded')).queue, 'provisional')
+    await send.click()
+    await panel(page).locator('.below .queue[data-queue=incoming]').waitFor()
+  })
+
+  it('stays open while a reason is typed, and where a click or a selection ends in its panel', async (t) => {
+    await node.submitted('wordy')
+    const { page } = await board(t)
+    await openTask(page, 'wordy')
+    const { x, y, height } = await page.locator('#panel').boundingBox()
+    const heading = await panel(page).getByRole('heading', { level: 2 }).boundingBox()
+    const isOpen = () => page.locator('#panel[open]').count()
+    await page.mouse.click(x + 5, y + height / 2)
+    assert.equal(await isOpen(), 1, 'its own edge is part of it')
+    await page.mouse.move(heading.x + 20, heading.y + 10)
+    await page.mouse.down()
+    await page.mouse.move(x - 30, heading.y + 10)
+    await page.mouse.up()
+    assert.equal(await isOpen(), 1, 'a selection may end beside it')
+    await panel(page).getByRole('button', { name: 'Reject…' }).click()
+    await panel(page).getByLabel('What is missing?').fill('Many words')
+    await page.mouse.click(x - 50, y + 50)
+    await panel(page).getByRole('alert').filter({ hasText: 'Your reason is not sent yet' }).waitFor()
+    await page.keyboard.press('Escape')
+    assert.equal(await panel(page).getByLabel('What is missing?').inputValue(), 'Many words')
+    assert.equal(await isOpen(), 1, 'what is typed is not lost')
+    await panel(page).getByRole('button', { name: 'Back' }).click()
+    await page.mouse.click(x - 50, y + 50)
+    await panel(page).waitFor({ state: 'detached' })
   })
 
   it('is rejected with a reason, and not without one', async (t) => {

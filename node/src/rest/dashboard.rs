@@ -16,10 +16,11 @@ const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Every file of the page: its name, what it is, and its text.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 11] = [
     ("style.css", "text/css; charset=utf-8", include_str!("dashboard/style.css")),
     ("icon.svg", "image/svg+xml", include_str!("dashboard/icon.svg")),
     ("script.js", SCRIPT, include_str!("dashboard/script.js")),
+    ("refresher.js", SCRIPT, include_str!("dashboard/refresher.js")),
     ("api.js", SCRIPT, include_str!("dashboard/api.js")),
     ("dom.js", SCRIPT, include_str!("dashboard/dom.js")),
     ("overview.js", SCRIPT, include_str!("dashboard/overview.js")),

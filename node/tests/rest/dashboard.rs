@@ -8,11 +8,12 @@ use crate::support::{Answer, Node};
 
 /// What a browser sends when somebody enters an address.
 const NAVIGATION: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "/",
     "/dashboard/style.css",
     "/dashboard/icon.svg",
     "/dashboard/script.js",
+    "/dashboard/refresher.js",
     "/dashboard/api.js",
     "/dashboard/dom.js",
     "/dashboard/overview.js",

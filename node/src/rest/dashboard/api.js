@@ -14,22 +14,45 @@ export class Refused extends Error {
   }
 }
 
+/** Why an answer did not come, or not whole: the node or the way to it. What else is thrown is the page's own fault. */
+export class Unreached extends Error {}
+
+/** A token that is tried while another one is kept: one that is refused must not cost the reader the one that works. */
+let tried
+
+const kept = () => tried ?? sessionStorage.getItem(KEPT)
+
 /** Takes a token out of the address, where it must not stay: an address is kept in histories and shown on screens. */
 export function takeToken() {
   const token = new URLSearchParams(location.hash.slice(1)).get('token')
   if (token === null) return false
   history.replaceState(null, '', location.pathname + location.search)
-  setToken(token)
+  if (sessionStorage.getItem(KEPT) === null) setToken(token)
+  else tried = token.trim()
   return true
 }
 
-export const hasToken = () => sessionStorage.getItem(KEPT) !== null
+export const hasToken = () => kept() !== null
 
 export function setToken(token) {
+  tried = undefined
   sessionStorage.setItem(KEPT, token.trim())
 }
 
+/** Keeps the token that was tried: the node knows it. */
+export function keepToken() {
+  if (tried !== undefined) setToken(tried)
+}
+
+/** Goes back to the token from before; tells whether there is one. */
+export function dropTriedToken() {
+  const dropped = tried !== undefined
+  tried = undefined
+  return dropped
+}
+
 export function forgetToken() {
+  tried = undefined
   sessionStorage.removeItem(KEPT)
 }
 
@@ -38,26 +61,19 @@ export function faultOf(token) {
   return /^oct_[\x21-\x7e]+$/.test(token.trim()) ? undefined : 'a token begins with oct_ and has no blanks'
 }
 
-function headers(more) {
-  const token = sessionStorage.getItem(KEPT)
-  return token === null ? more : { ...more, authorization: `Bearer ${token}` }
-}
-
 async function ask(path, { method = 'GET', body, match, signal } = {}) {
-  const fault = hasToken() ? faultOf(sessionStorage.getItem(KEPT)) : undefined
+  const token = kept()
+  const fault = token === null ? undefined : faultOf(token)
   if (fault !== undefined) throw new Refused(401, { error: fault })
-  const sent = headers(body === undefined ? {} : { 'content-type': 'application/json' })
-  if (match !== undefined) sent['if-match'] = `"${match}"`
-  const answer = await fetch(path, {
-    method,
-    headers: sent,
-    body: body && JSON.stringify(body),
-    signal,
-    cache: 'no-store',
-    redirect: 'error',
-  })
+  // Whatever `api.compat` says, the page reads today's contract.
+  const headers = { 'octopoid-compat': 'seed' }
+  if (token !== null) headers.authorization = `Bearer ${token}`
+  if (body !== undefined) headers['content-type'] = 'application/json'
+  if (match !== undefined) headers['if-match'] = match
+  const request = { method, headers, body: body && JSON.stringify(body), signal, cache: 'no-store', redirect: 'error' }
+  const answer = await reached(fetch(path, request))
   if (answer.ok) return answer
-  const text = await answer.text()
+  const text = await reached(answer.text())
   let told
   try {
     told = JSON.parse(text)
@@ -67,10 +83,24 @@ async function ask(path, { method = 'GET', body, match, signal } = {}) {
   throw new Refused(answer.status, told)
 }
 
-/** Asks for JSON, below `/api/v1` unless the path says where. */
-export async function call(path, options = {}) {
-  const signal = AbortSignal.timeout(PATIENCE_MS)
-  return (await ask(path.startsWith('/api/') ? path : `/api/v1${path}`, { signal, ...options })).json()
+/** Waits for something that comes from the node. */
+async function reached(coming) {
+  try {
+    return await coming
+  } catch (error) {
+    throw new Unreached(error.message, { cause: error })
+  }
+}
+
+/** Asks for JSON, below `/api/v1` unless the path says where. With `signal` the question is given up with who asked. */
+export const call = async (path, options) => (await callTagged(path, options)).body
+
+/** Asks for JSON and for its ETag, which names what exactly is shown. */
+export async function callTagged(path, { signal, ...options } = {}) {
+  const patience = AbortSignal.timeout(PATIENCE_MS)
+  const ends = signal === undefined ? patience : AbortSignal.any([signal, patience])
+  const answer = await ask(path.startsWith('/api/') ? path : `/api/v1${path}`, { ...options, signal: ends })
+  return { body: await reached(answer.json()), tag: answer.headers.get('etag') ?? undefined }
 }
 
 /** Reads a text piece by piece. */
@@ -82,7 +112,7 @@ export async function read(path, signal, take) {
 async function* pieces(answer) {
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
   for (;;) {
-    const { value, done } = await reader.read()
+    const { value, done } = await reached(reader.read())
     if (done) return
     yield value
   }

@@ -32,18 +32,57 @@ export function setText(element, text) {
   if (element.textContent !== shown) element.textContent = shown
 }
 
-/** Shows children in an element. What looks the same already stays, and so do the focus and what is selected there. */
+/**
+ * Shows children in an element. What is there already becomes what it should be, by its `data-key` or its place, and is not made anew: so
+ * the focus, what is selected, and a click that is half done stay. Nothing that is shown so listens by itself.
+ */
 export function show(element, children) {
-  const next = [...el('div', {}, children).childNodes]
   const focused = element.contains(document.activeElement) ? document.activeElement.dataset.key : undefined
-  if (next.length === element.childNodes.length) {
-    next.forEach((node, at) => element.childNodes[at].isEqualNode(node) || element.childNodes[at].replaceWith(node))
-  } else {
-    element.replaceChildren(...next)
-  }
+  becomeChildren(element, el('div', {}, children))
   if (focused === undefined || element.contains(document.activeElement)) return
   const again = [...element.querySelectorAll('[data-key]')].find((one) => one.dataset.key === focused)
   again?.focus({ preventScroll: true })
+}
+
+const keyOf = (node) => node?.dataset?.key
+
+function becomeChildren(element, wanted) {
+  const keys = new Set([...wanted.children].map(keyOf))
+  const known = new Map()
+  for (const child of [...element.children]) {
+    if (keyOf(child) === undefined) continue
+    if (keys.has(keyOf(child))) known.set(keyOf(child), child)
+    else child.remove()
+  }
+  let at = element.firstChild
+  for (const node of [...wanted.childNodes]) {
+    const inPlace = keyOf(at) === undefined ? at : undefined
+    const old = keyOf(node) === undefined ? inPlace : known.get(keyOf(node))
+    known.delete(keyOf(node))
+    if (old?.nodeName !== node.nodeName) {
+      element.insertBefore(node, at)
+      continue
+    }
+    if (old === at) at = at.nextSibling
+    else element.insertBefore(old, at)
+    become(old, node)
+  }
+  while (at) {
+    const next = at.nextSibling
+    at.remove()
+    at = next
+  }
+}
+
+function become(old, node) {
+  if (old.isEqualNode(node)) return
+  if (!(old instanceof Element)) {
+    old.nodeValue = node.nodeValue
+    return
+  }
+  for (const { name } of [...old.attributes]) if (!node.hasAttribute(name)) old.removeAttribute(name)
+  for (const { name, value } of node.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value)
+  becomeChildren(old, node)
 }
 
 /** A list of facts, each a name and a value; those without a value are left out. */
@@ -85,5 +124,8 @@ function span(seconds) {
 
 export const count = (number, one, many) => `${number} ${number === 1 ? one : many}`
 
-/** Tells those who do not see the page what came of what they did. */
-export const say = (text) => setText(byId('said'), text)
+/** Tells those who do not see the page what came of what they did. While a task is open nothing outside of its panel is heard. */
+export function say(text) {
+  setText(byId('said'), text)
+  setText(byId('panel-said'), text)
+}

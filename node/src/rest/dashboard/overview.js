@@ -21,7 +21,9 @@ export function showHealth(health, why) {
   show(byId('overview'), [card('The node', el('p', { class: 'quiet', text: `Agents, members and warnings are not shown: ${why}` }))])
 }
 
-const opener = (id, text = id) => el('button', { type: 'button', class: 'link', data: { open: id, key: `about ${text} ${id}` }, text })
+/** Opens a task; of the node's own scope unless another is named. */
+const opener = (id, scope = '') =>
+  el('button', { type: 'button', class: 'link', data: { open: id, scope, key: `about ${scope}/${id}` }, text: id })
 const notice = (tone, ...parts) => el('p', { class: `notice ${tone}` }, parts)
 const command = (text) => el('code', { text })
 
@@ -130,7 +132,7 @@ function lost({ conflicts: total }, list) {
       el(
         'span',
         { class: 'main' },
-        conflict.collection ? el('strong', { text: `${conflict.collection} ${conflict.task_id}` }) : opener(conflict.task_id),
+        conflict.collection ? el('strong', { text: `${conflict.collection} ${conflict.task_id}` }) : opener(conflict.task_id, conflict.scope),
         el('span', { class: 'sub quiet', text: whatLost(conflict) }),
       ),
     ),

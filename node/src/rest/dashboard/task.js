@@ -1,31 +1,66 @@
 // One task: what it says, what was tried, what happened, and the verdicts on it.
 
 import { Acts } from './acts.js'
-import { call, Refused } from './api.js'
+import { call, callTagged, Refused, Unreached } from './api.js'
 import { byId, count, el, facts, show, time } from './dom.js'
-import { Output } from './output.js'
+import { Diff, Log } from './output.js'
 import { badge } from './tasks.js'
 
 /** How many events of a long history are shown. */
 const EVENTS = 200
+/** How many messages are shown: the latest. */
+const MESSAGES = 50
 
 let open
-let changed = () => {}
+let page
 
-/** Makes everything that names a task open it; `afterAct` is called when something was done to one. */
-export function startPanel(afterAct) {
-  changed = afterAct
+/**
+ * Makes everything that names a task open it. `opened` is called when one is to be read, `changed` when something was done to one, and
+ * `failed` with what neither the node nor the network is to blame for.
+ */
+export function startPanel(callbacks) {
+  page = callbacks
   document.addEventListener('click', (event) => {
     const named = event.target.closest('[data-open]')
     const selects = named?.tagName === 'TR' && getSelection().toString() !== ''
     if (named !== null && !selects) openTask(named.dataset.open, named.dataset.scope)
   })
   const panel = byId('panel')
-  panel.addEventListener('click', (event) => event.target === panel && panel.close())
-  panel.addEventListener('close', () => {
-    open?.outputs.forEach((output) => output.stop())
-    open = undefined
+  // A click beside the panel closes it. One that begins or ends in it, as where somebody selects a text, does not.
+  const beside = ({ clientX, clientY }) => {
+    const { left, right, top, bottom } = panel.getBoundingClientRect()
+    return clientX < left || clientX > right || clientY < top || clientY > bottom
+  }
+  let began = false
+  panel.addEventListener('pointerdown', (event) => {
+    began = beside(event)
   })
+  panel.addEventListener('click', (event) => {
+    if (began && beside(event) && mayClose()) panel.close()
+    began = false
+  })
+  panel.addEventListener('cancel', (event) => mayClose() || event.preventDefault())
+  panel.addEventListener('close', () => panel.open || drop())
+}
+
+/** Tells whether nothing would be lost, and says so where something would. */
+function mayClose() {
+  if (!open?.acts.typed) return true
+  open.acts.keep()
+  return false
+}
+
+function drop() {
+  hushPanel()
+  open = undefined
+  byId('panel-task').replaceChildren()
+}
+
+/** Closes the panel, whatever was typed, and drops what it has shown. */
+export function closePanel() {
+  byId('panel').close()
+  drop()
+  byId('panel-said').replaceChildren()
 }
 
 /** Outputs end while nobody looks: a browser has few connections to one node. */
@@ -33,18 +68,23 @@ export function hushPanel() {
   open?.outputs.forEach((output) => output.stop())
 }
 
+/** Tells whether an event is about the task that is open. */
+export const concerns = ({ task_id, scope }) =>
+  open !== undefined && task_id === open.id && (!scope || !open.scope || scope === open.scope)
+
 function openTask(id, scope) {
   const slots = Object.fromEntries(
     ['head', 'facts', 'content', 'attempts', 'history', 'messages'].map((name) => [name, el('div', { class: name })]),
   )
   const path = (rest = '', more = {}) =>
     `/tasks/${encodeURIComponent(id)}${rest}?${new URLSearchParams({ ...(scope && { scope }), ...more })}`
-  const outputs = [new Output('Changes', (more) => path('/diff', more)), new Output('Log', (more) => path('/log', more))]
-  open?.outputs.forEach((output) => output.stop())
-  open = { id, path, slots, outputs, acts: new Acts(changed), shown: false }
+  const outputs = [new Diff((more) => path('/diff', more), page.failed), new Log((more) => path('/log', more), page.failed)]
+  hushPanel()
+  open = { id, scope, path, slots, outputs, acts: new Acts(page.changed, page.failed), shown: false, earlier: 0 }
   const panel = byId('panel')
   const close = el('button', { type: 'button', class: 'plain close', text: 'Close', onclick: () => panel.close() })
-  panel.replaceChildren(
+  byId('panel-said').replaceChildren()
+  byId('panel-task').replaceChildren(
     el('header', {}, slots.head, close),
     slots.facts,
     open.acts.element,
@@ -56,21 +96,22 @@ function openTask(id, scope) {
   )
   panel.scrollTop = 0
   if (!panel.open) panel.showModal()
-  // The connection says what is wrong with the node, and reads the task again when it is back.
-  refreshTask().catch(() => {})
+  page.opened()
 }
 
-/** Reads the open task anew. */
-export async function refreshTask() {
+/** Reads the open task anew, unless `signal` says that nobody waits for it any more. */
+export async function refreshTask(signal) {
   const one = open
   if (one === undefined) return
   try {
-    const parts = ['', '/attempts', '/history', '/messages'].map((part) => call(one.path(part)))
-    const [task, { attempts }, { history }, { messages }] = await Promise.all(parts)
-    if (open === one) showTask(one, task, attempts, history, messages)
+    const read = (part) => call(one.path(part), { signal })
+    const parts = [callTagged(one.path(), { signal }), read('/attempts'), read('/history'), latestMessages(one, signal)]
+    const [{ body: task, tag }, { attempts }, { history }, messages] = await Promise.all(parts)
+    signal?.throwIfAborted()
+    if (open === one) showTask(one, task, tag, attempts, history, messages)
   } catch (error) {
     const refused = error instanceof Refused
-    if (open === one && (refused || !one.shown)) {
+    if (open === one && (refused || (error instanceof Unreached && !one.shown))) {
       const said = refused ? error.message : 'The node is not reached.'
       show(one.slots.head, [el('h2', { id: 'panel-title', text: one.id }), el('p', { class: 'error', text: said })])
     }
@@ -78,11 +119,21 @@ export async function refreshTask() {
   }
 }
 
-function showTask(one, task, attempts, history, messages) {
+/** Reads the last page of a task's messages. Where it begins is known from the time before, or by how many there are. */
+async function latestMessages(one, signal) {
+  const read = (offset) => call(one.path('/messages', { limit: MESSAGES, offset }), { signal })
+  const found = await read(one.earlier)
+  const earlier = Math.max(0, found.total - MESSAGES)
+  if (earlier === one.earlier) return found
+  one.earlier = earlier
+  return read(earlier)
+}
+
+function showTask(one, task, tag, attempts, history, { messages, total }) {
   const { slots, acts, outputs } = one
   one.shown = true
   show(slots.head, [
-    el('h2', { id: 'panel-title', text: task.title || task.id }),
+    el('h2', { id: 'panel-title', tabIndex: -1, data: { key: 'panel-title' }, text: task.title || task.id }),
     el(
       'p',
       { class: 'below' },
@@ -91,12 +142,15 @@ function showTask(one, task, attempts, history, messages) {
       el('span', { class: 'priority', data: { priority: task.priority }, text: task.priority }),
     ),
   ])
-  acts.show(one, task)
+  acts.show(one, task, tag)
   show(slots.facts, factsOf(task))
   show(slots.content, task.content?.trim() ? [el('pre', { class: 'body', text: task.content })] : [])
   show(slots.attempts, attempts.length > 0 ? [el('h3', { text: 'Attempts' }), el('ol', { class: 'rows' }, attempts.map(attemptOf))] : [])
-  show(slots.messages, messages.length > 0 ? [el('h3', { text: 'Messages' }), el('ul', { class: 'rows' }, messages.map(messageOf))] : [])
-  const earlier = history.length > EVENTS ? el('p', { class: 'quiet', text: `… ${history.length - EVENTS} earlier events` }) : null
+  const before = (number, one, many) => (number > 0 ? el('p', { class: 'quiet', text: `… ${count(number, one, many)}` }) : null)
+  const unread = before(total - messages.length, 'earlier message', 'earlier messages')
+  const listed = [el('h3', { text: 'Messages' }), unread, el('ul', { class: 'rows' }, messages.map(messageOf))]
+  show(slots.messages, messages.length > 0 ? listed : [])
+  const earlier = before(history.length - EVENTS, 'earlier event', 'earlier events')
   show(slots.history, [el('h3', { text: 'History' }), earlier, el('ul', { class: 'rows' }, history.slice(-EVENTS).map(eventOf))])
   const current = attempts.find(({ current }) => current) ?? attempts.at(-1)
   for (const output of outputs) output.of(current?.attempt, `${current?.state} ${current?.head}`, task.queue === 'claimed')

@@ -40,15 +40,22 @@ function moveBetweenRows(event) {
   row.querySelector('button').focus()
 }
 
+/** Drops what is shown and chosen, as for another reader. */
+export function forgetTasks() {
+  chosen.clear()
+  offset = 0
+  for (const element of [byId('queues'), byId('tasks').tBodies[0], byId('range')]) element.replaceChildren()
+}
+
 /** Reads the page that is looked at. */
-export async function readTasks() {
+export async function readTasks(signal) {
   const query = new URLSearchParams({ limit: PAGE, offset })
   if (chosen.size > 0) query.set('queue', [...chosen].join(','))
-  const list = await call(`/tasks?${query}`)
+  const list = await call(`/tasks?${query}`, { signal })
   // What was on the last page may be gone by now.
   if (list.tasks.length === 0 && list.total > 0 && offset > 0) {
     offset = Math.floor((list.total - 1) / PAGE) * PAGE
-    return readTasks()
+    return readTasks(signal)
   }
   return list
 }
@@ -98,7 +105,7 @@ function row(task) {
   const { id, scope } = task
   return el(
     'tr',
-    { data: { open: id, scope } },
+    { data: { open: id, scope, key: `row ${scope}/${id}` } },
     el(
       'td',
       { class: 'title' },
